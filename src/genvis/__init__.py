@@ -1,0 +1,37 @@
+"""GenVIS: find, segment and track every object of a video, online or semi-online.
+
+Names are imported on first use, so that ``import genvis`` takes a fraction of a second.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "GenVIS": "genvis.model.genvis",
+    "GenVISConfig": "genvis.model.config",
+    "InputError": "genvis.errors",
+    "VideoSegmenter": "genvis.inference.segmenter",
+    "VideoResult": "genvis.inference.result",
+    "FrameResult": "genvis.inference.result",
+}
+
+if TYPE_CHECKING:
+    from genvis.errors import InputError as InputError
+    from genvis.model.config import GenVISConfig as GenVISConfig
+    from genvis.model.genvis import GenVIS as GenVIS
+
+__all__ = ["__version__", *_HOME]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its home module on first use."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'genvis' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted(__all__)

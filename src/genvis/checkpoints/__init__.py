@@ -1,0 +1,1 @@
+"""Checkpoints: the published files, and our folder format."""

@@ -1,0 +1,1 @@
+"""Scores: average precision as YouTube-VIS defines it, identity metrics, reports."""

@@ -1,0 +1,1 @@
+"""Running a network over videos: sessions, whole videos, association, typed results."""

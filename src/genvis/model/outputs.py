@@ -1,0 +1,82 @@
+"""What the parts of the network hand to each other: named tuples of tensors, so that they can be traced and exported.
+
+Symbols: B videos, T frames of a clip, F = B·T frames, Q_f frame queries, Q instance queries, C hidden channels,
+C_m mask channels, K classes, L detector layers, D object-decoder layers, M past clips in the memory.
+"""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class DetectorOutput(NamedTuple):
+    """What the frame-level detector says of each frame.
+
+    Attributes:
+        frame_queries: (L, F, Q_f, C), outputs of the last L decoder layers after the decoder's final LayerNorm;
+            the last layer is at index -1.
+        stride4_features: (F, C, H/4, W/4), the pixel decoder's map before the mask projection.
+    """
+
+    frame_queries: Tensor
+    stride4_features: Tensor
+
+
+class FramePrediction(NamedTuple):
+    """The detector's own instances, frame by frame: the basis of its training and of MinVIS.
+
+    Attributes:
+        class_logits: (L, F, Q_f, K + 1), the last class is "no object".
+        mask_embeddings: (L, F, Q_f, C_m).
+        mask_features: (F, C_m, H/4, W/4); masks are their product with the embeddings.
+    """
+
+    class_logits: Tensor
+    mask_embeddings: Tensor
+    mask_features: Tensor
+
+
+class TrackerState(NamedTuple):
+    """All that the tracker keeps of a video between two clips.
+
+    Attributes:
+        instance_queries: (B, Q, C), the raw object-decoder output p of the previous clip (paper, Eq. 1).
+        memory_keys: (B, M, Q, C), K_m of the instance prototypes of the past clips, oldest first (section 3.3).
+        memory_values: (B, M, Q, C), V_m of the same.
+    """
+
+    instance_queries: Tensor
+    memory_keys: Tensor
+    memory_values: Tensor
+
+
+class TrackerOutput(NamedTuple):
+    """What the tracker says of one clip.
+
+    Attributes:
+        class_logits: (D, B, Q, K + 1), for each object-decoder layer; the last layer, at index -1, is the answer.
+        mask_embeddings: (D, B, Q, C_m), one embedding for all frames of the clip.
+        frame_similarity: (B, T, Q_f, C), similarity embeddings of the encoded frame queries.
+        query_similarity: (B, Q, C), similarity embeddings of the last layer's instance prototypes.
+    """
+
+    class_logits: Tensor
+    mask_embeddings: Tensor
+    frame_similarity: Tensor
+    query_similarity: Tensor
+
+
+class ClipPrediction(NamedTuple):
+    """The answer for one clip.
+
+    Attributes:
+        class_logits: (B, Q, K + 1), the last class is "no object".
+        mask_embeddings: (B, Q, C_m).
+        mask_features: (B, T, C_m, H/4, W/4), the tracker's own projection of the stride-4 map of the padded frames.
+        frame_queries: (B, T, Q_f, C) of the detector's last layer.
+    """
+
+    class_logits: Tensor
+    mask_embeddings: Tensor
+    mask_features: Tensor
+    frame_queries: Tensor

@@ -1,0 +1,1 @@
+"""Training: label assignment (UVLA), losses, the Lightning module and recipes."""

@@ -1,0 +1,1 @@
+"""Frames in and pictures out: reading, writing and drawing of videos."""
