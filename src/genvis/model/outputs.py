@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from genvis.model.prototype_memory import PrototypeMemory
+
 
 class DetectorOutput(NamedTuple):
     """What the frame-level detector says of each frame.
@@ -41,13 +43,11 @@ class TrackerState(NamedTuple):
 
     Attributes:
         instance_queries: (B, Q, C), the raw object-decoder output p of the previous clip (paper, Eq. 1).
-        memory_keys: (B, M, Q, C), K_m of the instance prototypes of the past clips, oldest first (section 3.3).
-        memory_values: (B, M, Q, C), V_m of the same.
+        memory: Keys and values of the instance prototypes of the past clips (section 3.3).
     """
 
     instance_queries: Tensor
-    memory_keys: Tensor
-    memory_values: Tensor
+    memory: PrototypeMemory
 
 
 class TrackerOutput(NamedTuple):

@@ -1,0 +1,147 @@
+"""The configuration of a GenVIS, VITA or MinVIS model: sizes, mode and the numbers that its users need at inference."""
+
+from typing import Any, ClassVar, Literal, Self
+
+from transformers import Mask2FormerConfig, PreTrainedConfig
+
+from genvis.errors import InputError
+from genvis.label_sets import LabelSet, label_set
+
+
+class DetectorConfig(Mask2FormerConfig):
+    """A transformers ``Mask2FormerConfig`` that knows that ResNet backbones serve as well as Swin."""
+
+    backbones_supported: ClassVar[list[str]] = ["swin", "resnet"]
+
+
+Method = Literal["genvis", "vita", "minvis"]
+MemoryRead = Literal["index", "global", "none"]
+
+
+class GenVISConfig(PreTrainedConfig):
+    """Everything that defines a network; nothing of files, training or one video.
+
+    Attributes:
+        detector: The frame-level detector, a transformers ``Mask2FormerConfig`` with its backbone's configuration.
+        method: ``"genvis"`` propagates instance queries from clip to clip (paper, section 3.2); ``"vita"`` takes the
+            whole video as one clip; ``"minvis"`` has no tracker, its detections are matched from frame to frame.
+        num_instance_queries: Q, the largest number of identities in a video.
+        hidden_dim: C, channels of the tracker; equal to the detector's ``hidden_dim``.
+        mask_feature_size: C_m, channels of the tracker's mask embeddings.
+        num_attention_heads: Heads of every attention of the tracker.
+        dim_feedforward: Width of the tracker's feed-forward layers.
+        encoder_layers: Layers of the object encoder.
+        encoder_window_size: Frames per attention window of the object encoder (VITA); 0 attends globally (GenVIS).
+        object_decoder_layers: Layers of the object decoder.
+        propagate_queries: Whether a clip starts from the previous clip's instance prototypes (paper, Eq. 1).
+        memory_read: How the instance prototype memory is read: by ``"index"`` (paper, section 3.3), ``"global"``
+            (Table 5), or ``"none"`` for no memory.
+        memory_clips: How many past clips the memory keeps; None keeps all, as in the paper.
+        clip_length: N_f, frames of a clip, with which the model was trained and which inference uses by default.
+        pixel_mean: Mean of the RGB channels, 0..255, that is subtracted.
+        pixel_std: Divisor of the RGB channels.
+        size_divisibility: Frames are padded on the right and bottom to a multiple of this.
+        min_size_test: Inference resizes a frame's shorter side to this many pixels.
+        max_size_test: Inference keeps the longer side within this many pixels.
+        detections_per_video: How many (identity, class) pairs a whole-video result holds at most.
+        label_set_name: Name of the label set, for example ``"ovis"``.
+        category_ids: The data set's category id of each class.
+        id2label: The name of each class.
+
+    Raises:
+        InputError: If widths, heads or modes contradict each other.
+    """
+
+    model_type = "genvis"
+    sub_configs_defaults: ClassVar[dict[str, Any]] = {"detector": DetectorConfig}
+
+    detector: dict[str, Any] | PreTrainedConfig | None = None
+    method: str = "genvis"
+    num_instance_queries: int = 100
+    hidden_dim: int = 256
+    mask_feature_size: int = 256
+    num_attention_heads: int = 8
+    dim_feedforward: int = 2048
+    encoder_layers: int = 6
+    encoder_window_size: int = 0
+    object_decoder_layers: int = 3
+    propagate_queries: bool = True
+    memory_read: str = "index"
+    memory_clips: int | None = None
+    clip_length: int = 1
+    pixel_mean: list[float] | tuple[float, ...] = (123.675, 116.28, 103.53)
+    pixel_std: list[float] | tuple[float, ...] = (58.395, 57.12, 57.375)
+    size_divisibility: int = 32
+    min_size_test: int = 360
+    max_size_test: int = 1333
+    detections_per_video: int = 10
+    label_set_name: str = ""
+    category_ids: list[int] | tuple[int, ...] | None = None
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        if self.category_ids is None:
+            self.category_ids = list(range(1, self.num_classes + 1))
+        self._check()
+
+    @property
+    def num_classes(self) -> int:
+        """K, the number of classes without "no object"."""
+        return len(self.id2label or {})
+
+    @property
+    def label_set(self) -> LabelSet:
+        """The classes with their names and the data set's category ids."""
+        names = self.id2label or {}
+        labels = tuple(str(names[index]) for index in range(self.num_classes))
+        return LabelSet(self.label_set_name, tuple(self.category_ids or ()), labels)
+
+    def with_labels(self, labels: LabelSet) -> Self:
+        """Return a copy whose classes are those of ``labels``; the detector's too."""
+        fields = self.to_dict()
+        id2label = dict(enumerate(labels.labels))
+        fields.update(id2label=id2label, label2id={name: index for index, name in id2label.items()})
+        fields["detector"].update(id2label=id2label, label2id=fields["label2id"])
+        fields.update(label_set_name=labels.name, category_ids=list(labels.category_ids))
+        return type(self)(**fields)
+
+    @classmethod
+    def from_recipe(cls, name: str) -> Self:
+        """Return the configuration of a published model, for example ``"ovis-r50-online"`` or ``"vita-coco-swinl"``.
+
+        Args:
+            name: ``DATA-BACKBONE-MODE`` for GenVIS and ``vita-DATA-BACKBONE`` for VITA, with DATA one of ``ytvis19``,
+                ``ytvis21``, ``ovis`` (and ``coco`` for VITA), BACKBONE ``r50`` or ``swinl``, MODE ``online`` or
+                ``semi-online``. `genvis.model.recipes.recipe_names` lists all 20.
+
+        Raises:
+            InputError: If there is no recipe of that name.
+        """
+        from genvis.model.recipes import recipe_fields
+
+        fields = recipe_fields(name)
+        labels = label_set(fields.pop("label_set"))
+        return cls(**fields).with_labels(labels)
+
+    def _check(self) -> None:
+        if self.method not in ("genvis", "vita", "minvis"):
+            raise InputError(f"method is '{self.method}'; it must be 'genvis', 'vita' or 'minvis'.")
+        if self.memory_read not in ("index", "global", "none"):
+            raise InputError(f"memory_read is '{self.memory_read}'; it must be 'index', 'global' or 'none'.")
+        if self.hidden_dim != self.detector.hidden_dim:
+            raise InputError(
+                f"hidden_dim is {self.hidden_dim} but the detector's is {self.detector.hidden_dim}; the tracker reads "
+                "the detector's queries, so give both the same width."
+            )
+        if self.hidden_dim % self.num_attention_heads:
+            raise InputError(f"hidden_dim {self.hidden_dim} is no multiple of {self.num_attention_heads} heads.")
+        if len(self.category_ids or ()) != self.num_classes:
+            raise InputError(f"There are {len(self.category_ids or ())} category ids for {self.num_classes} classes.")
+        if self.encoder_window_size < 0 or self.clip_length < 1:
+            raise InputError("encoder_window_size must be 0 or more, and clip_length 1 or more.")
+        if self.memory_clips is not None and self.memory_clips < 1:
+            raise InputError(f"memory_clips is {self.memory_clips}; it must be at least 1, or None for all.")
+        if self.memory_read != "none" and not self.propagate_queries and self.method == "genvis":
+            raise InputError(
+                "The memory adds to propagated queries: set memory_read to 'none' or propagate_queries on."
+            )

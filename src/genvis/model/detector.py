@@ -1,0 +1,65 @@
+"""The frame-level detector: transformers' Mask2Former, opened where the tracker reads it."""
+
+import torch
+from torch import Tensor, nn
+from transformers import Mask2FormerConfig, Mask2FormerModel, SwinBackbone
+
+from genvis.model.outputs import DetectorOutput, FramePrediction
+
+
+class FrameDetector(nn.Module):
+    """Find the objects of single frames (Mask2Former), without regard to the other frames.
+
+    The tracker needs the pixel decoder's stride-4 map before the mask projection, which transformers does not
+    return; so the projection is moved out of the pixel decoder, and is called here.
+
+    Args:
+        config: The Mask2Former with its backbone.
+    """
+
+    def __init__(self, config: Mask2FormerConfig) -> None:
+        super().__init__()
+        self.mask2former = Mask2FormerModel(config)
+        pixel_decoder = self.mask2former.pixel_level_module.decoder
+        self.mask_projection = pixel_decoder.mask_projection
+        pixel_decoder.mask_projection = nn.Identity()
+        backbone = self.mask2former.pixel_level_module.encoder
+        if isinstance(backbone, SwinBackbone):  # Its last norm serves classification: unused here, unknown to DDP.
+            backbone.swin.layernorm = nn.Identity()
+        self.class_predictor = nn.Linear(config.hidden_dim, config.num_labels + 1)
+
+    def forward(self, pixel_values: Tensor, *, layers: int = 1) -> DetectorOutput:
+        """Detect.
+
+        Args:
+            pixel_values: (F, 3, H, W), normalised; H and W are multiples of 32.
+            layers: L, how many of the last decoder layers to return; ``decoder_layers`` (10 in the published models)
+                is all, the first being the learned queries before any layer.
+
+        Returns:
+            Frame queries (L, F, Q_f, C) and the stride-4 map (F, C, H/4, W/4).
+        """
+        pixel_level = self.mask2former.pixel_level_module(pixel_values)
+        stride4_features = pixel_level.decoder_last_hidden_state
+        decoded = self.mask2former.transformer_module(
+            multi_scale_features=pixel_level.decoder_hidden_states,
+            mask_features=self.mask_projection(stride4_features),
+        )
+        frame_queries = torch.stack(decoded.intermediate_hidden_states[-layers:]).transpose(1, 2)
+        return DetectorOutput(frame_queries=frame_queries, stride4_features=stride4_features)
+
+    def predict(self, output: DetectorOutput) -> FramePrediction:
+        """Return the detector's own classes and masks, which the tracker does not need.
+
+        Args:
+            output: Of `forward`, with L layers.
+
+        Returns:
+            Class logits (L, F, Q_f, K + 1), mask embeddings (L, F, Q_f, C_m), mask features (F, C_m, H/4, W/4).
+        """
+        embedder = self.mask2former.transformer_module.decoder.mask_predictor.mask_embedder
+        return FramePrediction(
+            class_logits=self.class_predictor(output.frame_queries),
+            mask_embeddings=embedder(output.frame_queries),
+            mask_features=self.mask_projection(output.stride4_features),
+        )

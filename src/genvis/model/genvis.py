@@ -1,0 +1,136 @@
+"""The whole network: one clip and the state in, a prediction and the new state out."""
+
+import warnings
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, PreTrainedModel, initialization
+
+from genvis.errors import InputError
+from genvis.model.config import GenVISConfig
+from genvis.model.detector import FrameDetector
+from genvis.model.outputs import ClipPrediction, TrackerState
+from genvis.model.tracker import Tracker
+
+
+class GenVIS(PreTrainedModel):
+    """Generalized video instance segmentation: a frame-level detector and a tracker of its queries.
+
+    ``config.method`` also makes it VITA (the whole video is one clip, nothing is propagated) or MinVIS (the detector
+    alone, `predict_frames`; see `genvis.inference.association`).
+    """
+
+    config_class = GenVISConfig
+    base_model_prefix = "genvis"
+    main_input_name = "frames"
+
+    def __init__(self, config: GenVISConfig) -> None:
+        super().__init__(config)
+        self.detector = FrameDetector(config.detector)
+        self.tracker = None if config.method == "minvis" else Tracker(config)
+        mean, std = torch.tensor(config.pixel_mean), torch.tensor(config.pixel_std)
+        self.register_buffer("pixel_mean", mean.view(3, 1, 1), persistent=False)
+        self.register_buffer("pixel_std", std.view(3, 1, 1), persistent=False)
+        self.post_init()
+
+    def forward(self, frames: Tensor, state: TrackerState | None = None) -> tuple[ClipPrediction, TrackerState]:
+        """Segment one clip of each of B videos.
+
+        Args:
+            frames: (B, T, 3, H, W), RGB, 0..255, uint8 or float; any T from 1 up.
+            state: What the previous clip of the same videos left; None for their first.
+
+        Returns:
+            The prediction, whose masks have the padded size, and the state for the next clip.
+
+        Raises:
+            InputError: If the frames have another shape or range, or the model has no tracker.
+        """
+        if self.tracker is None:
+            raise InputError("A MinVIS model has no tracker: call predict_frames, or load a GenVIS or VITA model.")
+        batch, length = frames.shape[:2] if frames.ndim == 5 else (0, 0)
+        detected = self.detector(self.prepare_frames(frames))
+        frame_queries = detected.frame_queries[-1].unflatten(0, (batch, length))
+        output, state = self.tracker(frame_queries, state)
+        mask_features = self.tracker.mask_features(detected.stride4_features).unflatten(0, (batch, length))
+        prediction = ClipPrediction(
+            class_logits=output.class_logits[-1],
+            mask_embeddings=output.mask_embeddings[-1],
+            mask_features=mask_features,
+            frame_queries=frame_queries,
+        )
+        return prediction, state
+
+    def predict_frames(self, frames: Tensor) -> ClipPrediction:
+        """Segment each frame on its own with the detector's heads: the instances that MinVIS matches.
+
+        Args:
+            frames: (B, T, 3, H, W), as in `forward`.
+
+        Returns:
+            A prediction for B·T clips of one frame each, with the Q_f frame queries in the place of instance queries.
+        """
+        detected = self.detector(self.prepare_frames(frames))
+        predicted = self.detector.predict(detected)
+        return ClipPrediction(
+            class_logits=predicted.class_logits[-1],
+            mask_embeddings=predicted.mask_embeddings[-1],
+            mask_features=predicted.mask_features[:, None],
+            frame_queries=detected.frame_queries[-1][:, None],
+        )
+
+    def prepare_frames(self, frames: Tensor) -> Tensor:
+        """Normalise frames, then pad them with zeros on the right and bottom.
+
+        Args:
+            frames: (B, T, 3, H, W), RGB, 0..255, uint8 or float.
+
+        Returns:
+            (B·T, 3, H', W'), H' and W' multiples of ``config.size_divisibility``.
+
+        Raises:
+            InputError: If the shape is another, there is no frame, or a float value is outside 0..255.
+        """
+        if frames.ndim != 5 or frames.shape[2] != 3:
+            raise InputError(f"Frames must be (B, T, 3, H, W) RGB, not {tuple(frames.shape)}: stack and permute them.")
+        if 0 in frames.shape:
+            raise InputError(f"Frames of shape {tuple(frames.shape)} hold no pixel: give at least one frame.")
+        if frames.dtype != torch.uint8:
+            _check_range(frames)
+        normalised = (frames.flatten(0, 1).to(self.pixel_mean.dtype) - self.pixel_mean) / self.pixel_std
+        divisor = self.config.size_divisibility
+        height, width = normalised.shape[-2:]
+        return F.pad(normalised, (0, -width % divisor, 0, -height % divisor))
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        """Initialise what transformers does not know: the parts of the tracker."""
+        if isinstance(module, nn.Linear):
+            initialization.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                initialization.zeros_(module.bias)
+        elif isinstance(module, nn.MultiheadAttention):
+            initialization.xavier_uniform_(module.in_proj_weight)
+            initialization.zeros_(module.in_proj_bias)
+        elif isinstance(module, nn.Embedding):
+            initialization.normal_(module.weight)
+        elif isinstance(module, nn.Conv2d):
+            initialization.kaiming_uniform_(module.weight, a=1)
+            if module.bias is not None:
+                initialization.zeros_(module.bias)
+        elif isinstance(module, nn.LayerNorm):
+            initialization.ones_(module.weight)
+            initialization.zeros_(module.bias)
+
+
+def _check_range(frames: Tensor) -> None:
+    low, high = frames.aminmax()
+    if not (low >= 0 and high <= 255):  # Also catches NaN.
+        raise InputError(f"Float frames must be within 0..255, but these reach from {low:.4g} to {high:.4g}.")
+    if high <= 1 and high > 0 and frames.dtype.is_floating_point and bool((frames % 1 != 0).any()):
+        warnings.warn("Float frames are expected within 0..255, but these are within 0..1.", stacklevel=3)
+
+
+AutoConfig.register("genvis", GenVISConfig)
+AutoModel.register(GenVISConfig, GenVIS)

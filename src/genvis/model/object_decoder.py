@@ -1,0 +1,110 @@
+"""The object decoder D: instance queries read the encoded frame queries of a clip (paper, Figure 2, left)."""
+
+from torch import Tensor, nn
+from torchvision.ops import MLP
+
+
+class ObjectDecoderLayer(nn.Module):
+    """Cross-attention to the frame tokens, self-attention among the queries, feed-forward; normalised afterwards."""
+
+    def __init__(self, *, hidden_dim: int, num_heads: int, dim_feedforward: int) -> None:
+        super().__init__()
+        self.cross_attention = nn.MultiheadAttention(hidden_dim, num_heads, batch_first=True)
+        self.cross_attention_norm = nn.LayerNorm(hidden_dim)
+        self.self_attention = nn.MultiheadAttention(hidden_dim, num_heads, batch_first=True)
+        self.self_attention_norm = nn.LayerNorm(hidden_dim)
+        self.linear1 = nn.Linear(hidden_dim, dim_feedforward)
+        self.linear2 = nn.Linear(dim_feedforward, hidden_dim)
+        self.feedforward_norm = nn.LayerNorm(hidden_dim)
+
+    def forward(self, queries: Tensor, query_position: Tensor, tokens: Tensor, token_position: Tensor) -> Tensor:
+        """Update the queries.
+
+        Args:
+            queries: (B, Q, C).
+            query_position: (Q, C), added to queries and, in self-attention, keys.
+            tokens: (B, S, C), the encoded frame queries of the clip.
+            token_position: (S, C), added to the keys; values add nothing.
+
+        Returns:
+            (B, Q, C).
+        """
+        attended, _ = self.cross_attention(
+            queries + query_position, tokens + token_position, tokens, need_weights=False
+        )
+        queries = self.cross_attention_norm(queries + attended)
+        keys = queries + query_position
+        attended, _ = self.self_attention(keys, keys, queries, need_weights=False)
+        queries = self.self_attention_norm(queries + attended)
+        hidden = self.linear2(self.linear1(queries).relu())
+        return self.feedforward_norm(queries + hidden)
+
+
+class ObjectDecoder(nn.Module):
+    """Turn instance queries into instance prototypes: p = D(q, E(f)), paper, section 3.1.
+
+    Args:
+        hidden_dim: C.
+        num_heads: Attention heads.
+        dim_feedforward: Width of the feed-forward layers.
+        num_layers: Layers.
+        num_instance_queries: Q, each with a learned position embedding.
+        num_frame_queries: Q_f, each with a learned position embedding that is the same in all frames.
+    """
+
+    def __init__(
+        self,
+        *,
+        hidden_dim: int,
+        num_heads: int,
+        dim_feedforward: int,
+        num_layers: int,
+        num_instance_queries: int,
+        num_frame_queries: int,
+    ) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            ObjectDecoderLayer(hidden_dim=hidden_dim, num_heads=num_heads, dim_feedforward=dim_feedforward)
+            for _ in range(num_layers)
+        )
+        self.query_position = nn.Embedding(num_instance_queries, hidden_dim)
+        self.frame_query_position = nn.Embedding(num_frame_queries, hidden_dim)
+
+    def forward(self, instance_queries: Tensor, encoded_frame_queries: Tensor) -> list[Tensor]:
+        """Decode a clip.
+
+        Args:
+            instance_queries: (B, Q, C).
+            encoded_frame_queries: (B, T, Q_f, C), output of the object encoder.
+
+        Returns:
+            The raw output of each layer, (B, Q, C) each; the last is the clip's instance prototypes p.
+        """
+        tokens = encoded_frame_queries.flatten(1, 2)
+        token_position = self.frame_query_position.weight.repeat(encoded_frame_queries.shape[1], 1)
+        outputs = []
+        for layer in self.layers:
+            instance_queries = layer(instance_queries, self.query_position.weight, tokens, token_position)
+            outputs.append(instance_queries)
+        return outputs
+
+
+class PredictionHeads(nn.Module):
+    """Class and mask embedding of a query, read from its LayerNorm.
+
+    Args:
+        hidden_dim: C.
+        mask_feature_size: C_m.
+        num_classes: K; one more logit, the last, is "no object".
+    """
+
+    def __init__(self, *, hidden_dim: int, mask_feature_size: int, num_classes: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(hidden_dim)
+        self.class_predictor = nn.Linear(hidden_dim, num_classes + 1)
+        self.mask_embedder = MLP(hidden_dim, [hidden_dim, hidden_dim, mask_feature_size])
+
+    def forward(self, queries: Tensor) -> tuple[Tensor, Tensor]:
+        """Predict: (..., C) to class logits (..., K + 1) and mask embeddings (..., C_m)."""
+        normalised = self.norm(queries)
+        return self.class_predictor(normalised), self.mask_embedder(normalised)

@@ -1,0 +1,123 @@
+"""The instance prototype memory: what was seen in past clips, by identity (paper, section 3.3)."""
+
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+
+class PrototypeMemory:
+    """Keys and values of the instance prototypes of past clips: an immutable sequence that is cheap to extend.
+
+    `append` returns a longer memory and leaves this one as it was. Both may share one growing buffer, so that a long
+    video costs amortised constant time a clip; a memory that is extended a second time gets a buffer of its own.
+
+    Args:
+        keys: (B, M, Q, C), oldest clip first.
+        values: (B, M, Q, C).
+    """
+
+    def __init__(self, keys: Tensor, values: Tensor) -> None:
+        self._keys, self._values = keys, values
+        self._length = keys.shape[1]
+        self._used = [self._length]  # Shared by all memories on the same buffer: how much of it is taken.
+
+    @classmethod
+    def empty(cls, *, batch: int, num_queries: int, hidden_dim: int, like: Tensor) -> Self:
+        """Return a memory of no clips, on the device and of the type of ``like``."""
+        nothing = like.new_empty(batch, 0, num_queries, hidden_dim)
+        return cls(nothing, nothing)
+
+    def __len__(self) -> int:
+        """M, the number of clips held."""
+        return self._length
+
+    @property
+    def keys(self) -> Tensor:
+        """(B, M, Q, C), oldest clip first."""
+        return self._keys[:, : self._length]
+
+    @property
+    def values(self) -> Tensor:
+        """(B, M, Q, C), oldest clip first."""
+        return self._values[:, : self._length]
+
+    def append(self, key: Tensor, value: Tensor, *, limit: int | None = None) -> "PrototypeMemory":
+        """Return this memory with one more clip.
+
+        Args:
+            key: (B, Q, C).
+            value: (B, Q, C).
+            limit: Keep only this many of the latest clips; None keeps all.
+        """
+        if limit is not None and self._length >= limit:
+            kept = slice(self._length - limit + 1, self._length)
+            return PrototypeMemory(
+                torch.cat([self._keys[:, kept], key[:, None]], dim=1),
+                torch.cat([self._values[:, kept], value[:, None]], dim=1),
+            )
+        if torch.is_grad_enabled():  # Writing in place would break the graph of the shorter memories.
+            return PrototypeMemory(
+                torch.cat([self.keys, key[:, None]], dim=1), torch.cat([self.values, value[:, None]], dim=1)
+            )
+        return self._append_in_place(key, value)
+
+    def _append_in_place(self, key: Tensor, value: Tensor) -> "PrototypeMemory":
+        longer = PrototypeMemory.__new__(PrototypeMemory)
+        has_room = self._keys.shape[1] > self._length and self._used[0] == self._length
+        if has_room:
+            longer._keys, longer._values, longer._used = self._keys, self._values, self._used
+        else:
+            room = max(16, self._length)
+            shape = (key.shape[0], self._length + room, *key.shape[1:])
+            longer._keys, longer._values, longer._used = key.new_empty(shape), value.new_empty(shape), [0]
+            longer._keys[:, : self._length] = self.keys
+            longer._values[:, : self._length] = self.values
+        longer._keys[:, self._length] = key
+        longer._values[:, self._length] = value
+        longer._length = longer._used[0] = self._length + 1
+        return longer
+
+
+class PrototypeMemoryReader(nn.Module):
+    """Add to each instance query what its identity, or any, was in past clips: q = p + V_q(p) + z.
+
+    The softmax has no scaling by the width, as in the published weights.
+
+    Args:
+        hidden_dim: C.
+        is_global: Read the prototypes of all identities (paper, Table 5) instead of only the query's own.
+    """
+
+    def __init__(self, *, hidden_dim: int, is_global: bool) -> None:
+        super().__init__()
+        self.is_global = is_global
+        self.query_key = nn.Linear(hidden_dim, hidden_dim)
+        self.query_value = nn.Linear(hidden_dim, hidden_dim)
+        self.memory_key = nn.Linear(hidden_dim, hidden_dim)
+        self.memory_value = nn.Linear(hidden_dim, hidden_dim)
+
+    def forward(self, prototypes: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """Read the memory.
+
+        Args:
+            prototypes: (B, Q, C), the previous clip's instance prototypes, or the learned queries of the first clip.
+            keys: (B, M, Q, C) of M past clips.
+            values: (B, M, Q, C).
+
+        Returns:
+            (B, Q, C), the instance queries of this clip.
+        """
+        queries = prototypes + self.query_value(prototypes)
+        if keys.shape[1] == 0:
+            return queries
+        query_key = self.query_key(prototypes)
+        if self.is_global:
+            weights = (query_key @ keys.flatten(1, 2).mT).softmax(dim=-1)
+            return queries + weights @ values.flatten(1, 2)
+        weights = torch.einsum("bqc,bmqc->bqm", query_key, keys).softmax(dim=-1)
+        return queries + torch.einsum("bqm,bmqc->bqc", weights, values)
+
+    def store(self, normalised_prototypes: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the key and value, (B, Q, C) each, that the memory keeps of a clip's normalised prototypes."""
+        return self.memory_key(normalised_prototypes), self.memory_value(normalised_prototypes)
