@@ -1,6 +1,7 @@
 """Loading of published ``.pth`` checkpoints and of Mask2Former models as detectors, with every tensor accounted for."""
 
 import pickle
+import re
 import zipfile
 from pathlib import Path
 
@@ -109,8 +110,8 @@ def detector_from_mask2former(
     for name, tensor in source.state_dict().items():
         if name.startswith("criterion.") or ".swin.layernorm." in name:
             continue
-        name = name.replace("model.pixel_level_module.decoder.mask_projection.", "mask_projection.")
-        state[name.replace("model.", "mask2former.", 1) if name.startswith("model.") else name] = tensor
+        ours = name.replace("model.pixel_level_module.decoder.mask_projection.", "mask_projection.")
+        state[re.sub(r"^model\.", "mask2former.", ours)] = tensor
     if target_config.num_classes != target.config.num_classes or labels is not None:
         state = {name: tensor for name, tensor in state.items() if not name.startswith("class_predictor.")}
     missing, unexpected = target.detector.load_state_dict(state, strict=False)

@@ -14,80 +14,146 @@ _TRANSFORMER = "detector.mask2former.transformer_module"
 _RESNET = f"{_PIXEL_LEVEL}.encoder"
 _SWIN = f"{_PIXEL_LEVEL}.encoder.swin"
 
-# Published name (full match) -> our name. "{q}", "{k}" and "{v}" in a name say that the tensor's rows are the three
-# projections of an attention, which we hold apart.
-_RULES: tuple[tuple[str, str], ...] = (
-    # ResNet. res2 is the first stage; a shortcut has its own convolution and normalisation.
-    (r"backbone\.stem\.conv1\.weight", rf"{_RESNET}.embedder.embedder.convolution.weight"),
-    (r"backbone\.stem\.conv1\.norm\.(\w+)", rf"{_RESNET}.embedder.embedder.normalization.\1"),
-    (r"backbone\.res(\d)\.(\d+)\.shortcut\.weight", rf"{_RESNET}.encoder.stages.[\1-2].layers.\2.shortcut.convolution.weight"),
-    (r"backbone\.res(\d)\.(\d+)\.shortcut\.norm\.(\w+)", rf"{_RESNET}.encoder.stages.[\1-2].layers.\2.shortcut.normalization.\3"),
-    (r"backbone\.res(\d)\.(\d+)\.conv(\d)\.weight", rf"{_RESNET}.encoder.stages.[\1-2].layers.\2.layer.[\3-1].convolution.weight"),
-    (r"backbone\.res(\d)\.(\d+)\.conv(\d)\.norm\.(\w+)", rf"{_RESNET}.encoder.stages.[\1-2].layers.\2.layer.[\3-1].normalization.\4"),
-    # Swin.
-    (r"backbone\.patch_embed\.proj\.(\w+)", rf"{_SWIN}.embeddings.patch_embeddings.projection.\1"),
-    (r"backbone\.patch_embed\.norm\.(\w+)", rf"{_SWIN}.embeddings.norm.\1"),
-    (r"backbone\.layers\.(\d+)\.blocks\.(\d+)\.norm1\.(\w+)", rf"{_SWIN}.encoder.layers.\1.blocks.\2.layernorm_before.\3"),
-    (r"backbone\.layers\.(\d+)\.blocks\.(\d+)\.norm2\.(\w+)", rf"{_SWIN}.encoder.layers.\1.blocks.\2.layernorm_after.\3"),
-    (r"backbone\.layers\.(\d+)\.blocks\.(\d+)\.attn\.qkv\.(\w+)", rf"{_SWIN}.encoder.layers.\1.blocks.\2.attention.{{qkv}}_proj.\3"),
-    (r"backbone\.layers\.(\d+)\.blocks\.(\d+)\.attn\.proj\.(\w+)", rf"{_SWIN}.encoder.layers.\1.blocks.\2.attention.o_proj.\3"),
+_PIXEL_DECODER = f"{_PIXEL_LEVEL}.decoder"
+
+# Sections of the published names: (prefix, our prefix, rules for the rest). All patterns match in full, and "[2-1]"
+# is calculated. "{qkv}" says that the rows are the three projections of an attention, which we hold apart.
+_SECTIONS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     (
-        r"backbone\.layers\.(\d+)\.blocks\.(\d+)\.attn\.relative_position_bias_table",
-        rf"{_SWIN}.encoder.layers.\1.blocks.\2.attention.relative_position_bias.relative_position_bias_table",
+        r"backbone\.stem\.conv1\.",
+        rf"{_RESNET}.embedder.embedder.",
+        ((r"weight", r"convolution.weight"), (r"norm\.(\w+)", r"normalization.\1")),
     ),
-    (r"backbone\.layers\.(\d+)\.blocks\.(\d+)\.mlp\.(fc\d\.\w+)", rf"{_SWIN}.encoder.layers.\1.blocks.\2.mlp.\3"),
-    (r"backbone\.layers\.(\d+)\.downsample\.(.+)", rf"{_SWIN}.encoder.layers.\1.downsample.\2"),
-    (r"backbone\.norm(\d)\.(\w+)", rf"{_PIXEL_LEVEL}.encoder.hidden_states_norms.stage[\1+1].\2"),
-    # Pixel decoder.
-    (r"sem_seg_head\.pixel_decoder\.input_proj\.(.+)", rf"{_PIXEL_LEVEL}.decoder.input_projections.\1"),
-    (r"sem_seg_head\.pixel_decoder\.transformer\.level_embed", rf"{_PIXEL_LEVEL}.decoder.level_embed"),
-    (r"sem_seg_head\.pixel_decoder\.transformer\.encoder\.layers\.(\d+)\.self_attn\.(.+)", rf"{_PIXEL_LEVEL}.decoder.encoder.layers.\1.self_attn.\2"),
-    (r"sem_seg_head\.pixel_decoder\.transformer\.encoder\.layers\.(\d+)\.norm1\.(\w+)", rf"{_PIXEL_LEVEL}.decoder.encoder.layers.\1.self_attn_layer_norm.\2"),
-    (r"sem_seg_head\.pixel_decoder\.transformer\.encoder\.layers\.(\d+)\.linear(\d)\.(\w+)", rf"{_PIXEL_LEVEL}.decoder.encoder.layers.\1.fc\2.\3"),
-    (r"sem_seg_head\.pixel_decoder\.transformer\.encoder\.layers\.(\d+)\.norm2\.(\w+)", rf"{_PIXEL_LEVEL}.decoder.encoder.layers.\1.final_layer_norm.\2"),
-    (r"sem_seg_head\.pixel_decoder\.mask_features\.(\w+)", r"detector.mask_projection.\1"),
-    (r"sem_seg_head\.pixel_decoder\.(adapter|layer)_1\.weight", rf"{_PIXEL_LEVEL}.decoder.\1_1.0.weight"),
-    (r"sem_seg_head\.pixel_decoder\.(adapter|layer)_1\.norm\.(\w+)", rf"{_PIXEL_LEVEL}.decoder.\1_1.1.\2"),
-    # Masked-attention decoder.
-    (r"sem_seg_head\.predictor\.query_feat\.weight", rf"{_TRANSFORMER}.queries_features.weight"),
-    (r"sem_seg_head\.predictor\.static_query\.weight", rf"{_TRANSFORMER}.queries_features.weight"),
-    (r"sem_seg_head\.predictor\.query_embed\.weight", rf"{_TRANSFORMER}.queries_embedder.weight"),
-    (r"sem_seg_head\.predictor\.level_embed\.weight", rf"{_TRANSFORMER}.level_embed.weight"),
-    (r"sem_seg_head\.predictor\.decoder_norm\.(\w+)", rf"{_TRANSFORMER}.decoder.layernorm.\1"),
-    (r"sem_seg_head\.predictor\.class_embed\.(\w+)", r"detector.class_predictor.\1"),
-    (r"sem_seg_head\.predictor\.mask_embed\.layers\.(\d)\.(\w+)", rf"{_TRANSFORMER}.decoder.mask_predictor.mask_embedder.\1.0.\2"),
-    (r"sem_seg_head\.predictor\.transformer_cross_attention_layers\.(\d+)\.multihead_attn\.(.+)", rf"{_TRANSFORMER}.decoder.layers.\1.cross_attn.\2"),
-    (r"sem_seg_head\.predictor\.transformer_cross_attention_layers\.(\d+)\.norm\.(\w+)", rf"{_TRANSFORMER}.decoder.layers.\1.cross_attn_layer_norm.\2"),
-    (r"sem_seg_head\.predictor\.transformer_self_attention_layers\.(\d+)\.self_attn\.in_proj_(\w+)", rf"{_TRANSFORMER}.decoder.layers.\1.self_attn.{{qkv}}_proj.\2"),
-    (r"sem_seg_head\.predictor\.transformer_self_attention_layers\.(\d+)\.self_attn\.out_proj\.(\w+)", rf"{_TRANSFORMER}.decoder.layers.\1.self_attn.out_proj.\2"),
-    (r"sem_seg_head\.predictor\.transformer_self_attention_layers\.(\d+)\.norm\.(\w+)", rf"{_TRANSFORMER}.decoder.layers.\1.self_attn_layer_norm.\2"),
-    (r"sem_seg_head\.predictor\.transformer_ffn_layers\.(\d+)\.linear(\d)\.(\w+)", rf"{_TRANSFORMER}.decoder.layers.\1.fc\2.\3"),
-    (r"sem_seg_head\.predictor\.transformer_ffn_layers\.(\d+)\.norm\.(\w+)", rf"{_TRANSFORMER}.decoder.layers.\1.final_layer_norm.\2"),
-    # Tracker.
-    (r"vita_module\.input_proj_dec\.(\w+)", r"tracker.input_projection.\1"),
-    (r"vita_module\.enc_self_attn\.(\d+)\.self_attn\.(.+)", r"tracker.encoder.layers.\1.self_attn.\2"),
-    (r"vita_module\.enc_self_attn\.(\d+)\.norm\.(\w+)", r"tracker.encoder.layers.\1.norm1.\2"),
-    (r"vita_module\.enc_ffn\.(\d+)\.(linear\d\.\w+)", r"tracker.encoder.layers.\1.\2"),
-    (r"vita_module\.enc_ffn\.(\d+)\.norm\.(\w+)", r"tracker.encoder.layers.\1.norm2.\2"),
-    (r"vita_module\.transformer_cross_attention_layers\.(\d+)\.multihead_attn\.(.+)", r"tracker.decoder.layers.\1.cross_attention.\2"),
-    (r"vita_module\.transformer_cross_attention_layers\.(\d+)\.norm\.(\w+)", r"tracker.decoder.layers.\1.cross_attention_norm.\2"),
-    (r"vita_module\.transformer_self_attention_layers\.(\d+)\.self_attn\.(.+)", r"tracker.decoder.layers.\1.self_attention.\2"),
-    (r"vita_module\.transformer_self_attention_layers\.(\d+)\.norm\.(\w+)", r"tracker.decoder.layers.\1.self_attention_norm.\2"),
-    (r"vita_module\.transformer_ffn_layers\.(\d+)\.(linear\d\.\w+)", r"tracker.decoder.layers.\1.\2"),
-    (r"vita_module\.transformer_ffn_layers\.(\d+)\.norm\.(\w+)", r"tracker.decoder.layers.\1.feedforward_norm.\2"),
-    (r"vita_module\.query_feat\.weight", r"tracker.query_features.weight"),
-    (r"vita_module\.query_embed\.weight", r"tracker.decoder.query_position.weight"),
-    (r"vita_module\.fq_pos\.weight", r"tracker.decoder.frame_query_position.weight"),
-    (r"vita_module\.decoder_norm\.(\w+)", r"tracker.heads.norm.\1"),
-    (r"vita_module\.class_embed\.(\w+)", r"tracker.heads.class_predictor.\1"),
-    (r"vita_module\.mask_embed\.layers\.(\d)\.(\w+)", r"tracker.heads.mask_embedder.[\1*3].\2"),
-    (r"vita_module\.vita_mask_features\.(\w+)", r"tracker.mask_features.\1"),
-    (r"vita_module\.sim_embed_frame\.(\w+)", r"tracker.frame_similarity.\1"),
-    (r"vita_module\.sim_embed_clip\.(\w+)", r"tracker.query_similarity.\1"),
-    (r"vita_module\.pre_(memory|query)_embed_k\.(\w+)", r"tracker.memory_reader.\1_key.\2"),
-    (r"vita_module\.pre_(memory|query)_embed_v\.(\w+)", r"tracker.memory_reader.\1_value.\2"),
-)  # fmt: skip
-_COMPILED = tuple((re.compile(pattern), target) for pattern, target in _RULES)
+    (  # res2 is the first stage; a shortcut has its own convolution and normalisation.
+        r"backbone\.res(\d)\.(\d+)\.",
+        rf"{_RESNET}.encoder.stages.[\1-2].layers.\2.",
+        (
+            (r"shortcut\.weight", r"shortcut.convolution.weight"),
+            (r"shortcut\.norm\.(\w+)", r"shortcut.normalization.\1"),
+            (r"conv(\d)\.weight", r"layer.[\1-1].convolution.weight"),
+            (r"conv(\d)\.norm\.(\w+)", r"layer.[\1-1].normalization.\2"),
+        ),
+    ),
+    (
+        r"backbone\.layers\.(\d+)\.blocks\.(\d+)\.",
+        rf"{_SWIN}.encoder.layers.\1.blocks.\2.",
+        (
+            (r"norm1\.(\w+)", r"layernorm_before.\1"),
+            (r"norm2\.(\w+)", r"layernorm_after.\1"),
+            (r"attn\.qkv\.(\w+)", r"attention.{qkv}_proj.\1"),
+            (r"attn\.proj\.(\w+)", r"attention.o_proj.\1"),
+            (r"attn\.(relative_position_bias)_table", r"attention.\1.\1_table"),
+            (r"mlp\.(fc\d\.\w+)", r"mlp.\1"),
+        ),
+    ),
+    (
+        r"backbone\.",
+        rf"{_PIXEL_LEVEL}.encoder.",
+        (
+            (r"patch_embed\.proj\.(\w+)", r"swin.embeddings.patch_embeddings.projection.\1"),
+            (r"patch_embed\.norm\.(\w+)", r"swin.embeddings.norm.\1"),
+            (r"layers\.(\d+)\.downsample\.(.+)", r"swin.encoder.layers.\1.downsample.\2"),
+            (r"norm(\d)\.(\w+)", r"hidden_states_norms.stage[\1+1].\2"),
+        ),
+    ),
+    (
+        r"sem_seg_head\.pixel_decoder\.transformer\.encoder\.layers\.(\d+)\.",
+        rf"{_PIXEL_DECODER}.encoder.layers.\1.",
+        (
+            (r"self_attn\.(.+)", r"self_attn.\1"),
+            (r"norm1\.(\w+)", r"self_attn_layer_norm.\1"),
+            (r"linear(\d)\.(\w+)", r"fc\1.\2"),
+            (r"norm2\.(\w+)", r"final_layer_norm.\1"),
+        ),
+    ),
+    (
+        r"sem_seg_head\.pixel_decoder\.",
+        rf"{_PIXEL_DECODER}.",
+        (
+            (r"input_proj\.(.+)", r"input_projections.\1"),
+            (r"transformer\.level_embed", r"level_embed"),
+            (r"(adapter|layer)_1\.weight", r"\1_1.0.weight"),
+            (r"(adapter|layer)_1\.norm\.(\w+)", r"\1_1.1.\2"),
+        ),
+    ),
+    (r"sem_seg_head\.pixel_decoder\.mask_features\.", r"detector.mask_projection.", ((r"(\w+)", r"\1"),)),
+    (r"sem_seg_head\.predictor\.class_embed\.", r"detector.class_predictor.", ((r"(\w+)", r"\1"),)),
+    (
+        r"sem_seg_head\.predictor\.transformer_cross_attention_layers\.(\d+)\.",
+        rf"{_TRANSFORMER}.decoder.layers.\1.",
+        ((r"multihead_attn\.(.+)", r"cross_attn.\1"), (r"norm\.(\w+)", r"cross_attn_layer_norm.\1")),
+    ),
+    (
+        r"sem_seg_head\.predictor\.transformer_self_attention_layers\.(\d+)\.",
+        rf"{_TRANSFORMER}.decoder.layers.\1.",
+        (
+            (r"self_attn\.in_proj_(\w+)", r"self_attn.{qkv}_proj.\1"),
+            (r"self_attn\.out_proj\.(\w+)", r"self_attn.out_proj.\1"),
+            (r"norm\.(\w+)", r"self_attn_layer_norm.\1"),
+        ),
+    ),
+    (
+        r"sem_seg_head\.predictor\.transformer_ffn_layers\.(\d+)\.",
+        rf"{_TRANSFORMER}.decoder.layers.\1.",
+        ((r"linear(\d)\.(\w+)", r"fc\1.\2"), (r"norm\.(\w+)", r"final_layer_norm.\1")),
+    ),
+    (
+        r"sem_seg_head\.predictor\.",
+        rf"{_TRANSFORMER}.",
+        (
+            (r"(query_feat|static_query)\.weight", r"queries_features.weight"),
+            (r"query_embed\.weight", r"queries_embedder.weight"),
+            (r"level_embed\.weight", r"level_embed.weight"),
+            (r"decoder_norm\.(\w+)", r"decoder.layernorm.\1"),
+            (r"mask_embed\.layers\.(\d)\.(\w+)", r"decoder.mask_predictor.mask_embedder.\1.0.\2"),
+        ),
+    ),
+    (
+        r"vita_module\.enc_(self_attn|ffn)\.(\d+)\.",
+        r"tracker.encoder.layers.\2.",
+        ((r"self_attn\.(.+)", r"self_attn.\1"), (r"(linear\d\.\w+)", r"\1")),
+    ),
+    (r"vita_module\.enc_self_attn\.(\d+)\.norm\.", r"tracker.encoder.layers.\1.norm1.", ((r"(\w+)", r"\1"),)),
+    (r"vita_module\.enc_ffn\.(\d+)\.norm\.", r"tracker.encoder.layers.\1.norm2.", ((r"(\w+)", r"\1"),)),
+    (
+        r"vita_module\.transformer_cross_attention_layers\.(\d+)\.",
+        r"tracker.decoder.layers.\1.",
+        ((r"multihead_attn\.(.+)", r"cross_attention.\1"), (r"norm\.(\w+)", r"cross_attention_norm.\1")),
+    ),
+    (
+        r"vita_module\.transformer_self_attention_layers\.(\d+)\.",
+        r"tracker.decoder.layers.\1.",
+        ((r"self_attn\.(.+)", r"self_attention.\1"), (r"norm\.(\w+)", r"self_attention_norm.\1")),
+    ),
+    (
+        r"vita_module\.transformer_ffn_layers\.(\d+)\.",
+        r"tracker.decoder.layers.\1.",
+        ((r"(linear\d\.\w+)", r"\1"), (r"norm\.(\w+)", r"feedforward_norm.\1")),
+    ),
+    (
+        r"vita_module\.",
+        r"tracker.",
+        (
+            (r"input_proj_dec\.(\w+)", r"input_projection.\1"),
+            (r"query_feat\.weight", r"query_features.weight"),
+            (r"query_embed\.weight", r"decoder.query_position.weight"),
+            (r"fq_pos\.weight", r"decoder.frame_query_position.weight"),
+            (r"decoder_norm\.(\w+)", r"heads.norm.\1"),
+            (r"class_embed\.(\w+)", r"heads.class_predictor.\1"),
+            (r"mask_embed\.layers\.(\d)\.(\w+)", r"heads.mask_embedder.[\1*3].\2"),
+            (r"vita_mask_features\.(\w+)", r"mask_features.\1"),
+            (r"sim_embed_frame\.(\w+)", r"frame_similarity.\1"),
+            (r"sim_embed_clip\.(\w+)", r"query_similarity.\1"),
+            (r"pre_(memory|query)_embed_k\.(\w+)", r"memory_reader.\1_key.\2"),
+            (r"pre_(memory|query)_embed_v\.(\w+)", r"memory_reader.\1_value.\2"),
+        ),
+    ),
+)
+_COMPILED = tuple(
+    (re.compile(prefix + rest), our_prefix, re.compile(prefix), re.compile(rest), our_rest)
+    for prefix, our_prefix, rules in _SECTIONS
+    for rest, our_rest in rules
+)
 
 # Tensors that carry nothing: class weights of the losses, index tables that follow from the window, counters.
 _DERIVED = re.compile(
@@ -141,10 +207,12 @@ def rename_published(state: dict[str, Tensor]) -> Renamed:
 
 
 def _our_name(name: str) -> str | None:
-    for pattern, target in _COMPILED:
-        match = pattern.fullmatch(name)
-        if match:
-            return re.sub(r"\[(\d+)([-+*])(\d+)\]", _calculate, match.expand(target))
+    for whole, our_prefix, prefix, rest, our_rest in _COMPILED:
+        if not whole.fullmatch(name):
+            continue
+        start, end = prefix.match(name), rest.fullmatch(prefix.sub("", name, count=1))
+        if start and end:
+            return re.sub(r"\[(\d+)([-+*])(\d+)\]", _calculate, start.expand(our_prefix) + end.expand(our_rest))
     return None
 
 

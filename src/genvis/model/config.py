@@ -1,6 +1,6 @@
 """The configuration of a GenVIS, VITA or MinVIS model: sizes, mode and the numbers that its users need at inference."""
 
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, cast
 
 from transformers import Mask2FormerConfig, PreTrainedConfig
 
@@ -11,7 +11,7 @@ from genvis.label_sets import LabelSet, label_set
 class DetectorConfig(Mask2FormerConfig):
     """A transformers ``Mask2FormerConfig`` that knows that ResNet backbones serve as well as Swin."""
 
-    backbones_supported: ClassVar[list[str]] = ["swin", "resnet"]
+    backbones_supported = ["swin", "resnet"]  # noqa: RUF012 (transformers declares it without ClassVar)
 
 
 Method = Literal["genvis", "vita", "minvis"]
@@ -85,6 +85,11 @@ class GenVISConfig(PreTrainedConfig):
         self._check()
 
     @property
+    def detector_config(self) -> Mask2FormerConfig:
+        """The detector's configuration, with its type."""
+        return cast(Mask2FormerConfig, self.detector)
+
+    @property
     def num_classes(self) -> int:
         """K, the number of classes without "no object"."""
         return len(self.id2label or {})
@@ -92,8 +97,7 @@ class GenVISConfig(PreTrainedConfig):
     @property
     def label_set(self) -> LabelSet:
         """The classes with their names and the data set's category ids."""
-        names = self.id2label or {}
-        labels = tuple(str(names[index]) for index in range(self.num_classes))
+        labels = tuple(str(name) for _, name in sorted((self.id2label or {}).items()))
         return LabelSet(self.label_set_name, tuple(self.category_ids or ()), labels)
 
     def with_labels(self, labels: LabelSet) -> Self:
@@ -128,10 +132,10 @@ class GenVISConfig(PreTrainedConfig):
             raise InputError(f"method is '{self.method}'; it must be 'genvis', 'vita' or 'minvis'.")
         if self.memory_read not in ("index", "global", "none"):
             raise InputError(f"memory_read is '{self.memory_read}'; it must be 'index', 'global' or 'none'.")
-        if self.hidden_dim != self.detector.hidden_dim:
+        if self.hidden_dim != self.detector_config.hidden_dim:
             raise InputError(
-                f"hidden_dim is {self.hidden_dim} but the detector's is {self.detector.hidden_dim}; the tracker reads "
-                "the detector's queries, so give both the same width."
+                f"hidden_dim is {self.hidden_dim} but the detector's is {self.detector_config.hidden_dim}; give both "
+                "the same width, because the tracker reads the detector's queries."
             )
         if self.hidden_dim % self.num_attention_heads:
             raise InputError(f"hidden_dim {self.hidden_dim} is no multiple of {self.num_attention_heads} heads.")

@@ -22,11 +22,11 @@ class FrameDetector(nn.Module):
         self.mask2former = Mask2FormerModel(config)
         pixel_decoder = self.mask2former.pixel_level_module.decoder
         self.mask_projection = pixel_decoder.mask_projection
-        pixel_decoder.mask_projection = nn.Identity()
+        pixel_decoder.register_module("mask_projection", nn.Identity())
         backbone = self.mask2former.pixel_level_module.encoder
         if isinstance(backbone, SwinBackbone):  # Its last norm serves classification: unused here, unknown to DDP.
-            backbone.swin.layernorm = nn.Identity()
-        self.class_predictor = nn.Linear(config.hidden_dim, config.num_labels + 1)
+            backbone.swin.register_module("layernorm", nn.Identity())
+        self.class_predictor = nn.Linear(config.hidden_dim, len(config.id2label or {}) + 1)
 
     def forward(self, pixel_values: Tensor, *, layers: int = 1) -> DetectorOutput:
         """Detect.

@@ -1,6 +1,7 @@
 """The whole network: one clip and the state in, a prediction and the new state out."""
 
 import warnings
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -24,15 +25,59 @@ class GenVIS(PreTrainedModel):
     config_class = GenVISConfig
     base_model_prefix = "genvis"
     main_input_name = "frames"
+    pixel_mean: Tensor
+    pixel_std: Tensor
 
     def __init__(self, config: GenVISConfig) -> None:
         super().__init__(config)
-        self.detector = FrameDetector(config.detector)
+        self.detector = FrameDetector(config.detector_config)
         self.tracker = None if config.method == "minvis" else Tracker(config)
         mean, std = torch.tensor(config.pixel_mean), torch.tensor(config.pixel_std)
         self.register_buffer("pixel_mean", mean.view(3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", std.view(3, 1, 1), persistent=False)
         self.post_init()
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
+        """Load a model: a bundled name, a folder of `save_pretrained`, a Hub id, or a published ``.pth`` file.
+
+        Args:
+            pretrained_model_name_or_path: For example ``"sprites-tiny"``, ``"runs/mine"``, ``"someone/genvis-ovis"``
+                or ``"genvis_r50_ytvis21.pth"``. Only a Hub id makes the network fetch anything.
+            *args: As of transformers' ``from_pretrained``.
+            **kwargs: As of transformers' ``from_pretrained``; none with a ``.pth``
+                (`genvis.checkpoints.load_published` takes what its tensors cannot tell).
+
+        Returns:
+            The model, in evaluation mode.
+
+        Raises:
+            InputError: If there is no such model, or its tensors do not fit it one by one.
+        """
+        # The network itself knows nothing of files; this name is where users of transformers look for the loader.
+        from genvis.checkpoints.pretrained import load_pretrained
+
+        return load_pretrained(pretrained_model_name_or_path, super().from_pretrained, args, kwargs)
+
+    def as_vita(self, *, encoder_window_size: int = 6) -> "GenVIS":
+        """Return the same network run as VITA: the whole video is one clip, nothing is propagated, no memory.
+
+        Args:
+            encoder_window_size: Frames per attention window of the object encoder; 0 attends globally.
+        """
+        return self._with_fields(
+            method="vita", encoder_window_size=encoder_window_size, propagate_queries=False, memory_read="none"
+        )
+
+    def as_minvis(self) -> "GenVIS":
+        """Return the detector alone, whose queries are matched from frame to frame (MinVIS)."""
+        return self._with_fields(method="minvis", propagate_queries=False, memory_read="none")
+
+    def _with_fields(self, **fields: Any) -> "GenVIS":
+        other = GenVIS(GenVISConfig(**{**self.config.to_dict(), **fields}))
+        kept = other.state_dict().keys()
+        other.load_state_dict({name: tensor for name, tensor in self.state_dict().items() if name in kept})
+        return other.to(device=self.device, dtype=self.dtype).train(self.training)
 
     def forward(self, frames: Tensor, state: TrackerState | None = None) -> tuple[ClipPrediction, TrackerState]:
         """Segment one clip of each of B videos.

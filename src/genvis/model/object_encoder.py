@@ -38,7 +38,7 @@ class ObjectEncoder(nn.Module):
         """
         for index, layer in enumerate(self.layers):
             if self.window_size == 0:
-                batch, frames, queries, _ = frame_queries.shape
+                frames, queries = frame_queries.shape[1:3]
                 frame_queries = layer(frame_queries.flatten(1, 2)).unflatten(1, (frames, queries))
             else:
                 # Shifted windows reach over the borders of the plain ones. Training never shifts.
@@ -53,7 +53,7 @@ class ObjectEncoder(nn.Module):
         """
         batch, frames, queries, _ = frame_queries.shape
         window = self.window_size
-        front = window // 2 if is_shifted else 0
+        front = (window + 1) // 2 if is_shifted else 0
         back = -(front + frames) % window
         padded = F.pad(frame_queries, (0, 0, 0, 0, front, back))
         windows = padded.reshape(batch, -1, window, queries, padded.shape[-1]).flatten(2, 3).flatten(0, 1)

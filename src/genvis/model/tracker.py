@@ -1,4 +1,4 @@
-"""The tracker: object encoder, object decoder, heads, query propagation and memory; frame queries in, identities out."""
+"""The tracker: object encoder, object decoder, heads, propagation and memory; frame queries in, identities out."""
 
 import torch
 from torch import Tensor, nn
@@ -35,13 +35,13 @@ class Tracker(nn.Module):
             dim_feedforward=config.dim_feedforward,
             num_layers=config.object_decoder_layers,
             num_instance_queries=config.num_instance_queries,
-            num_frame_queries=config.detector.num_queries,
+            num_frame_queries=config.detector_config.num_queries,
         )
         self.query_features = nn.Embedding(config.num_instance_queries, hidden_dim)
         self.heads = PredictionHeads(
             hidden_dim=hidden_dim, mask_feature_size=config.mask_feature_size, num_classes=config.num_classes
         )
-        self.mask_features = nn.Conv2d(config.detector.feature_size, config.mask_feature_size, kernel_size=1)
+        self.mask_features = nn.Conv2d(config.detector_config.feature_size, config.mask_feature_size, kernel_size=1)
         self.frame_similarity = nn.Linear(hidden_dim, hidden_dim)
         self.query_similarity = nn.Linear(hidden_dim, hidden_dim)
         self.memory_reader = (
