@@ -180,7 +180,7 @@ def _load(cell: _Cell, root: Path | None, size: tuple[int, int]) -> tuple[NDArra
     """Return the frame as (H, W, 3) BGR at the cell's size, and what is wrong with it, if anything."""
     from PIL import Image
 
-    empty = np.asarray(Image.new("RGB", size, FRAME_FILL))
+    empty = np.array(Image.new("RGB", size, FRAME_FILL))
     names = cell.video.file_names or ()
     name = names[cell.frame] if cell.frame < len(names) else None
     if root is None:

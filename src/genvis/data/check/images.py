@@ -14,9 +14,9 @@ MISSING_IMAGE = Kind(
 )
 UNREADABLE_IMAGE = Kind("unreadable-image", Severity.ERROR, "an image file cannot be read")
 TRUNCATED_IMAGE = Kind("truncated-image", Severity.ERROR, "an image file is cut off: its end is missing")
-IMAGE_SIZE = Kind("image-size", Severity.ERROR, "an image has another size than the annotation file says")
+IMAGE_SIZE = Kind("image-size", Severity.ERROR, "an image has another size than the annotations say")
 MIXED_SIZES = Kind("mixed-sizes", Severity.ERROR, "the images of one video have different sizes")
-LEAVES_ROOT = Kind("link-out-of-root", Severity.ERROR, "an image is a link to a file outside of the image folder")
+LEAVES_ROOT = Kind("link-out-of-root", Severity.NOTE, "an image is a link to a file outside of the image folder")
 
 END_MARKS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
 
@@ -65,7 +65,7 @@ def check_images(
                 sizes.setdefault(file.size, name)
                 said = (video.width or file.size[0], video.height or file.size[1])
                 if file.size != said:
-                    text = f"{video.where}: '{name}' is {_size(file.size)}, the file says {_size(said)}"
+                    text = f"{video.where}: '{name}' is {_size(file.size)}, the annotations say {_size(said)}"
                     findings.add(IMAGE_SIZE, text)
             if len(sizes) > 1:
                 texts = [f"'{name}' is {_size(size)}" for size, name in list(sizes.items())[:2]]
@@ -82,8 +82,6 @@ def _inspect(path: Path, root: Path, *, decode: bool) -> _ImageFile:
 
     if not path.is_file():
         return _ImageFile(problem=MISSING_IMAGE)
-    if not path.resolve().is_relative_to(root):
-        return _ImageFile(problem=LEAVES_ROOT, detail=f" leads to '{path.resolve()}'")
     try:
         with Image.open(path) as image:
             size, file_format = image.size, image.format
@@ -94,6 +92,8 @@ def _inspect(path: Path, root: Path, *, decode: bool) -> _ImageFile:
     mark = END_MARKS.get(file_format or "")
     if mark is not None and not _ends_with(path, mark):
         return _ImageFile(size=size, problem=TRUNCATED_IMAGE)
+    if not path.resolve().is_relative_to(root):
+        return _ImageFile(size=size, problem=LEAVES_ROOT, detail=f" leads to '{path.resolve()}'")
     return _ImageFile(size=size)
 
 

@@ -101,7 +101,9 @@ def escapes_root(name: str) -> bool:
 
 def _check_references(records: AnnotationRecords, findings: Findings) -> None:
     category_ids = {category.id for category in records.categories}
-    lengths = {video.id: len(video.file_names) if video.file_names else None for video in records.videos}
+    lengths: dict[int | None, int | None] = {}
+    for video in records.videos:
+        lengths.setdefault(video.id, len(video.file_names) if video.file_names else None)
     word = "image" if records.layout is Layout.COCO else "video"
     for track in records.tracks:
         if track.crowd:
@@ -128,7 +130,7 @@ def _check_unused(records: AnnotationRecords, findings: Findings) -> None:
     used_categories = {track.category_id for track in records.tracks}
     for category in records.categories:
         if category.id is not None and category.id not in used_categories:
-            findings.add(UNUSED_CATEGORY, f"{category.id} '{category.name}'")
+            findings.add(UNUSED_CATEGORY, f"{category.id} '{category.name}'" if category.name else category.where)
     used_videos = {track.video_id for track in records.tracks}
     for video in records.videos:
         if video.id is not None and video.id not in used_videos:
