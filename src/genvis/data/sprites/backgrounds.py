@@ -28,10 +28,12 @@ class Background:
     Attributes:
         picture: (Hc, Wc, 3) uint8 RGB, larger than the frame.
         corners: (T, 2) x and y of the frame's top left corner in the picture, pixels, fractions allowed.
+        landscape: Whether the picture has a sky above and ground below.
     """
 
     picture: Picture
     corners: NDArray[np.float64]
+    landscape: bool = False
 
     def frame(self, index: int, *, height: int, width: int) -> Picture:
         """Return the (H, W, 3) part of the picture that frame ``index`` shows."""
@@ -59,6 +61,7 @@ def draw_background(
     """
     margin = np.array([round(_MARGIN * width), round(_MARGIN * height)])
     canvas_width, canvas_height = (np.array([width, height]) + 2 * margin).tolist()
+    landscape = False
     if images:
         picture = _fitted(images[int(generator.integers(len(images)))], canvas_height, canvas_width)
         if generator.random() < 0.5:
@@ -66,13 +69,14 @@ def draw_background(
     else:
         painter = PAINTERS[int(generator.choice(len(PAINTERS), p=_PAINTER_WEIGHTS))]
         palette = PALETTES[int(generator.integers(len(PALETTES)))]
+        landscape = painter is paint_hills
         picture = painter(generator, palette, canvas_height, canvas_width)
     # Two slow swings, each within the margin whatever the phase.
     periods = generator.uniform(90.0, 240.0, 2)
     phases = generator.uniform(0.0, 2.0 * np.pi, 2)
     times = np.arange(length)[:, None]
     corners = margin * (1.0 + generator.uniform(0.2, 1.0) * np.sin(2.0 * np.pi * times / periods + phases))
-    return Background(picture, corners)
+    return Background(picture, corners, landscape)
 
 
 def image_files(folder: str | Path) -> tuple[Path, ...]:

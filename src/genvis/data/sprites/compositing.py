@@ -34,7 +34,8 @@ class Patch(NamedTuple):
         return slice(self.top, self.top + height), slice(self.left, self.left + width)
 
 
-@lru_cache(maxsize=512)
+# A look lives as long as its video: the cache needs to hold one video's looks, not more.
+@lru_cache(maxsize=48)
 def _raster(look: Look, size: int) -> NDArray[np.uint8]:
     return styled_raster(look, size)
 

@@ -1,6 +1,6 @@
 """How hard a generated video is, as one small value with named presets."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from genvis.errors import InputError
 
@@ -54,6 +54,23 @@ class Difficulty:
         for name in ("pace", "length"):
             if getattr(self, name) < 1:
                 raise InputError(f"Difficulty: {name}={getattr(self, name)} must be at least 1.")
+
+    def changed(
+        self,
+        *,
+        objects: tuple[int, int] | None = None,
+        occlusion: float | None = None,
+        look_alikes: float | None = None,
+        out_of_sight: tuple[int, int] | None = None,
+    ) -> "Difficulty":
+        """Return this difficulty with some values replaced; None keeps a value."""
+        return replace(
+            self,
+            objects=self.objects if objects is None else objects,
+            occlusion=self.occlusion if occlusion is None else occlusion,
+            look_alikes=self.look_alikes if look_alikes is None else look_alikes,
+            out_of_sight=self.out_of_sight if out_of_sight is None else out_of_sight,
+        )
 
 
 MOST_OBJECTS = 200

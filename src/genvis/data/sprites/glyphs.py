@@ -29,10 +29,12 @@ class Category:
         train: Glyphs of the training split.
         held_out: Glyphs of the validation split. Empty where the font has no second likeness of the category:
             validation then shows the training glyphs, in styles that training never sees.
+        any_hue: Whether it comes in all colours, as cars do. The hue of the others stays near the natural one.
     """
 
     train: str
     held_out: str = ""
+    any_hue: bool = False
 
     def glyphs(self, split: Split) -> str:
         """Return the glyphs of a split."""
@@ -42,7 +44,7 @@ class Category:
 # One line per category, in the order of label_set("ovis"). Only single code points: sequences would need a text shaper.
 CATEGORIES: dict[str, Category] = {
     "Person": Category("🧍🚶🏃💃👨👩👧👴👮👷👸🧕", "🕺🧑👦👵🤴"),
-    "Bird": Category("🐦🦅🕊🦆🦉🦩", "🦢\ue009"),
+    "Bird": Category("🐦🦅🕊🦆🦉🦩", "🦢\ue009", any_hue=True),
     "Cat": Category("🐱🐈😺😼🙀", "😸😽"),
     "Dog": Category("🐶🐕🐩", "🦮"),
     "Horse": Category("🐴🐎", "🦄"),
@@ -55,17 +57,17 @@ CATEGORIES: dict[str, Category] = {
     "Poultry": Category("🐔🐓🦃🐣🐥", "🐤"),
     "Giant_panda": Category("🐼"),
     "Lizard": Category("🦎🐊"),
-    "Parrot": Category("🦜\ue010"),
+    "Parrot": Category("🦜\ue010", any_hue=True),
     "Monkey": Category("🐵🐒🙈🙉🦧", "🙊"),
     "Rabbit": Category("🐰🐇"),
     "Tiger": Category("🐯🐅"),
-    "Fish": Category("🐟🐠🐡", "\ue000"),
+    "Fish": Category("🐟🐠🐡", "\ue000", any_hue=True),
     "Turtle": Category("🐢"),
-    "Bicycle": Category("🚲"),
-    "Motorcycle": Category("🏍🛵"),
-    "Airplane": Category("✈🛩🛫", "🛬"),
-    "Boat": Category("⛵🚤🛶", "🛥"),
-    "Vehical": Category("🚗🚙🚕🚓🚑🚒🚚🛻🚜🚌", "🚐🚛🚎"),
+    "Bicycle": Category("🚲", any_hue=True),
+    "Motorcycle": Category("🏍🛵", any_hue=True),
+    "Airplane": Category("✈🛩🛫", "🛬", any_hue=True),
+    "Boat": Category("⛵🚤🛶", "🛥", any_hue=True),
+    "Vehical": Category("🚗🚙🚕🚓🚑🚒🚚🛻🚜🚌", "🚐🚛🚎", any_hue=True),
 }
 if tuple(CATEGORIES) != label_set(LABEL_SET).labels:
     raise AssertionError("The sprite categories must be OVIS' labels in OVIS' order.")

@@ -79,7 +79,7 @@ def draw_scene(
     sizes *= [_slimness(look) for look in looks]
     motion = draw_motion(generator, difficulty, sizes=sizes, height=height, width=width, length=length)
     background = draw_background(generator, height=height, width=width, length=length, images=backgrounds)
-    if not backgrounds:
+    if background.landscape:
         background = scatter_scenery(generator, background, height=height)
     foreground = draw_foreground(generator, difficulty, height=height, width=width)
     return Scene(

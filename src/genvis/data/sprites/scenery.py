@@ -11,7 +11,7 @@ from genvis.data.sprites.styles import Look, Style
 
 GROUND_PROPS = "🌲🌳🌴🌵🌷🌻🍄🪨🌾🌼🌱🌿🏠🛖⛺🌺"
 SKY_PROPS = "☁"
-FOREGROUND_PROPS = "🌲🌳🌴🌵🪨☁🌻🌾"
+FOREGROUND_PROPS = "🌲🌳🌴🌵🪨🌻🌷🌾"
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,8 @@ def scatter_scenery(generator: np.random.Generator, background: Background, *, h
     """
     picture = background.picture.copy()
     canvas_height, canvas_width = picture.shape[:2]
-    if generator.random() < 0.25:
-        return background
     # From the horizon to the viewer, so that the nearer hides the farther.
-    for depth in np.sort(generator.random(int(generator.integers(2, 7)))):
+    for depth in np.sort(generator.random(int(generator.integers(3, 9)))):
         size = (0.10 + 0.16 * float(depth)) * height
         x, y = float(generator.uniform(0.0, canvas_width)), canvas_height * (0.42 + 0.42 * float(depth))
         prop = _draw_prop(generator, GROUND_PROPS, x=x, y=y, size=size)
@@ -80,7 +78,8 @@ def draw_foreground(
     count = int(generator.integers(difficulty.foreground[0], difficulty.foreground[1] + 1))
     props = []
     for _ in range(count):
-        size = float(generator.uniform(0.35, 0.62)) * height
-        x, y = float(generator.uniform(0.2, 1.1)) * width, float(generator.uniform(0.6, 1.1)) * height
+        size = float(generator.uniform(0.35, 0.7)) * height
+        # Rooted near the lower edge, wherever the camera looks.
+        x, y = float(generator.uniform(0.15, 1.15)) * width, float(generator.uniform(1.1, 1.3)) * height - 0.5 * size
         props.append(_draw_prop(generator, FOREGROUND_PROPS, x=x, y=y, size=size))
     return tuple(props)

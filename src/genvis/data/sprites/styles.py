@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from genvis.data.sprites.glyphs import CATEGORIES, FACING_RIGHT, RASTER_SIZES, Split, glyph_raster
 
+_NATURAL_HUE = 12.0  # degrees to either side
 _LUMA = np.array([0.299, 0.587, 0.114])
 
 
@@ -94,15 +95,20 @@ def draw_look(generator: np.random.Generator, *, split: Split, label: int | None
         generator: The random stream.
         split: ``"train"`` or ``"validation"``; their glyphs and styles differ.
         label: The class index; None draws it, all categories alike.
+
+    Returns:
+        The look. The style's hue is damped and bounded where the category has a natural colour.
     """
     if label is None:
         label = int(generator.integers(len(CATEGORIES)))
-    glyphs = tuple(CATEGORIES.values())[label].glyphs(split)
+    category = tuple(CATEGORIES.values())[label]
+    glyphs = category.glyphs(split)
     names = tuple(STYLES[split])
     name = names[int(generator.integers(len(names)))]
     deviation = generator.uniform(-1.0, 1.0, 2)
     style = STYLES[split][name]
-    style = replace(style, hue=style.hue + 3.0 * deviation[0], stretch=style.stretch * (1.0 + 0.012 * deviation[1]))
+    hue = style.hue if category.any_hue else float(np.clip(0.4 * style.hue, -_NATURAL_HUE, _NATURAL_HUE))
+    style = replace(style, hue=hue + 3.0 * deviation[0], stretch=style.stretch * (1.0 + 0.012 * deviation[1]))
     return Look(label, glyphs[int(generator.integers(len(glyphs)))], name, style)
 
 
