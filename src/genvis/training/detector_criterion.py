@@ -1,0 +1,25 @@
+"""The losses of the frame-level detector (Mask2Former), every frame by itself."""
+
+from collections.abc import Sequence
+
+from genvis.model.outputs import FramePrediction
+from genvis.training.matching_cost import LossWeights
+from genvis.training.point_sampling import PointSource
+from genvis.training.set_criterion import SetLosses, frame_set, match_frames, set_losses
+from genvis.training.targets import ObjectTargets
+
+
+def detector_losses(
+    prediction: FramePrediction, targets: Sequence[ObjectTargets], *, points: PointSource, weights: LossWeights
+) -> SetLosses:
+    """Return the weighted losses of F frames, (L,) each for the L predictions of successive decoder layers.
+
+    Args:
+        prediction: Of F frames.
+        targets: Of the same F frames, one frame each.
+        points: Chooses where masks are compared.
+        weights: Of costs and losses.
+    """
+    predicted = frame_set(prediction)
+    assigned = match_frames(predicted, targets, points=points, weights=weights)
+    return set_losses(predicted, targets, assigned, points=points, weights=weights)

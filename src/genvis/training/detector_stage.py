@@ -1,0 +1,37 @@
+"""Stage 1: the frame-level detector (Mask2Former), trained on single images."""
+
+from torch import Tensor, nn
+
+from genvis.data.batch import VideoBatch
+from genvis.training.detector_criterion import detector_losses
+from genvis.training.module import StageModule, batch_norms, batch_targets, network_input
+
+
+class DetectorStage(StageModule):
+    """Trains the detector; a video's frames are learned one by one, and the tracker is left as it is."""
+
+    def frozen_parts(self) -> list[nn.Module]:
+        """Return the tracker, and batch norm if it is frozen."""
+        frozen: list[nn.Module] = [] if self.model.tracker is None else [self.model.tracker]
+        return frozen + (batch_norms(self.model.detector) if self.freeze_batch_norm else [])
+
+    def losses(self, batch: VideoBatch) -> dict[str, Tensor]:
+        """Return class, mask and dice loss of every decoder layer, of the last one without a suffix."""
+        pixels = network_input(self.model, batch)
+        layers = self.model.config.detector.decoder_layers
+        prediction = self.model.detector.predict(self.model.detector(pixels, layers=layers))
+        targets = batch_targets(batch, height=pixels.shape[-2], width=pixels.shape[-1])
+        frames = [target.frames(t, t + 1) for target in targets for t in range(batch.frames.shape[1])]
+        losses = detector_losses(
+            prediction, frames, points=self.loss_options.point_source, weights=self.loss_options.weights
+        )
+        return by_layer(losses._asdict())
+
+
+def by_layer(losses: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Name the losses (S,) of S layers ``name_0``, ``name_1``, ...; that of the last layer just ``name``."""
+    return {
+        name if layer == len(values) - 1 else f"{name}_{layer}": value
+        for name, values in losses.items()
+        for layer, value in enumerate(values)
+    }

@@ -1,0 +1,118 @@
+"""Stage 3: the tracker on the frozen detector, clip after clip with propagated queries (paper, section 3.2)."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from genvis.data.batch import VideoBatch
+from genvis.errors import InputError
+from genvis.model.genvis import GenVIS
+from genvis.model.outputs import DetectorOutput
+from genvis.training.detector_stage import by_layer
+from genvis.training.label_assignment import Indices
+from genvis.training.module import StageModule, batch_targets, network_input
+from genvis.training.recipe import LossOptions
+from genvis.training.targets import ObjectTargets
+from genvis.training.tracker_criterion import TrackerCriterion, frame_matching
+
+
+class DetectedVideos(NamedTuple):
+    """All that the tracker learns from: B videos of T frames as the detector sees them.
+
+    Attributes:
+        frame_queries: (L, B, T, Q_f, C) of the last L detector layers.
+        stride4_features: (B, T, C, H/4, W/4).
+        frame_assignment: For every video and frame (L, N), the frame query of each object or -1.
+        targets: Of the B videos, T frames.
+    """
+
+    frame_queries: Tensor
+    stride4_features: Tensor
+    frame_assignment: Sequence[Sequence[Indices]]
+    targets: Sequence[ObjectTargets]
+
+
+@torch.no_grad()
+def detect_videos(model: GenVIS, batch: VideoBatch, *, loss: LossOptions) -> DetectedVideos:
+    """Run the frozen detector.
+
+    Of the detector's own losses, which nobody would learn from, only the matching is computed: the similarity loss
+    needs to know which frame query holds which object.
+
+    Args:
+        model: The network; its detector should be in evaluation mode.
+        batch: B videos of T frames.
+        loss: How many detector layers are used, and how masks are compared.
+    """
+    pixels = network_input(model, batch)
+    output = model.detector(pixels, layers=loss.detector_layers)
+    targets = batch_targets(batch, height=pixels.shape[-2], width=pixels.shape[-1])
+    assignment = match_detections(model, output, targets, loss=loss)
+    shape = (len(batch), batch.frames.shape[1])
+    return DetectedVideos(
+        output.frame_queries.unflatten(1, shape), output.stride4_features.unflatten(0, shape), assignment, targets
+    )
+
+
+@torch.no_grad()
+def match_detections(
+    model: GenVIS, output: DetectorOutput, targets: Sequence[ObjectTargets], *, loss: LossOptions
+) -> list[list[Indices]]:
+    """Return which frame query holds which object, for every video and frame (L, N)."""
+    return frame_matching(model.detector.predict(output), targets, points=loss.point_source, weights=loss.weights)
+
+
+def clip_losses(model: GenVIS, videos: DetectedVideos, *, frames_per_clip: int, loss: LossOptions) -> dict[str, Tensor]:
+    """Return the weighted losses of all clips, in their order, named ``classification_0_clip1`` and so on.
+
+    Args:
+        model: The network, whose tracker is trained.
+        videos: B videos of T frames.
+        frames_per_clip: N_f; the last clip may be shorter.
+        loss: What is learned from.
+
+    Raises:
+        InputError: If the model has no tracker.
+    """
+    tracker = model.tracker
+    if tracker is None:
+        raise InputError("A MinVIS model has no tracker to train: set method to 'genvis' or 'vita' in model.config.")
+    L, _, T = videos.frame_queries.shape[:3]
+    criterion = TrackerCriterion(
+        objects=[len(target.labels) for target in videos.targets],
+        decoder_layers=model.config.object_decoder_layers,
+        detector_layers=L,
+        method=loss.assignment,
+        points=loss.point_source,
+        weights=loss.weights,
+    )
+    state = None
+    named: dict[str, Tensor] = {}
+    for clip, start in enumerate(range(0, T, frames_per_clip)):
+        stop = min(start + frames_per_clip, T)
+        output, state = tracker(videos.frame_queries[:, :, start:stop].flatten(0, 1), state)
+        features = videos.stride4_features[:, start:stop]
+        result = criterion(
+            output,
+            tracker.mask_features(features.flatten(0, 1)).unflatten(0, features.shape[:2]),
+            [frames[start:stop] for frames in videos.frame_assignment],
+            [target.frames(start, stop) for target in videos.targets],
+        )
+        losses = by_layer(result.set._asdict()) | {"similarity": result.similarity}
+        named.update({f"{name}_clip{clip}": value for name, value in losses.items()})
+    return named
+
+
+class TrackerStage(StageModule):
+    """Trains the tracker; the detector is frozen, its batch norm too, and runs without gradient."""
+
+    def frozen_parts(self) -> list[nn.Module]:
+        """Return the detector."""
+        return [self.model.detector]
+
+    def losses(self, batch: VideoBatch) -> dict[str, Tensor]:
+        """Return the losses of all clips."""
+        videos = detect_videos(self.model, batch, loss=self.loss_options)
+        return clip_losses(self.model, videos, frames_per_clip=self.model.config.clip_length, loss=self.loss_options)
