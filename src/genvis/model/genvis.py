@@ -64,7 +64,12 @@ class GenVIS(PreTrainedModel):
 
         Args:
             encoder_window_size: Frames per attention window of the object encoder; 0 attends globally.
+
+        Raises:
+            InputError: If the model has no tracker.
         """
+        if self.tracker is None:
+            raise InputError("A MinVIS model has no tracker, which VITA needs: load a GenVIS or VITA model.")
         return self._with_fields(
             method="vita", encoder_window_size=encoder_window_size, propagate_queries=False, memory_read="none"
         )
@@ -77,27 +82,39 @@ class GenVIS(PreTrainedModel):
         other = GenVIS(GenVISConfig(**{**self.config.to_dict(), **fields}))
         kept = other.state_dict().keys()
         other.load_state_dict({name: tensor for name, tensor in self.state_dict().items() if name in kept})
-        return other.to(device=self.device, dtype=self.dtype).train(self.training)
+        # The typed `to`: transformers' own only adds a guard for quantised models.
+        return nn.Module.to(other, device=self.device, dtype=self.dtype).train(self.training)
 
-    def forward(self, frames: Tensor, state: TrackerState | None = None) -> tuple[ClipPrediction, TrackerState]:
+    def forward(
+        self, frames: Tensor, state: TrackerState | None = None, *, memory_clips: int | None = None
+    ) -> tuple[ClipPrediction, TrackerState]:
         """Segment one clip of each of B videos.
 
         Args:
             frames: (B, T, 3, H, W), RGB, 0..255, uint8 or float; any T from 1 up.
             state: What the previous clip of the same videos left; None for their first.
+            memory_clips: How many past clips the memory is to keep; None takes the configured number.
 
         Returns:
             The prediction, whose masks have the padded size, and the state for the next clip.
 
         Raises:
-            InputError: If the frames have another shape or range, or the model has no tracker.
+            InputError: If the frames have another shape or range, the state is of other videos, or the model has no
+                tracker.
         """
         if self.tracker is None:
             raise InputError("A MinVIS model has no tracker: call predict_frames, or load a GenVIS or VITA model.")
-        batch, length = frames.shape[:2] if frames.ndim == 5 else (0, 0)
-        detected = self.detector(self.prepare_frames(frames))
+        pixel_values = self.prepare_frames(frames)
+        batch, length = frames.shape[:2]
+        expected = (batch, *self.tracker.query_features.weight.shape)
+        if state is not None and state.instance_queries.shape != expected:
+            raise InputError(
+                f"The state has instance queries of shape {tuple(state.instance_queries.shape)} instead of {expected}: "
+                "give the state that the previous clip of the same videos left, or None for their first clip."
+            )
+        detected = self.detector(pixel_values)
         frame_queries = detected.frame_queries[-1].unflatten(0, (batch, length))
-        output, state = self.tracker(frame_queries, state)
+        output, state = self.tracker(frame_queries, state, memory_clips=memory_clips)
         mask_features = self.tracker.mask_features(detected.stride4_features).unflatten(0, (batch, length))
         prediction = ClipPrediction(
             class_logits=output.class_logits[-1],
@@ -135,8 +152,13 @@ class GenVIS(PreTrainedModel):
             (B·T, 3, H', W'), H' and W' multiples of ``config.size_divisibility``.
 
         Raises:
-            InputError: If the shape is another, there is no frame, or a float value is outside 0..255.
+            InputError: If the shape is another, there is no frame, or a value is outside 0..255.
         """
+        if not isinstance(frames, Tensor):
+            raise InputError(
+                f"Frames must be one tensor (B, T, 3, H, W), not a {type(frames).__name__}: bring them to one size and "
+                "stack them."
+            )
         if frames.ndim != 5 or frames.shape[2] != 3:
             raise InputError(f"Frames must be (B, T, 3, H, W) RGB, not {tuple(frames.shape)}: stack and permute them.")
         if 0 in frames.shape:
@@ -167,6 +189,10 @@ class GenVIS(PreTrainedModel):
         elif isinstance(module, nn.LayerNorm):
             initialization.ones_(module.weight)
             initialization.zeros_(module.bias)
+        elif isinstance(module, GenVIS):  # from_pretrained leaves buffers that no file holds empty.
+            mean, std = torch.tensor(module.config.pixel_mean), torch.tensor(module.config.pixel_std)
+            initialization.copy_(module.pixel_mean, mean.view(3, 1, 1))
+            initialization.copy_(module.pixel_std, std.view(3, 1, 1))
 
 
 def _check_range(frames: Tensor) -> None:
