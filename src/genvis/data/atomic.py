@@ -1,4 +1,4 @@
-"""Files and folders that appear when they are complete, or not at all."""
+"""Folders that appear when they are complete, or not at all."""
 
 import os
 import shutil
@@ -8,33 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from genvis.errors import InputError
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary file beside ``path`` that takes its place at the end; on an exception nothing changes.
-
-    Args:
-        path: The file to write; missing folders are made, an existing file is replaced.
-
-    Yields:
-        The temporary file to write to.
-
-    Raises:
-        InputError: If ``path`` is a folder.
-    """
-    if path.is_dir():
-        raise InputError(f"'{path}' is a folder; name the file to write.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
-    os.close(handle)
-    partial = Path(name)
-    try:
-        yield partial
-        partial.chmod(0o666 & ~_umask())  # mkstemp makes files that only their owner can read
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 @contextmanager

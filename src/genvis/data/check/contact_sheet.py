@@ -15,11 +15,6 @@ from genvis.data.segmentation import SegmentationError, decode_mask, to_run_leng
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
 
-# Hues far apart, light enough for dark text, in an order that keeps neighbours different.
-COLOURS = [
-    *("#ff5964", "#35c2ff", "#ffe04a", "#5ee27a", "#c58bff", "#ff9f43", "#2ee6c5", "#ff7ad9", "#b5e853", "#8fa8ff"),
-    *("#ffb3a7", "#00d0d6", "#e6c35c", "#a3f0b5", "#d9b8ff", "#ff8fa3", "#7fd8ff", "#d4ff7a", "#f7a8e0", "#6fe0a8"),
-]
 BACKGROUND = "#16181d"
 FRAME_FILL = "#2a2e37"
 TEXT = "#e9ecf2"
@@ -66,7 +61,7 @@ def draw_contact_sheet(
     """
     from PIL import Image, ImageDraw
 
-    from genvis.data.atomic import replacing
+    from genvis.video.files import atomic_file, make_folder
 
     rows = _rows(records, most_videos, frames_per_video)
     if not rows:
@@ -86,7 +81,8 @@ def draw_contact_sheet(
             caption_at = (x, y + HEADING + picture.height + 2)
             _draw_fitted(draw, caption_at, cell.caption, width=CELL_WIDTH, colour=FAINT, font_size=12)
         y += height
-    with replacing(path) as partial:
+    make_folder(path.parent)
+    with atomic_file(path) as partial:
         sheet.save(partial, format="PNG")
     return sum(map(len, pictures))
 
@@ -145,6 +141,8 @@ def _draw_cell(cell: _Cell, names: dict[int | None, str], root: Path | None) -> 
     import supervision as sv
     from PIL import Image
 
+    from genvis.video.palette import identity_color
+
     height, width = cell.video.height or 1, cell.video.width or 1
     scale = min(CELL_WIDTH / width, LARGEST_CELL_HEIGHT / height)
     size = max(1, round(width * scale)), max(1, round(height * scale))
@@ -153,7 +151,7 @@ def _draw_cell(cell: _Cell, names: dict[int | None, str], root: Path | None) -> 
     if masks:
         stack = np.stack(masks)
         detections = sv.Detections(xyxy=sv.mask_to_xyxy(stack).astype(np.float32), mask=stack)
-        colours = sv.ColorPalette.from_hex(COLOURS)
+        colours = sv.ColorPalette([sv.Color(*identity_color(index + 1)) for index in range(len(cell.tracks))])
         lookup = np.array(indices)
         scene = sv.MaskAnnotator(colours, opacity=0.45).annotate(scene, detections, custom_color_lookup=lookup)
         scene = sv.PolygonAnnotator(colours, thickness=2).annotate(scene, detections, custom_color_lookup=lookup)
@@ -178,19 +176,22 @@ def _draw_cell(cell: _Cell, names: dict[int | None, str], root: Path | None) -> 
 
 def _load(cell: _Cell, root: Path | None, size: tuple[int, int]) -> tuple[NDArray[np.uint8], str]:
     """Return the frame as (H, W, 3) BGR at the cell's size, and what is wrong with it, if anything."""
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     empty = np.array(Image.new("RGB", size, FRAME_FILL))
     names = cell.video.file_names or ()
     name = names[cell.frame] if cell.frame < len(names) else None
     if root is None:
         return empty, ""
-    if name is None or escapes_root(name) or not (root / name).is_file():
+    path = None if name is None or escapes_root(name) else root / name.replace("\\", "/")
+    if path is None or not path.is_file():
         return empty, "image missing"
     try:
-        with Image.open(root / name) as image:
+        with Image.open(path) as image:
             image.draft("RGB", (2 * size[0], 2 * size[1]))  # decodes a JPEG at a fraction of its size
-            pixels = np.asarray(image.convert("RGB").resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
+            pixels = np.asarray(
+                ImageOps.exif_transpose(image).convert("RGB").resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+            )
     except Exception:  # Pillow raises whatever its many decoders raise; the check of images reports it
         return empty, "image unreadable"
     return np.ascontiguousarray(pixels[..., ::-1]), ""

@@ -18,6 +18,10 @@ IMAGE_SIZE = Kind("image-size", Severity.ERROR, "an image has another size than 
 MIXED_SIZES = Kind("mixed-sizes", Severity.ERROR, "the images of one video have different sizes")
 LEAVES_ROOT = Kind("link-out-of-root", Severity.NOTE, "an image is a link to a file outside of the image folder")
 
+EXIF_ORIENTATION = 0x0112
+ON_ITS_SIDE = (5, 6, 7, 8)
+"""Values of that tag for which an image is stored turned by a quarter."""
+
 END_MARKS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
 
 
@@ -50,7 +54,7 @@ def check_images(
     resolved_root = root.resolve()
 
     def inspect(name: str) -> _ImageFile:
-        return _inspect(root / name, resolved_root, decode=decode)
+        return _inspect(root / name.replace("\\", "/"), resolved_root, decode=decode)
 
     # Threads: what takes time is waiting for the disk or network, and decoding, which releases the lock.
     with ThreadPoolExecutor(8) as pool:
@@ -85,6 +89,10 @@ def _inspect(path: Path, root: Path, *, decode: bool) -> _ImageFile:
     try:
         with Image.open(path) as image:
             size, file_format = image.size, image.format
+            # Asked for the tags of a PNG that has none at its head, Pillow decodes it to the end.
+            tagged = file_format != "PNG" or "exif" in image.info
+            if tagged and image.getexif().get(EXIF_ORIENTATION) in ON_ITS_SIDE:
+                size = size[1], size[0]
             if decode:
                 image.load()
     except Exception as error:  # Pillow raises whatever its many decoders raise

@@ -71,7 +71,7 @@ def write_json(result: CheckResult, path: Path) -> None:
     """Write everything that was found as JSON."""
     from dataclasses import asdict
 
-    from genvis.data.atomic import replacing
+    from genvis.video.files import make_folder, write_text
 
     content: dict[str, Any] = {
         "file": str(result.path),
@@ -90,8 +90,8 @@ def write_json(result: CheckResult, path: Path) -> None:
             for finding in result.findings.sorted()
         ],
     }
-    with replacing(path) as partial:
-        partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    make_folder(path.parent)
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import PurePosixPath, PureWindowsPath
+from pathlib import PurePosixPath
 
 from genvis.data.check.findings import Findings, Kind, Severity
 from genvis.data.check.records import AnnotationRecords, CategoryRecord, Layout, TrackRecord, VideoRecord
@@ -90,13 +90,8 @@ def _check_file_names(videos: list[VideoRecord], findings: Findings) -> None:
 
 def escapes_root(name: str) -> bool:
     """Return whether a file name of a data file is absolute or climbs above the image folder, on any system."""
-    windows = PureWindowsPath(name)
-    return (
-        "\0" in name
-        or PurePosixPath(name).is_absolute()
-        or bool(windows.drive or windows.root)
-        or ".." in PurePosixPath(name.replace("\\", "/")).parts
-    )
+    path = PurePosixPath(name.replace("\\", "/"))
+    return "\0" in name or not path.parts or path.is_absolute() or ".." in path.parts or ":" in path.parts[0]
 
 
 def _check_references(records: AnnotationRecords, findings: Findings) -> None:
