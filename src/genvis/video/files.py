@@ -16,6 +16,7 @@ REASONS = {
     errno.EACCES: "it is not writable: change its permissions or choose another folder",
     errno.EPERM: "it is not writable: change its permissions or choose another folder",
     errno.EROFS: "the file system is read-only: choose another folder",
+    errno.ENOENT: "a folder of its path is missing and cannot be made: choose another folder",
     errno.ENOTDIR: "a part of its path is a file: choose another folder",
     errno.EEXIST: "a file of that name is in the way: choose another folder",
     errno.EISDIR: "a folder of that name is in the way: remove it or choose another name",

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 GOLDEN_RATIO = 0.6180339887498949
 FIRST_HUE = 0.06
-# Lightness and chroma take turns. Hues come close after 34, 55 and 89 identities; 4 divides none of these.
-TONES = ((0.72, 0.20), (0.64, 0.22), (0.85, 0.16), (0.77, 0.14))
+# Lightness and chroma take turns. Hues come close after 8, 13, 21, 34, 55 and 89 identities; 6 divides none of these.
+TONES = ((0.71, 0.20), (0.62, 0.22), (0.86, 0.15), (0.76, 0.12), (0.65, 0.15), (0.80, 0.19))
 
 
 @cache

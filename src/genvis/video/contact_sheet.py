@@ -1,0 +1,152 @@
+"""A whole video on one picture: frames spread evenly over a stream whose length nobody knows."""
+
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from genvis.errors import InputError
+from genvis.video.files import atomic_file
+from genvis.video.labels import font
+from genvis.video.source import RGBImage
+
+GROUND = (22, 24, 29)
+CAPTION = (176, 182, 194)
+TITLE = (240, 242, 246)
+GAP = 12
+CAPTION_SIZE = 15
+TITLE_SIZE = 20
+LARGEST_ZOOM = 3.0
+SMALLEST_TILE = 120
+
+
+@dataclass(frozen=True, slots=True)
+class _Tile:
+    position: int
+    caption: str
+    image: Image.Image
+
+
+class ContactSheet:
+    """Collects evenly spread frames of a stream in bounded memory, and tiles them with their times.
+
+    Every frame is kept at first; whenever twice as many as needed are there, every second one goes and from then on
+    only every second, fourth, ... frame is taken. Before drawing on a frame, ask ``wants_next``.
+
+    Args:
+        tiles: How many frames the sheet shows.
+        columns: Tiles side by side.
+        width: Width of the sheet in pixels.
+        title: First line of the sheet; empty for none.
+
+    Raises:
+        InputError: If a number is too small.
+    """
+
+    def __init__(self, *, tiles: int = 12, columns: int = 4, width: int = 1600, title: str = "") -> None:
+        if tiles < 1 or columns < 1 or (width - GAP) // columns - GAP < SMALLEST_TILE:
+            raise InputError(f"A contact sheet of {tiles} tiles in {columns} columns does not fit {width} pixels.")
+        self.title = title
+        self._tiles = tiles
+        self._columns = columns
+        self._tile_width = (width - GAP) // columns - GAP
+        self._stride = 1
+        self._seen = 0
+        self._kept: list[_Tile] = []
+
+    @property
+    def wants_next(self) -> bool:
+        """Whether the next frame will be kept; its picture is not looked at otherwise."""
+        return self._seen % self._stride == 0
+
+    def __len__(self) -> int:
+        return min(self._tiles, len(self._kept))
+
+    def add(self, image: RGBImage | None, *, time: float, index: int) -> None:
+        """Take the next frame.
+
+        Args:
+            image: (H, W, 3) uint8 RGB; may be None if ``wants_next`` is False.
+            time: Its seconds, for the caption.
+            index: Its place in the source, for the caption.
+
+        Raises:
+            InputError: If the sheet wants the frame and there is none.
+        """
+        position, is_wanted = self._seen, self.wants_next
+        self._seen += 1
+        if not is_wanted:
+            return
+        if image is None:
+            raise InputError("The contact sheet wants this frame: ask `wants_next` before leaving one out.")
+        self._kept.append(_Tile(position, f"{clock_time(time)}   frame {index}", self._thumbnail(image)))
+        if len(self._kept) >= 2 * self._tiles:
+            self._kept = self._kept[::2]
+            self._stride *= 2
+
+    def render(self) -> RGBImage:
+        """Return the sheet, (H, W, 3) uint8 RGB.
+
+        Raises:
+            InputError: If no frame was added.
+        """
+        chosen = self._chosen()
+        if not chosen:
+            raise InputError("A contact sheet needs at least one frame.")
+        columns = min(self._columns, len(chosen))
+        tile_height = max(tile.image.height for tile in chosen)
+        row_height = tile_height + CAPTION_SIZE + 2 * GAP
+        top = TITLE_SIZE + 2 * GAP if self.title else GAP
+        width = columns * (self._tile_width + GAP) + GAP
+        sheet = Image.new("RGB", (width, top + ceil(len(chosen) / columns) * row_height), GROUND)
+        draw = ImageDraw.Draw(sheet)
+        if self.title:
+            draw.text((GAP, GAP), _shortened(self.title, width - 2 * GAP, draw), fill=TITLE, font=font(TITLE_SIZE))
+        for place, tile in enumerate(chosen):
+            left = GAP + place % columns * (self._tile_width + GAP)
+            upper = top + place // columns * row_height
+            inset = (self._tile_width - tile.image.width) // 2, (tile_height - tile.image.height) // 2
+            sheet.paste(tile.image, (left + inset[0], upper + inset[1]))
+            draw.text((left, upper + tile_height + 4), tile.caption, fill=CAPTION, font=font(CAPTION_SIZE))
+        return np.array(sheet)
+
+    def save(self, path: str | Path) -> None:
+        """Write the sheet as PNG; it appears whole or not at all.
+
+        Raises:
+            InputError: If no frame was added, or the file cannot be written.
+        """
+        picture = Image.fromarray(self.render())
+        with atomic_file(path) as temporary:
+            picture.save(temporary, format="PNG")
+
+    def _chosen(self) -> list[_Tile]:
+        if len(self._kept) <= self._tiles:
+            return self._kept
+        places = np.rint(np.linspace(0, len(self._kept) - 1, self._tiles)).astype(int)
+        return [self._kept[place] for place in places]
+
+    def _thumbnail(self, image: RGBImage) -> Image.Image:
+        height, width = image.shape[:2]
+        # Portrait frames must not make the sheet endless: a tile is at most as high as it is wide.
+        scale = min(self._tile_width / max(width, height), LARGEST_ZOOM if max(width, height) > 40 else 8.0)
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        sampling = Image.Resampling.LANCZOS if scale <= 1 else Image.Resampling.BICUBIC
+        return Image.fromarray(image).resize(size, sampling)
+
+
+def clock_time(seconds: float) -> str:
+    """Return seconds as ``0:07.25`` or ``1:02:03.50``."""
+    hundredths = round(seconds * 100)
+    minutes, rest = divmod(hundredths, 6000)
+    hours, minutes = divmod(minutes, 60)
+    short = f"{minutes:02d}" if hours else str(minutes)
+    return (f"{hours}:" if hours else "") + f"{short}:{rest // 100:02d}.{rest % 100:02d}"
+
+
+def _shortened(text: str, width: int, draw: ImageDraw.ImageDraw) -> str:
+    while len(text) > 1 and draw.textlength(text, font=font(TITLE_SIZE)) > width:
+        text = text[:-2].rstrip() + "…"
+    return text
