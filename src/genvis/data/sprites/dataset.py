@@ -110,12 +110,11 @@ class SpriteVideos(Dataset[VideoSample]):
         if not owners.any():
             # Scenery hides whoever is in the frame: a sample without objects would teach nothing.
             images, owners = self._draw(replace(scene, foreground=()), frames.tolist())
-        seen = np.unique(owners)
-        seen = seen[seen > 0]
+        seen = np.flatnonzero(np.bincount(owners.ravel())[1:]) + 1
         return VideoSample(
-            frames=torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(),
-            masks=torch.from_numpy(owners[None] == seen[:, None, None, None]),
-            labels=torch.from_numpy(scene.labels[seen.astype(np.int64) - 1]),
+            frames=torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))),
+            masks=torch.from_numpy(owners[None] == seen.astype(np.uint8)[:, None, None, None]),
+            labels=torch.from_numpy(scene.labels[seen - 1]),
             video_id=index + 1,
             source=f"sprites-{self.split}",
         )

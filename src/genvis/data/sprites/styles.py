@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from genvis.data.sprites.glyphs import CATEGORIES, FACING_RIGHT, RASTER_SIZES, Split, glyph_raster
 
 _NATURAL_HUES = (-12.0, 5.0)  # degrees: faces must not turn green
-_LUMA = np.array([0.299, 0.587, 0.114])
+_IDENTITY = np.eye(3)
+_GREY = np.full((3, 3), 1.0 / 3.0)
+_TURN = np.array([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]) / np.sqrt(3.0)
+_LUMA = np.tile([0.299, 0.587, 0.114], (3, 1))
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,9 @@ class Style:
         """Return the (3, 3) matrix that maps RGB to RGB."""
         angle = np.deg2rad(self.hue)
         # Rotation about the grey axis, then towards luma for the saturation, then the tint.
-        axis = np.full((3, 3), 1.0 / 3.0)
-        cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3.0)
-        rotation = np.cos(angle) * np.eye(3) + (1.0 - np.cos(angle)) * axis + np.sin(angle) * cross
-        saturation = self.saturation * np.eye(3) + (1.0 - self.saturation) * np.tile(_LUMA, (3, 1))
-        return np.asarray(np.diag(self.tint) @ saturation @ rotation)
+        rotation = np.cos(angle) * _IDENTITY + (1.0 - np.cos(angle)) * _GREY + np.sin(angle) * _TURN
+        saturation = self.saturation * _IDENTITY + (1.0 - self.saturation) * _LUMA
+        return np.asarray(np.array(self.tint)[:, None] * (saturation @ rotation))
 
 
 STYLES: dict[Split, dict[str, Style]] = {
