@@ -145,10 +145,12 @@ def render_result(
                     f"'{frames.name}' is {frame.width}x{frame.height}, but the result is of "
                     f"{result.width}x{result.height}: this is another video."
                 )
-            image = result.frame(positions[frame.index]).draw(frame.image)
+            instances = result.frame(positions[frame.index])
             if writer:
-                writer.write(image, time=frame.time)
-            sheet.add(image, time=frame.time, index=frame.index)
+                writer.write(instances.draw(frame.image), time=frame.time)
+            tile = instances.draw(sheet.fit(frame.image)) if contact_sheet and sheet.wants_next else None
+            if contact_sheet:
+                sheet.add(tile, time=frame.time, index=frame.index)
             drawn += 1
             if progress is not None:
                 progress(drawn)

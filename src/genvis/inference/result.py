@@ -121,12 +121,19 @@ class FrameResult:
         return ids
 
     def draw(self, image: "RGBImage") -> "RGBImage":
-        """Draw the instances on a copy of the frame: (H, W, 3) uint8 RGB in and out."""
-        from genvis.video.drawing import draw_instances
+        """Draw the instances on a copy of the frame.
+
+        Args:
+            image: (h, w, 3) uint8 RGB; the frame itself or a scaled copy, for which the masks are scaled too.
+
+        Returns:
+            (h, w, 3) uint8 RGB.
+        """
+        from genvis.video.drawing import draw_instances, scaled_mask
 
         return draw_instances(
             image,
-            masks=[instance.mask for instance in self.instances],
+            masks=[scaled_mask(instance.mask, image.shape[0], image.shape[1]) for instance in self.instances],
             ids=[instance.id for instance in self.instances],
             labels=[instance.label for instance in self.instances],
             scores=[instance.score for instance in self.instances],

@@ -20,6 +20,8 @@ CAPTION_SIZE = 15
 TITLE_SIZE = 20
 LARGEST_ZOOM = 3.0
 SMALLEST_TILE = 120
+# How many times more frames than the sheet shows are kept at most: the more, the more even is the choice.
+RESERVE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,8 @@ class _Tile:
 class ContactSheet:
     """Collects evenly spread frames of a stream in bounded memory, and tiles them with their times.
 
-    Every frame is kept at first; whenever twice as many as needed are there, every second one goes and from then on
-    only every second, fourth, ... frame is taken. Before drawing on a frame, ask ``wants_next``.
+    Every frame is kept at first; whenever four times as many as needed are there, every second one goes and from then
+    on only every second, fourth, ... frame is taken. Before drawing on a frame, ask ``wants_next``.
 
     Args:
         tiles: How many frames the sheet shows.
@@ -81,8 +83,9 @@ class ContactSheet:
             return
         if image is None:
             raise InputError("The contact sheet wants this frame: ask `wants_next` before leaving one out.")
-        self._kept.append(_Tile(position, f"{clock_time(time)}   frame {index}", self._thumbnail(image)))
-        if len(self._kept) >= 2 * self._tiles:
+        tile = Image.fromarray(self.fit(image))
+        self._kept.append(_Tile(position, f"{clock_time(time)}   frame {index}", tile))
+        if len(self._kept) >= RESERVE * self._tiles:
             self._kept = self._kept[::2]
             self._stride *= 2
 
@@ -128,13 +131,16 @@ class ContactSheet:
         places = np.rint(np.linspace(0, len(self._kept) - 1, self._tiles)).astype(int)
         return [self._kept[place] for place in places]
 
-    def _thumbnail(self, image: RGBImage) -> Image.Image:
+    def fit(self, image: RGBImage) -> RGBImage:
+        """Return a frame at the size of a tile; labels drawn on that are legible, unlike ones drawn before."""
         height, width = image.shape[:2]
         # Portrait frames must not make the sheet endless: a tile is at most as high as it is wide.
         scale = min(self._tile_width / max(width, height), LARGEST_ZOOM if max(width, height) > 40 else 8.0)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        if self._tile_width in (width, height) or size == (width, height):
+            return image
         sampling = Image.Resampling.LANCZOS if scale <= 1 else Image.Resampling.BICUBIC
-        return Image.fromarray(image).resize(size, sampling)
+        return np.asarray(Image.fromarray(image).resize(size, sampling))
 
 
 def clock_time(seconds: float) -> str:

@@ -92,6 +92,13 @@ def draw_instances(
     return np.array(canvas)
 
 
+def scaled_mask(mask: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:
+    """Scale a mask to another size, (H, W) to (height, width) bool, by the nearest pixel."""
+    if mask.shape == (height, width):
+        return mask
+    return np.asarray(Image.fromarray(mask.view(np.uint8)).resize((width, height), Image.Resampling.NEAREST)) > 0
+
+
 def _check(
     image: RGBImage,
     *,
