@@ -48,8 +48,8 @@ def occlusion_level(*, seen: int, whole: int) -> str:
     Returns:
         ``"no_occlusion"`` (at most 2 % hidden), ``"slight_occlusion"`` (less than half) or ``"severe_occlusion"``.
     """
-    hidden = 1.0 - seen / whole
-    return OCCLUSION_LEVELS[(hidden > _SLIGHT) + (hidden >= _SEVERE)]
+    hidden = whole - seen
+    return OCCLUSION_LEVELS[(hidden > _SLIGHT * whole) + (hidden >= _SEVERE * whole)]
 
 
 def export_sprites(
