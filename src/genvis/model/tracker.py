@@ -58,12 +58,15 @@ class Tracker(nn.Module):
         )
         return TrackerState(instance_queries=queries.expand(batch, -1, -1), memory=memory)
 
-    def forward(self, frame_queries: Tensor, state: TrackerState | None = None) -> tuple[TrackerOutput, TrackerState]:
+    def forward(
+        self, frame_queries: Tensor, state: TrackerState | None = None, *, memory_clips: int | None = None
+    ) -> tuple[TrackerOutput, TrackerState]:
         """Follow all identities through one clip.
 
         Args:
             frame_queries: (B, T, Q_f, C) of the detector; any T from 1 up.
             state: What the previous clip of the same videos left; None for their first clip.
+            memory_clips: How many past clips the memory is to keep; None takes the configured number.
 
         Returns:
             The predictions of all D object-decoder layers, and the state for the next clip.
@@ -73,7 +76,7 @@ class Tracker(nn.Module):
         instance_queries, memory = state
         output, prototypes, stored = self.step(frame_queries, instance_queries, memory.keys, memory.values)
         if stored is not None and self.propagate_queries:
-            memory = memory.append(*stored, limit=self.memory_clips)
+            memory = memory.append(*stored, limit=memory_clips or self.memory_clips)
         return output, TrackerState(instance_queries=prototypes, memory=memory)
 
     def step(

@@ -1,0 +1,144 @@
+"""What a whole-video result must keep of every frame until the last: the positive parts of all masks, on disk.
+
+Which identities are selected is known only at the end, and the published procedure keeps every mask until then. This
+store keeps exactly what the selected ones will need: of each mask the stride-4 logits inside the box of the positive
+ones. Where none is positive, nothing is kept, because no resizing makes one. Small stores stay in memory.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from typing import BinaryIO, NamedTuple, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genvis.errors import InputError
+from genvis.inference.mask_geometry import BOX_MARGIN, MaskCrop
+
+IN_MEMORY_BYTES = 64 * 1024**2
+
+
+class _Entry(NamedTuple):
+    position: int
+    query: int
+    top: int
+    left: int
+    height: int
+    width: int
+    offset: int
+
+
+class MaskStore:
+    """An append-only store of mask crops.
+
+    Args:
+        path: A file that outlives the process, for results that are to be resumed; None uses a temporary file that
+            starts in memory and moves to disk at 64 MiB.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._index = np.zeros((0, len(_Entry._fields)), np.int64)
+        self._filled = 0
+        self._size = 0
+        if path is None:
+            self._file = cast(BinaryIO, SpooledTemporaryFile(max_size=IN_MEMORY_BYTES))  # noqa: SIM115
+        else:
+            self._file = path.open("r+b" if path.exists() else "w+b")
+
+    @property
+    def bytes_kept(self) -> int:
+        """How much the crops take, in memory or on disk."""
+        return self._size
+
+    def add(self, position: int, logits: Tensor) -> None:
+        """Keep what is positive of a frame's masks.
+
+        Args:
+            position: Place of the frame in the result.
+            logits: (Q, h, w) float32.
+
+        Raises:
+            InputError: If the disk is full.
+        """
+        boxes = positive_boxes(logits)
+        kept = np.flatnonzero(boxes[:, 2] > boxes[:, 0])
+        pixels = logits.cpu().numpy()
+        chunks, rows = [], []
+        offset = self._size
+        for query in kept.tolist():
+            top, left, bottom, right = boxes[query].tolist()
+            crop = np.ascontiguousarray(pixels[query, top:bottom, left:right], np.float32)
+            rows.append(_Entry(position, query, top, left, bottom - top, right - left, offset))
+            chunks.append(crop.tobytes())
+            offset += crop.nbytes
+        if not rows:
+            return
+        try:
+            self._file.seek(self._size)
+            self._file.write(b"".join(chunks))
+        except OSError as error:
+            raise InputError(
+                f"The masks of frame {position} cannot be kept ({error.strerror}): free some disk space, or set TMPDIR "
+                "to a folder on another disk."
+            ) from None
+        self._size = offset
+        self._grow(np.array(rows, np.int64))
+
+    def crops(self, queries: list[int]) -> Iterator[tuple[int, int, MaskCrop]]:
+        """Deliver the crops of some queries in the order in which they were added.
+
+        Yields:
+            Position of the frame, query, crop.
+        """
+        index = self._index[: self._filled]
+        for row in index[np.isin(index[:, 1], queries)]:
+            entry = _Entry(*row.tolist())
+            self._file.seek(entry.offset)
+            content = self._file.read(entry.height * entry.width * 4)
+            logits = np.frombuffer(content, np.float32).reshape(entry.height, entry.width)
+            yield entry.position, entry.query, MaskCrop(top=entry.top, left=entry.left, logits=logits)
+
+    def index(self) -> NDArray[np.int64]:
+        """Return the table of contents, to be saved; the crops themselves are flushed to the file."""
+        self._file.flush()
+        return self._index[: self._filled].copy()
+
+    def restore(self, index: NDArray[np.int64]) -> None:
+        """Continue with a saved table of contents; crops that were written after it are overwritten.
+
+        Raises:
+            InputError: If the file is shorter than the table says.
+        """
+        self._index, self._filled = index.copy(), len(index)
+        self._size = int((index[:, 4] * index[:, 5] * 4 + index[:, 6]).max()) if len(index) else 0
+        if self._file.seek(0, 2) < self._size:
+            raise InputError(f"The file of masks is truncated: it should have {self._size} bytes. Start anew.")
+
+    def close(self) -> None:
+        """Release the file; a temporary one is gone then."""
+        self._file.close()
+
+    def _grow(self, rows: NDArray[np.int64]) -> None:
+        needed = self._filled + len(rows)
+        if needed > len(self._index):
+            larger = np.zeros((max(1024, 2 * needed), rows.shape[1]), np.int64)
+            larger[: self._filled] = self._index[: self._filled]
+            self._index = larger
+        self._index[self._filled : needed] = rows
+        self._filled = needed
+
+
+def positive_boxes(logits: Tensor) -> NDArray[np.int64]:
+    """Return the boxes (Q, 4) of what is above 0 in (Q, h, w): top, left, bottom, right, with a margin, or all 0."""
+    positive = logits > 0
+    boxes = torch.zeros(logits.shape[0], 4, dtype=torch.int64, device=logits.device)
+    present = positive.flatten(1).any(dim=1)
+    for axis, length in ((0, logits.shape[1]), (1, logits.shape[2])):
+        line = positive.any(dim=2 - axis).to(torch.uint8)  # argmax takes no bool.
+        first, last = line.argmax(dim=1), length - line.flip(1).argmax(dim=1)
+        boxes[:, axis] = torch.where(present, (first - BOX_MARGIN).clamp(min=0), 0)
+        boxes[:, axis + 2] = torch.where(present, (last + BOX_MARGIN).clamp(max=length), 0)
+    return boxes.cpu().numpy()

@@ -1,0 +1,246 @@
+"""The main entry: a model, how to run it, and videos."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genvis.errors import InputError
+from genvis.inference.clip_tracking import Association
+from genvis.inference.frame_size import frames_to_tensor, resized_size
+from genvis.inference.mask_geometry import MaskGeometry
+from genvis.inference.result import FrameResult, VideoResult
+from genvis.inference.session import Session
+from genvis.inference.video_run import VideoRun
+from genvis.inference.whole_video import Selection
+from genvis.label_sets import LabelSet
+from genvis.model.genvis import GenVIS
+from genvis.video import Frame, Source, open_source, prefetch
+
+FrameT = TypeVar("FrameT")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a video is.
+
+    Attributes:
+        frames: Frames done.
+        total: Frames in all, if the source tells.
+        objects: Identities with a class score of at least 0.3 so far.
+    """
+
+    frames: int
+    total: int | None
+    objects: int
+
+
+class VideoSegmenter:
+    """Finds, segments and tracks every object of videos.
+
+    Args:
+        model: The network; it is put into evaluation mode. Move it to a device and type beforehand
+            (``model.to("cuda")``).
+        clip_length: Frames of a clip: 1 is online, more is semi-online. None takes the model's.
+        min_size: Frames are resized so that the shorter side has this many pixels. None takes the model's.
+        max_size: Greatest length of the longer side. None takes the model's.
+        memory_clips: How many past clips the prototype memory keeps. None takes the model's, which is all.
+        classes: Names of the only classes to look for. None looks for all.
+        association: ``"matching"`` replaces propagation by matching the queries of consecutive clips, as the baselines
+            do. None takes what the model was made for.
+
+    Raises:
+        InputError: If a number is out of range or a class is unknown.
+    """
+
+    def __init__(
+        self,
+        model: GenVIS,
+        *,
+        clip_length: int | None = None,
+        min_size: int | None = None,
+        max_size: int | None = None,
+        memory_clips: int | None = None,
+        classes: Sequence[str] | None = None,
+        association: Association | None = None,
+    ) -> None:
+        config = model.config
+        self.model = model.eval()
+        self.labels: LabelSet = config.label_set
+        self.clip_length = clip_length or config.clip_length
+        self.min_size = min_size or config.min_size_test
+        self.max_size = max_size or max(config.max_size_test, self.min_size)
+        self.memory_clips = memory_clips
+        self.association: Association = association or ("matching" if config.method == "minvis" else "propagation")
+        self.is_offline = config.method == "vita" and association is None
+        self.classes = None if classes is None else _class_numbers(classes, self.labels)
+        self._geometry: MaskGeometry | None = None
+        for name in ("clip_length", "min_size", "max_size", "memory_clips"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} is {value}; it must be at least 1.")
+
+    def segment(
+        self,
+        source: Source,
+        *,
+        detections: int | None = None,
+        score_threshold: float = 0.0,
+        one_label_each: bool = False,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> VideoResult:
+        """Segment a whole video with the published scores and selection, in bounded memory.
+
+        Args:
+            source: A file, a folder or pattern of images, an array (T, H, W, 3) uint8 RGB, an iterable of frames, or
+                what else `genvis.video.open_source` takes.
+            detections: How many pairs of identity and class are selected at most. None takes the model's number.
+            score_threshold: Tracks with a lower final score are dropped.
+            one_label_each: Keep only the best class of an identity.
+            on_progress: Called after every clip.
+
+        Returns:
+            The tracks, best first. If the source broke off, ``problem`` says where; all before it is segmented.
+
+        Raises:
+            InputError: If the source has no readable frame or cannot be opened.
+        """
+        selection = self.selection(
+            detections=detections, score_threshold=score_threshold, one_label_each=one_label_each
+        )
+        with open_source(source) as frames:
+            run = self.start(name=frames.name)
+            try:
+                for clip in self.clips(prefetch(frames)):
+                    run.add(clip)
+                    if on_progress is not None:
+                        on_progress(Progress(run.frames_done, frames.frame_count, run.objects(0.3)))
+                return run.result(selection, problem=frames.problem)
+            finally:
+                run.close()
+
+    def open_session(
+        self,
+        *,
+        score_threshold: float = 0.3,
+        presence_threshold: float = 0.1,
+        frame_rate: float = 24.0,
+        resume: str | Path | None = None,
+    ) -> Session:
+        """Open a causal session for one video or stream.
+
+        Args:
+            score_threshold: Objects with a lower score so far are not reported.
+            presence_threshold: Nor are those whose class has a lower probability in the current clip: the model
+                says "no object" where a known object is out of sight.
+            frame_rate: For the times of frames that carry none.
+            resume: A file of `Session.save` to continue.
+
+        Raises:
+            InputError: If the model is an offline one, or the file does not fit.
+        """
+        if self.is_offline:
+            raise InputError("A VITA model sees the whole video at once, so it has no sessions: use a GenVIS model.")
+        session = Session(
+            self, score_threshold=score_threshold, presence_threshold=presence_threshold, frame_rate=frame_rate
+        )
+        if resume is not None:
+            session.load(resume)
+        return session
+
+    def segment_stream(
+        self, frames: Iterable[NDArray[np.uint8] | Frame], *, session: Session | None = None
+    ) -> Iterator[FrameResult]:
+        """Deliver the result of every frame as soon as its clip is complete.
+
+        Args:
+            frames: (H, W, 3) uint8 RGB, or the frames of a source.
+            session: The session to continue; None opens one.
+        """
+        session = session or self.open_session()
+        for clip in self.clips(frames):
+            yield from session.step_clip(clip)
+
+    def start(self, *, name: str, folder: Path | None = None) -> VideoRun:
+        """Begin a whole video by hand: see `VideoRun`."""
+        return VideoRun(self, name=name, folder=folder)
+
+    def selection(
+        self, *, detections: int | None = None, score_threshold: float = 0.0, one_label_each: bool = False
+    ) -> Selection:
+        """Return which pairs of identity and class become tracks, with the model's defaults."""
+        return Selection(
+            detections=self.model.config.detections_per_video if detections is None else detections,
+            score_threshold=score_threshold,
+            classes=self.classes,
+            one_label_each=one_label_each,
+        )
+
+    def clips(self, frames: Iterable[FrameT]) -> Iterator[list[FrameT]]:
+        """Group frames to clips; the last may be shorter."""
+        clip: list[FrameT] = []
+        for frame in frames:
+            clip.append(frame)
+            if len(clip) == self.clip_length:
+                yield clip
+                clip = []
+        if clip:
+            yield clip
+
+    def prepare(self, images: Sequence[NDArray[np.uint8]]) -> tuple[Tensor, MaskGeometry]:
+        """Resize the frames of a clip and move them to the model.
+
+        Args:
+            images: (H, W, 3) uint8 RGB each, of one size.
+
+        Returns:
+            (T, 3, h, w) uint8, and the sizes on the way back.
+
+        Raises:
+            InputError: If a frame has another shape, size or type.
+        """
+        height, width = images[0].shape[:2] if len(images) and getattr(images[0], "ndim", 0) == 3 else (1, 1)
+        if 0 in (height, width):
+            raise InputError(f"A frame of {height}x{width} pixels holds nothing to segment.")
+        geometry = self.geometry(height, width)
+        return frames_to_tensor(images, size=geometry.resized, device=self.model.device), geometry
+
+    def geometry(self, height: int, width: int) -> MaskGeometry:
+        """Return the sizes that a frame of this size goes through."""
+        if self._geometry is None or self._geometry.frame != (height, width):
+            resized = resized_size(height, width, min_size=self.min_size, max_size=self.max_size)
+            divisor = self.model.config.size_divisibility
+            padded = [-(-length // divisor) * divisor for length in resized]
+            stride4 = (padded[0] // 4, padded[1] // 4)
+            self._geometry = MaskGeometry(frame=(height, width), resized=resized, stride4=stride4)
+        return self._geometry
+
+    def settings(self) -> dict[str, Any]:
+        """Return what a saved run depends on besides the model."""
+        names = ("clip_length", "min_size", "max_size", "memory_clips", "association")
+        return {name: getattr(self, name) for name in names}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of the weights, by which saved sessions and runs know their model."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.model.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()[:16]
+
+
+def _class_numbers(names: Sequence[str], labels: LabelSet) -> tuple[int, ...]:
+    known = {label.lower(): number for number, label in enumerate(labels.labels)}
+    unknown = [name for name in names if name.lower() not in known]
+    if unknown or not names:
+        what = f"no class '{unknown[0]}'" if unknown else "an empty list of classes"
+        raise InputError(f"The model has {what}; it knows {', '.join(labels.labels)}.")
+    return tuple(sorted({known[name.lower()] for name in names}))

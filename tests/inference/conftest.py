@@ -1,0 +1,29 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from genvis import GenVIS
+
+GOLDEN = Path(__file__).parents[1] / "data" / "golden"
+
+
+@pytest.fixture(scope="session")
+def golden_folder():
+    return GOLDEN
+
+
+@pytest.fixture(scope="session")
+def golden_frames():
+    """(8, 96, 144, 3) uint8 RGB."""
+    return np.load(GOLDEN / "video.npz")["frames"]
+
+
+@pytest.fixture(scope="session")
+def tiny_models():
+    return {name: GenVIS.from_pretrained(GOLDEN / f"genvis_{name}_tiny.pth") for name in ("r50", "swin")}
+
+
+@pytest.fixture
+def tiny_model(tiny_models):
+    return tiny_models["r50"]
