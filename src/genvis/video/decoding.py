@@ -169,7 +169,9 @@ class _Clock:
     def time_of(self, frame: VideoFrame) -> float:
         if frame.duration and frame.time_base:
             self.step = float(frame.duration * frame.time_base)
-        stamp: float | None = frame.time
+        # Where a frame has no stamp, PyAV's `time` is not a number.
+        ticks, unit = frame.pts, frame.time_base
+        stamp = None if ticks is None or unit is None else float(ticks * unit)
         if self._origin is None:
             self._origin = stamp if stamp is not None else 0.0
             return self.now
