@@ -65,7 +65,9 @@ class PrototypeMemory:
     def _append_in_place(self, key: Tensor, value: Tensor) -> "PrototypeMemory":
         longer = PrototypeMemory.__new__(PrototypeMemory)
         has_room = self._keys.shape[1] > self._length and self._used[0] == self._length
-        if has_room:
+        # A buffer made in inference mode cannot be written to outside of it.
+        is_writable = torch.is_inference_mode_enabled() or not self._keys.is_inference()
+        if has_room and is_writable:
             longer._keys, longer._values, longer._used = self._keys, self._values, self._used
         else:
             room = max(16, self._length)
