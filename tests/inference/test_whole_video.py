@@ -158,7 +158,7 @@ def test_a_full_disk_is_one_sentence():
             raise OSError(28, "No space left on device")
 
     store._file = FullDisk()
-    with pytest.raises(InputError, match="No space left on device.*free some disk space"):
+    with pytest.raises(InputError, match="No space left on device"):
         store.add(3, torch.ones(1, 8, 8))
 
 

@@ -75,11 +75,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(name: str, words: list[str]) -> int:
-    from jsonargparse import auto_cli
+    from genvis.cli.arguments import run_verb
 
-    components = import_module(VERBS[name].module).COMPONENTS
-    status = auto_cli(components, args=words, as_positional=True, prog=f"genvis {name}")
-    return status if isinstance(status, int) else 0
+    return run_verb(import_module(VERBS[name].module).COMPONENTS, words, prog=f"genvis {name}")
 
 
 if __name__ == "__main__":
