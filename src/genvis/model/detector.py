@@ -1,10 +1,15 @@
 """The frame-level detector: transformers' Mask2Former, opened where the tracker reads it."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from transformers import Mask2FormerConfig, Mask2FormerModel, SwinBackbone
 
 from genvis.model.outputs import DetectorOutput, FramePrediction
+from genvis.model.pixel_decoder import PixelFeatures, decode_pixels
+
+Arithmetic = Literal["fast", "plain"]
 
 
 class FrameDetector(nn.Module):
@@ -13,9 +18,15 @@ class FrameDetector(nn.Module):
     The tracker needs the pixel decoder's stride-4 map before the mask projection, which transformers does not
     return; so the projection is moved out of the pixel decoder, and is called here.
 
+    Attributes:
+        arithmetic: ``"fast"`` computes from the parameters of transformers' modules what these compute, in an order
+            that takes less time and memory; ``"plain"`` runs the modules themselves, for comparison and export.
+
     Args:
         config: The Mask2Former with its backbone.
     """
+
+    arithmetic: Arithmetic = "fast"
 
     def __init__(self, config: Mask2FormerConfig) -> None:
         super().__init__()
@@ -39,14 +50,25 @@ class FrameDetector(nn.Module):
         Returns:
             Frame queries (L, F, Q_f, C) and the stride-4 map (F, C, H/4, W/4).
         """
-        pixel_level = self.mask2former.pixel_level_module(pixel_values)
-        stride4_features = pixel_level.decoder_last_hidden_state
+        pixels = self._fast_pixels(pixel_values) if self.arithmetic == "fast" else self._plain_pixels(pixel_values)
+        stride4_features = pixels.stride4
         decoded = self.mask2former.transformer_module(
-            multi_scale_features=pixel_level.decoder_hidden_states,
+            multi_scale_features=[x.mT.unflatten(2, size) for x, size in zip(pixels.levels, pixels.sizes, strict=True)],
             mask_features=self.mask_projection(stride4_features),
         )
         frame_queries = torch.stack(decoded.intermediate_hidden_states[-layers:]).transpose(1, 2)
         return DetectorOutput(frame_queries=frame_queries, stride4_features=stride4_features)
+
+    def _fast_pixels(self, pixel_values: Tensor) -> PixelFeatures:
+        pixel_level = self.mask2former.pixel_level_module
+        return decode_pixels(pixel_level.decoder, pixel_level.encoder(pixel_values).feature_maps)
+
+    def _plain_pixels(self, pixel_values: Tensor) -> PixelFeatures:
+        output = self.mask2former.pixel_level_module(pixel_values)
+        maps = output.decoder_hidden_states
+        sizes = tuple((int(x.shape[-2]), int(x.shape[-1])) for x in maps)
+        levels = tuple(x.flatten(2).mT for x in maps)
+        return PixelFeatures(levels=levels, sizes=sizes, stride4=output.decoder_last_hidden_state)
 
     def predict(self, output: DetectorOutput) -> FramePrediction:
         """Return the detector's own classes and masks, which the tracker does not need.
