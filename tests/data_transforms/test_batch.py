@@ -73,5 +73,5 @@ def test_pin_memory_pins_every_tensor() -> None:
 
 def test_the_data_loader_collates_in_worker_processes() -> None:
     samples = [_sample(8, 8, video_id=number) for number in range(4)]
-    loader = torch.utils.data.DataLoader(samples, batch_size=2, collate_fn=collate, num_workers=1)  # type: ignore[arg-type]
+    loader = torch.utils.data.DataLoader(samples, batch_size=2, collate_fn=collate, num_workers=1)
     assert [batch.video_ids for batch in loader] == [(0, 1), (2, 3)]

@@ -2,17 +2,18 @@
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-# What the numbers are for: different purposes never share a stream.
-_SAMPLE, _SHUFFLE = 0, 1
+Purpose = Literal["sample", "mixture", "shuffle"]
+_PURPOSES: tuple[Purpose, ...] = ("sample", "mixture", "shuffle")
 
 
 @lru_cache(maxsize=8)
 def _permutation(seed: int, epoch: int, length: int) -> NDArray[np.int64]:
-    return np.random.default_rng([seed, _SHUFFLE, epoch, length]).permutation(length)
+    return np.random.default_rng([seed, _PURPOSES.index("shuffle"), epoch, length]).permutation(length)
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,13 @@ class RandomKey:
     index: int
     attempt: int = 0
 
-    def generator(self) -> np.random.Generator:
-        """Return a new generator; its numbers depend on the seed, the index and the attempt alone."""
-        return np.random.default_rng([self.seed, _SAMPLE, self.index, self.attempt])
+    def generator(self, purpose: Purpose = "sample") -> np.random.Generator:
+        """Return a new generator; its numbers depend on the key and the purpose alone.
+
+        Args:
+            purpose: What the numbers are for; different purposes never share numbers.
+        """
+        return np.random.default_rng([self.seed, _PURPOSES.index(purpose), self.index, self.attempt])
 
     def next_attempt(self) -> "RandomKey":
         """Return the key of the next try at the same position."""
@@ -43,6 +48,6 @@ class RandomKey:
         A second attempt at a position chooses freely, since its turn has been used up.
         """
         if self.attempt:
-            return int(np.random.default_rng([self.seed, _SHUFFLE, self.index, self.attempt, length]).integers(length))
+            return int(self.generator("shuffle").integers(length))
         epoch, position = divmod(self.index, length)
         return int(_permutation(self.seed, epoch, length)[position])
