@@ -16,6 +16,18 @@ class DetectorConfig(Mask2FormerConfig):
 
 Method = Literal["genvis", "vita", "minvis"]
 MemoryRead = Literal["index", "global", "none"]
+_COUNTS = (
+    "num_instance_queries",
+    "mask_feature_size",
+    "num_attention_heads",
+    "dim_feedforward",
+    "object_decoder_layers",
+    "clip_length",
+    "size_divisibility",
+    "min_size_test",
+    "max_size_test",
+    "detections_per_video",
+)
 
 
 class GenVISConfig(PreTrainedConfig):
@@ -132,6 +144,9 @@ class GenVISConfig(PreTrainedConfig):
             raise InputError(f"method is '{self.method}'; it must be 'genvis', 'vita' or 'minvis'.")
         if self.memory_read not in ("index", "global", "none"):
             raise InputError(f"memory_read is '{self.memory_read}'; it must be 'index', 'global' or 'none'.")
+        for name in _COUNTS:
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1.")
         if self.hidden_dim != self.detector_config.hidden_dim:
             raise InputError(
                 f"hidden_dim is {self.hidden_dim} but the detector's is {self.detector_config.hidden_dim}; give both "
@@ -141,8 +156,8 @@ class GenVISConfig(PreTrainedConfig):
             raise InputError(f"hidden_dim {self.hidden_dim} is no multiple of {self.num_attention_heads} heads.")
         if len(self.category_ids or ()) != self.num_classes:
             raise InputError(f"There are {len(self.category_ids or ())} category ids for {self.num_classes} classes.")
-        if self.encoder_window_size < 0 or self.clip_length < 1:
-            raise InputError("encoder_window_size must be 0 or more, and clip_length 1 or more.")
+        if self.encoder_window_size < 0 or self.encoder_layers < 0:
+            raise InputError("encoder_window_size and encoder_layers must be 0 or more.")
         if self.memory_clips is not None and self.memory_clips < 1:
             raise InputError(f"memory_clips is {self.memory_clips}; it must be at least 1, or None for all.")
         if self.memory_read != "none" and not self.propagate_queries and self.method == "genvis":

@@ -1,0 +1,139 @@
+"""The 20 published recipes by name, and configurations that contradict themselves."""
+
+import pytest
+from tiny_models import tiny_config
+from transformers import AutoConfig
+
+from genvis import GenVISConfig
+from genvis.errors import InputError
+from genvis.label_sets import label_set
+from genvis.model.recipes import recipe_names, swin_backbone
+
+# Of the published recipes: label set and its classes, shorter side at inference, detections in a video.
+DATA = {
+    "ytvis19": ("youtube_vis_2019", 40, {"r50": 360, "swinl": 448}, 10),
+    "ytvis21": ("youtube_vis_2021", 40, {"r50": 360, "swinl": 448}, 10),
+    "ovis": ("ovis", 25, {"r50": 360, "swinl": 448}, 20),
+    "coco": ("coco", 80, {"r50": 800, "swinl": 800}, 100),
+}
+FRAME_QUERIES = {"r50": 100, "swinl": 200}
+CLIP_LENGTH = {"online": 1, "semi-online": 3}
+
+
+def test_there_are_12_recipes_of_genvis_and_8_of_vita():
+    names = recipe_names()
+    assert len(set(names)) == len(names) == 20
+    assert sum(name.startswith("vita-") for name in names) == 8
+    assert {"ovis-r50-online", "ytvis21-swinl-semi-online", "vita-coco-swinl"} < set(names)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_recipe_has_the_published_sizes(name):
+    config = GenVISConfig.from_recipe(name)
+    is_vita = name.startswith("vita-")
+    data, backbone, *mode = name.removeprefix("vita-").split("-", maxsplit=2)
+    label_set_name, classes, shorter_sides, detections = DATA[data]
+    detector = config.detector_config
+
+    assert config.label_set == label_set(label_set_name)
+    assert config.num_classes == classes == len(detector.id2label)
+    assert config.detections_per_video == detections
+    assert (config.min_size_test, config.max_size_test) == (shorter_sides[backbone], 1333)
+
+    assert (config.hidden_dim, config.num_attention_heads, config.dim_feedforward) == (256, 8, 2048)
+    assert (config.encoder_layers, config.object_decoder_layers, config.num_instance_queries) == (6, 3, 100)
+    assert config.mask_feature_size == 256
+    assert tuple(config.pixel_mean) == (123.675, 116.28, 103.53)
+    assert tuple(config.pixel_std) == (58.395, 57.12, 57.375)
+    assert config.size_divisibility == 32
+    assert config.memory_clips is None
+
+    if is_vita:
+        assert (config.method, config.propagate_queries, config.memory_read) == ("vita", False, "none")
+        assert config.encoder_window_size == (0 if data == "coco" else 6)
+    else:
+        assert (config.method, config.propagate_queries, config.memory_read) == ("genvis", True, "index")
+        assert config.encoder_window_size == 0
+        assert config.clip_length == CLIP_LENGTH[mode[0]]
+
+    assert (detector.hidden_dim, detector.feature_size, detector.mask_feature_size) == (256, 256, 256)
+    assert (detector.num_attention_heads, detector.dim_feedforward) == (8, 2048)
+    assert (detector.encoder_layers, detector.encoder_feedforward_dim) == (6, 1024)
+    assert detector.decoder_layers == 10  # nine layers, and the prediction before the first
+    assert detector.num_queries == FRAME_QUERIES[backbone]
+    assert detector.dropout == 0.0
+    assert not detector.pre_norm
+
+    trunk = detector.backbone_config
+    assert trunk.out_features == ["stage1", "stage2", "stage3", "stage4"]
+    if backbone == "r50":
+        assert (trunk.model_type, trunk.layer_type, trunk.depths) == ("resnet", "bottleneck", [3, 4, 6, 3])
+        assert (trunk.embedding_size, trunk.hidden_sizes) == (64, [256, 512, 1024, 2048])
+        assert not trunk.downsample_in_bottleneck  # the stride is in the 3x3 convolution
+    else:
+        assert (trunk.model_type, trunk.embed_dim, trunk.window_size) == ("swin", 192, 12)
+        assert (trunk.depths, trunk.num_heads) == ([2, 2, 18, 2], [6, 12, 24, 48])
+        assert (trunk.mlp_ratio, trunk.qkv_bias, trunk.drop_path_rate) == (4.0, True, 0.3)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_configuration_comes_back_from_its_file_as_it_was(name, tmp_path):
+    config = GenVISConfig.from_recipe(name)
+    config.save_pretrained(tmp_path)
+    for loaded in (GenVISConfig.from_pretrained(tmp_path), AutoConfig.from_pretrained(tmp_path)):
+        assert type(loaded) is GenVISConfig
+        assert type(loaded.detector) is type(config.detector)
+        assert type(loaded.detector_config.backbone_config) is type(config.detector_config.backbone_config)
+        assert loaded.label_set == config.label_set
+        assert loaded.to_diff_dict() | {"_name_or_path": ""} == config.to_diff_dict() | {"_name_or_path": ""}
+        assert loaded.to_json_string() == config.to_json_string()
+
+
+@pytest.mark.parametrize(("size", "width", "window"), [("tiny", 96, 7), ("small", 96, 7), ("base", 128, 12)])
+def test_the_smaller_swins_are_there_too(size, width, window):
+    backbone = swin_backbone(size)
+    assert (backbone["embed_dim"], backbone["window_size"]) == (width, window)
+
+
+def test_other_labels_leave_the_rest_and_the_original_alone():
+    config = tiny_config(classes=3, memory_clips=7)
+    other = config.with_labels(label_set("ovis"))
+    assert (other.num_classes, other.memory_clips, config.num_classes) == (25, 7, 3)
+    assert other.label_set == label_set("ovis")
+    assert other.detector_config.num_labels == 25
+    assert config.label_set.labels == ("kind 0", "kind 1", "kind 2")
+    assert config.label_set.category_ids == (1, 2, 3)
+
+
+def test_more_than_ten_classes_keep_their_order_through_a_file(tmp_path):
+    config = tiny_config(classes=3).with_labels(label_set("coco"))
+    config.save_pretrained(tmp_path)  # JSON has only text as keys, and "10" sorts before "2".
+    assert GenVISConfig.from_pretrained(tmp_path).label_set == label_set("coco")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"method": "magic"}, "method is 'magic'"),
+        ({"memory_read": "all"}, "memory_read is 'all'"),
+        ({"hidden_dim": 64}, "hidden_dim is 64 but the detector's is 32"),
+        ({"num_attention_heads": 5}, "no multiple of 5 heads"),
+        ({"category_ids": [1, 2]}, "2 category ids for 3 classes"),
+        ({"encoder_window_size": -1}, "encoder_window_size"),
+        ({"clip_length": 0}, "clip_length"),
+        ({"memory_clips": 0}, "memory_clips is 0"),
+        ({"propagate_queries": False}, "memory_read to 'none'"),
+        ({"num_instance_queries": 0}, "num_instance_queries"),
+        ({"object_decoder_layers": 0}, "object_decoder_layers"),
+    ],
+)
+def test_a_contradiction_is_named(fields, message):
+    with pytest.raises(InputError, match=message):
+        tiny_config(**fields)
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones():
+    with pytest.raises(InputError, match="choose from .*ovis-r50-online"):
+        GenVISConfig.from_recipe("ovis-r101-online")
+    with pytest.raises(InputError, match="choose from tiny"):
+        swin_backbone("huge")
