@@ -1,9 +1,12 @@
 """Stage 1: the frame-level detector (Mask2Former), trained on single images."""
 
+import torch
 from torch import Tensor, nn
 
 from genvis.data.batch import VideoBatch
+from genvis.model.outputs import FramePrediction
 from genvis.training.detector_criterion import detector_losses
+from genvis.training.frame_average_precision import FrameAveragePrecision, frame_instances
 from genvis.training.module import StageModule, batch_norms, batch_targets, network_input
 
 
@@ -26,6 +29,37 @@ class DetectorStage(StageModule):
             prediction, frames, points=self.loss_options.point_source, weights=self.loss_options.weights
         )
         return by_layer(losses._asdict())
+
+    def on_validation_epoch_start(self) -> None:
+        """Start to collect frames."""
+        self._precision = FrameAveragePrecision(self.model.config.num_classes)
+
+    @torch.no_grad()
+    def validation_step(self, batch: VideoBatch, batch_idx: int) -> None:
+        """Segment the frames of a batch."""
+        pixels = network_input(self.model, batch)
+        prediction = self.model.detector.predict(self.model.detector(pixels, layers=1))
+        T = batch.frames.shape[1]
+        for video, (height, width) in enumerate(batch.sizes.tolist()):
+            frames = slice(video * T, (video + 1) * T)
+            found = frame_instances(
+                FramePrediction(
+                    prediction.class_logits[:, frames],
+                    prediction.mask_embeddings[:, frames],
+                    prediction.mask_features[frames],
+                ),
+                height=height,
+                width=width,
+                padded=(pixels.shape[-2], pixels.shape[-1]),
+                top=self.model.config.detections_per_video,
+            )
+            for t in range(T):
+                masks = batch.masks[video][:, t, :height, :width]
+                self._precision.add(found[t], labels=batch.labels[video], masks=masks)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the mask AP of the held-out frames."""
+        self.log_dict({f"frame_{name}": value for name, value in self._precision.compute().items()}, prog_bar=True)
 
 
 def by_layer(losses: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from genvis.training.data_options import DataOptions
 from genvis.training.label_assignment import AssignmentMethod
 from genvis.training.matching_cost import LossWeights
 from genvis.training.point_sampling import GridPoints, PointSource, RandomPoints
@@ -132,3 +133,25 @@ class RunOptions:
     ema_decay: float = 0.0
     tensorboard: bool = True
     dry_run: bool = False
+
+
+@dataclass
+class Recipe:
+    """A training run.
+
+    Args:
+        stage: `detector` trains the frame-level detector on single images, `vita` detector and tracker on whole
+            samples, `genvis` the tracker on the frozen detector, clip after clip.
+        model: What is trained.
+        data: What it sees.
+        optimizer: AdamW and its schedule.
+        loss: What is learned from.
+        run: How the run goes.
+    """
+
+    stage: Stage = "genvis"
+    model: ModelOptions = field(default_factory=ModelOptions)
+    data: DataOptions = field(default_factory=DataOptions)
+    optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
+    loss: LossOptions = field(default_factory=LossOptions)
+    run: RunOptions = field(default_factory=RunOptions)

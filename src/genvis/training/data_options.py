@@ -1,0 +1,61 @@
+"""What a recipe says of its data."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+SourceKind = Literal["youtube_vis", "coco", "coco_pseudo", "sprites"]
+
+
+@dataclass
+class SourceOptions:
+    """One data set.
+
+    Args:
+        kind: `youtube_vis` for annotation files of YouTube-VIS and OVIS and all in their format, `coco` for single
+            images, `coco_pseudo` for pseudo videos made of single images, `sprites` for generated videos.
+        annotations: The annotation file (JSON); not for `sprites`.
+        images: The folder that the file names are relative to; not for `sprites`.
+        weight: How often samples come from this data set, relative to the other ones.
+        difficulty: Of `sprites`: `easy`, `normal`, `hard`, or `images` for the scenes of single images.
+        height: Of `sprites`, pixels.
+        width: Of `sprites`, pixels.
+        split: `train` or `validation`: the glyphs and styles of `sprites` differ.
+        seed: Of `sprites`.
+    """
+
+    kind: SourceKind = "sprites"
+    annotations: str = ""
+    images: str = ""
+    weight: float = 1.0
+    difficulty: str = "normal"
+    height: int = 96
+    width: int = 160
+    split: Literal["train", "validation"] = "train"
+    seed: int = 0
+
+
+@dataclass
+class DataOptions:
+    """What the model sees.
+
+    Args:
+        sources: The data sets; each sample comes from one, drawn by their weights.
+        validation: The held-out data set on which AP is measured; without it there is no validation.
+        validation_videos: How many of its videos are used; 0 takes all.
+        validation_frames: Frames of each generated validation video.
+        clips: N_v, clips of a sample.
+        frames_per_clip: N_f, frames of a clip.
+        frame_range: The frames lie at most this far from a reference frame.
+        batch_size: Videos of a step, over all processes.
+        workers: Processes that prepare samples, for each training process; 0 prepares them in between the steps.
+    """
+
+    sources: list[SourceOptions] = field(default_factory=lambda: [SourceOptions()])
+    validation: SourceOptions | None = None
+    validation_videos: int = 0
+    validation_frames: int = 1
+    clips: int = 5
+    frames_per_clip: int = 1
+    frame_range: int = 6
+    batch_size: int = 8
+    workers: int = 1

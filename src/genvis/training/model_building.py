@@ -1,0 +1,127 @@
+"""From what a recipe says of the model to the network with its first weights."""
+
+import logging
+from typing import Any
+
+import torch
+
+from genvis.errors import InputError
+from genvis.label_sets import LabelSet, label_set
+from genvis.model.config import GenVISConfig
+from genvis.model.genvis import GenVIS
+from genvis.training.recipe import ModelOptions
+
+_log = logging.getLogger(__name__)
+
+
+def build_model(options: ModelOptions) -> GenVIS:
+    """Build the network of a recipe.
+
+    Weights are taken over one by one where name and shape agree. What has no counterpart, such as class heads of
+    another label set, is made anew, and a line of the log says so.
+
+    Args:
+        options: Configuration, weights to start from and label set.
+
+    Raises:
+        InputError: If the configuration is impossible, or the weights fit none of it.
+    """
+    source = GenVIS.from_pretrained(options.init) if options.init else None
+    config = _configuration(options, source.config if source is not None else None)
+    if source is None:
+        return GenVIS(config)
+    model = GenVIS(config)
+    report = take_over(model, source)
+    if report:
+        _log.warning("Made anew, not from '%s': %s.", options.init, "; ".join(report))
+    return model
+
+
+def take_over(model: GenVIS, source: GenVIS) -> list[str]:
+    """Copy all weights whose name and shape agree; class heads only if the labels are the same.
+
+    Args:
+        model: Takes the weights.
+        source: Gives them.
+
+    Returns:
+        What was not copied, as words for a message; empty if everything was.
+
+    Raises:
+        InputError: If hardly anything fits, so that this would be training from scratch.
+    """
+    given, wanted = source.state_dict(), model.state_dict()
+    same_labels = source.config.label_set.labels == model.config.label_set.labels
+    heads = ("class_predictor.",)
+    taken = {
+        name: tensor
+        for name, tensor in given.items()
+        if name in wanted
+        and wanted[name].shape == tensor.shape
+        and (same_labels or not any(head in name for head in heads))
+    }
+    left = [name for name in wanted if name not in taken]
+    if len(taken) < len(wanted) / 4:
+        raise InputError(
+            f"Only {len(taken)} of {len(wanted)} weights fit the model: choose weights of the same architecture."
+        )
+    model.load_state_dict(taken, strict=False)
+    report = []
+    if not same_labels:
+        old, new = source.config.label_set, model.config.label_set
+        report.append(f"the class heads ({len(old)} classes of '{old.name}' became {len(new)} of '{new.name}')")
+    others = sorted({name.split(".")[0] + "." + name.split(".")[1] for name in left if "class_predictor." not in name})
+    return report + ([f"parts of {', '.join(others)}"] if others else [])
+
+
+def _configuration(options: ModelOptions, given: GenVISConfig | None) -> GenVISConfig:
+    if options.name:
+        fields = GenVISConfig.from_recipe(options.name).to_dict()
+    elif given is not None:
+        fields = given.to_dict()
+    elif options.config:
+        fields = {}
+    else:
+        raise InputError("The recipe says nothing of the model: set model.name, model.init or model.config.")
+    detector = options.config.get("detector", {})
+    fields.update({name: value for name, value in options.config.items() if name != "detector"})
+    if detector:
+        fields["detector"] = {**fields.get("detector", {}), **detector}
+    for name in ("transformers_version", "architectures", "dtype"):
+        fields.pop(name, None)
+    try:
+        config = GenVISConfig(**fields)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"model.config is impossible: {' '.join(str(error).split()).rstrip('.')}.") from None
+    labels = _labels(options, given if not options.name else None)
+    return config.with_labels(labels) if labels is not None else config
+
+
+def _labels(options: ModelOptions, given: GenVISConfig | None) -> LabelSet | None:
+    if options.label_set:
+        return label_set(options.label_set)
+    if given is not None or options.name:
+        return None
+    raise InputError("A model from scratch needs classes: set model.label_set, for example to 'ovis'.")
+
+
+def parameter_table(model: GenVIS) -> list[tuple[str, int, int]]:
+    """Return for each part of the network its name, its parameters and how many of them are trained."""
+    rows = []
+    for name, part in _parts(model).items():
+        sizes = [(parameter.numel(), parameter.requires_grad) for parameter in part.parameters()]
+        rows.append((name, sum(size for size, _ in sizes), sum(size for size, trained in sizes if trained)))
+    return rows
+
+
+def _parts(model: GenVIS) -> dict[str, Any]:
+    pixel_level = model.detector.mask2former.pixel_level_module
+    parts: dict[str, torch.nn.Module] = {
+        "backbone": pixel_level.encoder,
+        "pixel decoder": pixel_level.decoder,
+        "masked-attention decoder": model.detector.mask2former.transformer_module,
+        "detector heads": torch.nn.ModuleList([model.detector.mask_projection, model.detector.class_predictor]),
+    }
+    if model.tracker is not None:
+        parts["tracker"] = model.tracker
+    return parts

@@ -1,0 +1,138 @@
+"""A training run from its recipe to the finished model."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, LearningRateMonitor
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+
+from genvis.training.callbacks import DivergenceGuard, ResumableCheckpoint
+from genvis.training.data_module import TrainingData
+from genvis.training.detector_stage import DetectorStage
+from genvis.training.model_building import build_model
+from genvis.training.module import StageModule
+from genvis.training.recipe import Recipe
+from genvis.training.recipe_loading import save_recipe
+from genvis.training.sample_stream import held_out_set, training_stream
+from genvis.training.tracker_stage import TrackerStage
+
+_log = logging.getLogger(__name__)
+_STAGES: dict[str, type[StageModule]] = {"detector": DetectorStage, "genvis": TrackerStage}
+_BEST_BY = {"detector": "frame_AP"}
+
+
+def train(recipe: Recipe) -> Path:
+    """Train as the recipe says, from its last checkpoint if there is one.
+
+    Args:
+        recipe: All of it.
+
+    Returns:
+        The folder of the finished model.
+
+    Raises:
+        InputError: If the recipe is impossible or training diverges.
+    """
+    output = Path(recipe.run.output)
+    if recipe.run.threads:
+        torch.set_num_threads(recipe.run.threads)
+    save_recipe(recipe, output / "recipe.yaml")
+    module = build_module(recipe)
+    data = build_data(recipe)
+    trainer = build_trainer(recipe)
+    last = output / "checkpoints" / "last.ckpt"
+    trainer.fit(module, data, ckpt_path=last if recipe.run.resume and last.is_file() else None, weights_only=False)
+    folder = output / "model"
+    if trainer.is_global_zero:
+        module.model.eval().save_pretrained(folder)
+    return folder
+
+
+def build_module(recipe: Recipe) -> StageModule:
+    """Build the network with its first weights, and the stage that trains it."""
+    torch.manual_seed(recipe.run.seed)
+    return _STAGES[recipe.stage](
+        build_model(recipe.model),
+        optimizer=recipe.optimizer,
+        loss=recipe.loss,
+        max_steps=recipe.run.max_steps,
+        seed=recipe.run.seed,
+        freeze_batch_norm=recipe.model.freeze_batch_norm,
+    )
+
+
+def build_data(recipe: Recipe) -> TrainingData:
+    """Build the stream of training samples and the held-out set."""
+    return TrainingData(
+        training_stream(recipe.data, seed=recipe.run.seed),
+        batch_size=recipe.data.batch_size,
+        steps=recipe.run.max_steps,
+        accumulate=recipe.run.accumulate,
+        workers=recipe.data.workers,
+        held_out=held_out_set(recipe.data) if recipe.run.validate_steps else None,
+    )
+
+
+def build_trainer(recipe: Recipe) -> lightning.Trainer:
+    """Build Lightning's trainer."""
+    run, output = recipe.run, Path(recipe.run.output)
+    processes = max(1, run.nodes) * (run.devices if isinstance(run.devices, int) else 1)
+    validates = bool(run.validate_steps and recipe.data.validation is not None)
+    return lightning.Trainer(
+        accelerator=run.accelerator,
+        devices=run.devices,
+        num_nodes=run.nodes,
+        strategy="ddp" if processes > 1 else "auto",
+        precision=run.precision,
+        max_steps=run.max_steps,
+        max_epochs=-1,
+        accumulate_grad_batches=run.accumulate,
+        gradient_clip_val=recipe.optimizer.clip_norm or None,
+        val_check_interval=run.validate_steps * run.accumulate if validates else None,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        limit_val_batches=None if validates else 0,
+        log_every_n_steps=run.log_steps,
+        logger=_loggers(recipe, output),
+        callbacks=_callbacks(recipe, output, validates=validates),
+        use_distributed_sampler=False,
+        enable_model_summary=False,
+        default_root_dir=output,
+    )
+
+
+def _loggers(recipe: Recipe, output: Path) -> list[Logger]:
+    loggers: list[Logger] = [CSVLogger(output, name="", version="log", flush_logs_every_n_steps=recipe.run.log_steps)]
+    if recipe.run.tensorboard:
+        loggers.append(TensorBoardLogger(output, name="", version="tensorboard"))
+    return loggers
+
+
+def _callbacks(recipe: Recipe, output: Path, *, validates: bool) -> list[Callback]:
+    run, folder = recipe.run, output / "checkpoints"
+    callbacks: list[Callback] = [DivergenceGuard(), LearningRateMonitor("step")]
+    if run.ema_decay:
+        callbacks.append(EMAWeightAveraging(decay=run.ema_decay))
+    resuming: dict[str, Any] = {"dirpath": folder, "filename": "last", "save_top_k": 1, "enable_version_counter": False}
+    if run.checkpoint_steps:
+        callbacks.append(ResumableCheckpoint(**resuming, every_n_train_steps=run.checkpoint_steps))
+    elif run.checkpoint_minutes:
+        from datetime import timedelta
+
+        every = timedelta(minutes=run.checkpoint_minutes)
+        callbacks.append(ResumableCheckpoint(**resuming, train_time_interval=every))
+    if validates and recipe.stage in _BEST_BY:
+        callbacks.append(
+            ResumableCheckpoint(
+                dirpath=folder,
+                filename="best",
+                monitor=_BEST_BY[recipe.stage],
+                mode="max",
+                save_top_k=1,
+                enable_version_counter=False,
+            )
+        )
+    return callbacks
