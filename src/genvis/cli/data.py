@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from genvis.cli.data_convert import COMPONENTS as CONVERT_COMPONENTS
+from genvis.cli.data_sprites import sprites
 from genvis.errors import InputError
 
 
@@ -46,4 +48,49 @@ def check(
     return 0 if result.passed else 1
 
 
-COMPONENTS = {"check": check}
+def split(file: Path, *, held_out: float = 0.1, seed: int = 0, output: Path | None = None) -> None:
+    """Split an annotation file by video into a part to train on and a held-out part to score on.
+
+    The parts have the categories in shares as like as possible. Videos that share images stay together. The same seed
+    gives the same split.
+
+    Args:
+        file: The YouTube-VIS or OVIS file (JSON).
+        held_out: The share of the videos to hold out.
+        seed: Another seed, another split.
+        output: The folder for NAME_train.json and NAME_held_out.json; that of the file if not given.
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from genvis.data.split import split_annotations
+
+    result = split_annotations(file, held_out=held_out, seed=seed, output=output)
+    console = Console(highlight=False)
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 3, 0, 0))
+    table.add_column("")
+    for name in ("train", "held out", "held out, %"):
+        table.add_column(name, justify="right")
+    train, out = result.train, result.held_out
+    rows = [("videos", train.videos, out.videos), ("frames", train.frames, out.frames)]
+    rows += [
+        (f"tracks of {name}", count, out.tracks_of_category[name]) for name, count in train.tracks_of_category.items()
+    ]
+    for name, kept, held in rows:
+        share = f"{100 * held / (kept + held):.0f}" if kept + held else ""
+        table.add_row(Text(name), f"{kept:,}", f"{held:,}", share)
+    console.print(table)
+    if result.missing:
+        console.print(Text(f"Not held out, as there are too few: {', '.join(result.missing)}.", style="yellow"))
+    if result.untrained:
+        console.print(Text(f"Held out only: {', '.join(result.untrained)}.", style="yellow"))
+    console.print(Text(f"{train.path}\n{out.path}"), soft_wrap=True)
+
+
+COMPONENTS = {
+    "check": check,
+    "convert": CONVERT_COMPONENTS,
+    "split": split,
+    "sprites": sprites,
+}

@@ -1,0 +1,241 @@
+"""``genvis data convert``: other annotation formats to YouTube-VIS files, and back."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from genvis.errors import InputError
+
+if TYPE_CHECKING:
+    from genvis.data.convert.tracks import ConvertedDataset
+    from genvis.data.video_annotations import VideoAnnotations
+
+
+def from_cvat(
+    input: Path,
+    output: Path,
+    *,
+    images: Path | None = None,
+    video: Path | None = None,
+    boxes: Literal["skip", "rectangle"] = "skip",
+    identity: str = "track",
+    overwrite: bool = False,
+) -> None:
+    """Turn an export of CVAT, as "CVAT for video 1.1", into a YouTube-VIS file.
+
+    Polygons, masks and ellipses become masks; the labels become the categories. With --video, the annotated frames of
+    the video file are written into the image folder, so that the result can be trained on.
+
+    Args:
+        input: The exported zip file, or the annotations.xml in it.
+        output: The YouTube-VIS file (JSON) to write.
+        images: The image folder that file names start from. Without it, names are made up.
+        video: The video file that was annotated; its frames are written into a folder of --images.
+        boxes: What becomes of boxes, which do not say which pixels are the object's: left out, or filled rectangles.
+        identity: What tells objects apart: "track", "group", or the name of an attribute. CVAT exports masks as tracks
+            of one frame each, so that masks need a group or an attribute.
+        overwrite: Replace an existing file.
+    """
+    from genvis.data.convert.cvat import CvatOptions, read_cvat
+
+    _refuse_existing(output, overwrite)
+    with _progress("Writing frames") as progress:
+        dataset = read_cvat(input, CvatOptions(images, video, boxes, identity), progress)
+    _write(dataset, output)
+
+
+def from_coco(input: Path, output: Path, *, identity: str | None = None, overwrite: bool = False) -> None:
+    """Turn a COCO file of video frames, whose annotations have track ids, into a YouTube-VIS file.
+
+    Images of the same video_id, or else of the same folder, are a video.
+
+    Args:
+        input: The COCO file (JSON).
+        output: The YouTube-VIS file (JSON) to write.
+        identity: The key of the track id in the annotations or their attributes. Without it, track_id, instance_id
+            and tracking_id are looked for.
+        overwrite: Replace an existing file.
+    """
+    from genvis.data.convert.coco_tracks import read_coco_tracks
+
+    _refuse_existing(output, overwrite)
+    _write(read_coco_tracks(input, identity=identity), output)
+
+
+def from_indexed_png(
+    input: Path,
+    output: Path,
+    *,
+    images: Path | None = None,
+    meta: Path | None = None,
+    void: int = 255,
+    overwrite: bool = False,
+) -> None:
+    """Turn folders of indexed PNG files, as DAVIS and YouTube-VOS have them, into a YouTube-VIS file.
+
+    The palette index of a pixel is its object.
+
+    Args:
+        input: The folder with a folder of PNG files for each video, or the one above.
+        output: The YouTube-VIS file (JSON) to write.
+        images: The image folder (JPEGImages), to look for the real names of the images.
+        meta: The file with the objects' categories: meta.json of YouTube-VOS or davis_semantics.json. Without it,
+            meta.json is looked for; without any, all objects are of the category "object".
+        void: The index that stands for no object; -1 for none.
+        overwrite: Replace an existing file.
+    """
+    from genvis.data.convert.indexed_png import read_indexed_png
+
+    _refuse_existing(output, overwrite)
+    with _progress("Reading videos") as progress:
+        dataset = read_indexed_png(input, images=images, meta=meta, void=void, progress=progress)
+    _write(dataset, output)
+
+
+def from_mots(
+    input: Path, output: Path, *, images: Path | None = None, labels: Path | None = None, overwrite: bool = False
+) -> None:
+    """Turn MOTS annotations, text or PNG files, into a YouTube-VIS file.
+
+    Args:
+        input: A folder of text files, one text file, or a folder with a folder of PNG files for each video.
+        output: The YouTube-VIS file (JSON) to write.
+        images: The image folder, to look for the real names and the number of the images.
+        labels: A text file with the name of class k in line k. Without it, labels.txt is looked for; without any,
+            class 1 is "car" and class 2 "pedestrian".
+        overwrite: Replace an existing file.
+    """
+    from genvis.data.convert.mots import read_mots
+
+    _refuse_existing(output, overwrite)
+    with _progress("Reading videos") as progress:
+        dataset = read_mots(input, images=images, labels=labels, progress=progress)
+    _write(dataset, output)
+
+
+def to_coco(input: Path, output: Path, *, overwrite: bool = False) -> None:
+    """Turn a YouTube-VIS or OVIS file into a COCO file with an image for each frame and track ids.
+
+    Args:
+        input: The YouTube-VIS or OVIS file (JSON).
+        output: The COCO file (JSON) to write.
+        overwrite: Replace an existing file.
+    """
+    from genvis.data.convert.coco_tracks import write_coco_tracks
+
+    _refuse_existing(output, overwrite)
+    annotations = _load(input)
+    _report(annotations, output, write_coco_tracks(annotations, output))
+
+
+def to_indexed_png(input: Path, output: Path) -> None:
+    """Turn a YouTube-VIS or OVIS file into folders of indexed PNG files, as DAVIS and YouTube-VOS have them.
+
+    Args:
+        input: The YouTube-VIS or OVIS file (JSON).
+        output: The folder to make: Annotations/VIDEO/FRAME.png and meta.json.
+    """
+    from genvis.data.convert.indexed_png import write_indexed_png
+
+    annotations = _load(input)
+    with _progress("Writing videos") as progress:
+        remarks = write_indexed_png(annotations, output, progress)
+    _report(annotations, output, remarks)
+
+
+def to_mots(input: Path, output: Path) -> None:
+    """Turn a YouTube-VIS or OVIS file into text files of MOTS.
+
+    Args:
+        input: The YouTube-VIS or OVIS file (JSON).
+        output: The folder to make: VIDEO.txt, labels.txt and seqmap.txt.
+    """
+    from genvis.data.convert.mots import write_mots
+
+    annotations = _load(input)
+    with _progress("Writing videos") as progress:
+        remarks = write_mots(annotations, output, progress)
+    _report(annotations, output, remarks)
+
+
+class Conversions(dict[str, Callable[..., None]]):
+    """Turn other annotation formats into YouTube-VIS files, and back."""
+
+
+COMPONENTS = Conversions(
+    {
+        "from-cvat": from_cvat,
+        "from-coco": from_coco,
+        "from-indexed-png": from_indexed_png,
+        "from-mots": from_mots,
+        "to-coco": to_coco,
+        "to-indexed-png": to_indexed_png,
+        "to-mots": to_mots,
+    }
+)
+
+
+def _refuse_existing(output: Path, overwrite: bool) -> None:
+    if output.exists() and not overwrite:
+        raise InputError(f"'{output}' exists already; remove it, name another file, or add --overwrite.")
+
+
+def _load(path: Path) -> "VideoAnnotations":
+    from genvis.data.youtube_vis import load_youtube_vis
+
+    return load_youtube_vis(path)
+
+
+def _write(dataset: "ConvertedDataset", output: Path) -> None:
+    from genvis.data.convert.youtube_vis_writing import write_youtube_vis
+
+    write_youtube_vis(dataset, output)
+    names = {category.id: category.name for category in dataset.categories}
+    tracks = [names[track.category_id] for video in dataset.videos for track in video.tracks]
+    masks = sum(len(track.masks) for video in dataset.videos for track in video.tracks)
+    frames = sum(len(video.file_names) for video in dataset.videos)
+    _print_outcome(
+        output, videos=len(dataset.videos), frames=frames, masks=masks, tracks=tracks, remarks=dataset.remarks
+    )
+
+
+def _report(annotations: "VideoAnnotations", output: Path, remarks: tuple[str, ...]) -> None:
+    labels = annotations.label_set.labels
+    _print_outcome(
+        output,
+        videos=len(annotations),
+        frames=len(annotations.file_names),
+        masks=sum(int(annotations.present(index).sum()) for index in range(len(annotations))),
+        tracks=[labels[track.label] for index in range(len(annotations)) for track in annotations.tracks(index)],
+        remarks=remarks,
+    )
+
+
+def _print_outcome(
+    output: Path, *, videos: int, frames: int, masks: int, tracks: list[str], remarks: tuple[str, ...]
+) -> None:
+    from collections import Counter
+
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    console.print(Text(str(output), style="bold"), soft_wrap=True)
+    console.print(f"{videos:,} videos, {frames:,} frames, {len(tracks):,} objects, {masks:,} masks")
+    for name, count in Counter(tracks).most_common():
+        console.print(Text(f"  {count:>6,}  {name}"))
+    for remark in remarks:
+        console.print(Text.assemble(("note  ", "cyan"), remark))
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show one live line on the error stream where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,207 @@
+"""From "CVAT for video 1.1" to videos with tracks."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from genvis.data.convert.cvat_shapes import DRAWN, BoxMode, draw_shape, shapes_by_frame
+from genvis.data.convert.cvat_xml import CvatFile, CvatShape, CvatTask, CvatTrack, read_cvat_xml
+from genvis.data.convert.frame_files import extract_frames, image_size, images_by_number
+from genvis.data.convert.tracks import (
+    ConvertedDataset,
+    ConvertedTrack,
+    ConvertedVideo,
+    Remarks,
+    numbered_categories,
+    unique_names,
+)
+from genvis.data.segmentation import RunLengths, SegmentationError
+from genvis.errors import InputError
+
+TRACK_IDENTITY = "track"
+GROUP_IDENTITY = "group"
+
+
+@dataclass(frozen=True)
+class CvatOptions:
+    """How an export is read.
+
+    Attributes:
+        images: The image folder; None makes the names up.
+        video: The annotated video file, whose frames are written into ``images``.
+        boxes: What becomes of boxes, which say nothing of an object's shape: left out, or filled rectangles.
+        identity: What tells objects apart: "track" (CVAT's tracks), "group" (its groups), or the name of an attribute
+            of the labels. CVAT exports masks, and shapes that are no tracks, as tracks of one frame each.
+    """
+
+    images: Path | None = None
+    video: Path | None = None
+    boxes: BoxMode = "skip"
+    identity: str = TRACK_IDENTITY
+
+
+def read_cvat(
+    path: Path, options: CvatOptions, progress: Callable[[int, int], None] = lambda done, total: None
+) -> ConvertedDataset:
+    """Read an export of CVAT.
+
+    Shapes at a frame are taken as they are; ``outside`` ends a track until its next shape. Where a file has keyframes
+    only, the frames between them are filled in as CVAT does: polygons, boxes and ellipses move evenly, and the last
+    one holds to the end of the video. Exports of CVAT itself list every frame.
+
+    Args:
+        path: ``annotations.xml`` or the exported zip file.
+        options: How to read it.
+        progress: Called with the number of frames written from a video file, and their total.
+
+    Returns:
+        One video for each task; the categories are the labels, in their order.
+
+    Raises:
+        InputError: If the file or the images cannot be used.
+    """
+    if options.video is not None and options.images is None:
+        raise InputError("Frames of a video need a folder to be written into: name it with --images.")
+    file = read_cvat_xml(path)
+    if options.video is not None and len(file.tasks) > 1:
+        raise InputError(f"'{path}' has {len(file.tasks)} tasks, but one video was given; export one task at a time.")
+    remarks = Remarks()
+    categories = numbered_categories(list(dict.fromkeys([*file.labels, *(track.label for track in file.tracks)])))
+    category_ids = {category.name: category.id for category in categories}
+    tracks_of_task: dict[str, list[CvatTrack]] = defaultdict(list)
+    for track in file.tracks:
+        tracks_of_task[track.task_id if len(file.tasks) > 1 else file.tasks[0].id].append(track)
+    names = unique_names(Path(task.source).stem or task.name or f"task_{task.id}" for task in file.tasks)
+    videos = []
+    for task, name in zip(file.tasks, names, strict=True):
+        converter = _TaskConverter(path, file, task, name, options, category_ids, remarks)
+        videos.append(converter.convert(tracks_of_task[task.id], progress))
+    _remark_on_identities(file, options, remarks)
+    return ConvertedDataset(categories, tuple(videos), remarks.sentences())
+
+
+def _remark_on_identities(file: CvatFile, options: CvatOptions, remarks: Remarks) -> None:
+    visible = [sum(not shape.outside for shape in track.shapes) for track in file.tracks]
+    if options.identity == TRACK_IDENTITY and len(visible) > 1 and max(visible) <= 1:
+        remarks.add(
+            "All {n} tracks are visible in one frame only: CVAT exports masks and untracked shapes so. If objects are "
+            "grouped, or an attribute of the labels tells them apart, use --identity group or --identity ATTRIBUTE.",
+            len(visible),
+        )
+
+
+@dataclass(frozen=True)
+class _TaskConverter:
+    """Converts one task."""
+
+    path: Path
+    file: CvatFile
+    task: CvatTask
+    name: str
+    options: CvatOptions
+    category_ids: dict[str, int]
+    remarks: Remarks
+
+    def convert(self, tracks: list[CvatTrack], progress: Callable[[int, int], None]) -> ConvertedVideo:
+        numbers = [self.task.start + self.task.step * index for index in range(self.task.size)]
+        if not numbers:
+            raise InputError(f"Task {self.task.id} of '{self.path}' has no frames.")
+        file_names = self._file_names(numbers, progress)
+        height, width = self._size(file_names)
+        index_of = {number: index for index, number in enumerate(numbers)}
+        masks: dict[tuple[str, str], dict[int, RunLengths]] = defaultdict(dict)
+        # A file without a single interpolated shape may have keyframes only; CVAT itself lists all frames.
+        fill = all(shape.keyframe for track in self.file.tracks for shape in track.shapes)
+        for track in tracks:
+            self._draw_track(track, masks, index_of=index_of, size=(height, width), fill=fill)
+        converted = tuple(
+            ConvertedTrack(number, self.category_ids[label], dict(sorted(found.items())))
+            for number, ((label, _), found) in enumerate(masks.items(), start=1)
+            if found
+        )
+        return ConvertedVideo(self.name, height, width, tuple(file_names), converted)
+
+    def _file_names(self, numbers: list[int], progress: Callable[[int, int], None]) -> list[str]:
+        images = self.options.images
+        if images is None:
+            self.remarks.add(f"Images are named '{self.name}/000000.jpg' and so on; give --images to use real ones.")
+            return [f"{self.name}/{number:06d}.jpg" for number in numbers]
+        if self.options.video is not None:
+            names = extract_frames(self.options.video, images / self.name, numbers, progress=progress)
+            return [f"{self.name}/{name}" for name in names]
+        return images_by_number(images, self.name, numbers, only_video=len(self.file.tasks) == 1)
+
+    def _size(self, file_names: list[str]) -> tuple[int, int]:
+        task = self.task
+        said = (task.height, task.width) if task.height and task.width else None
+        found = image_size(self.options.images / file_names[0]) if self.options.images is not None else None
+        if said is not None and found is not None and said != found:
+            raise InputError(
+                f"Task {task.id} of '{self.path}' was annotated at {said[1]}x{said[0]}, but its images are "
+                f"{found[1]}x{found[0]} (width x height); use the video or images that were annotated."
+            )
+        size = found or said
+        if size is None or size[0] is None or size[1] is None:
+            raise InputError(f"'{self.path}' does not say how large the frames are; give their folder with --images.")
+        return size[0], size[1]
+
+    def _draw_track(
+        self,
+        track: CvatTrack,
+        masks: dict[tuple[str, str], dict[int, RunLengths]],
+        *,
+        index_of: dict[int, int],
+        size: tuple[int, int],
+        fill: bool,
+    ) -> None:
+        from pycocotools import mask as coco_mask
+
+        last = max(index_of)
+        placed = {shape.frame for shape in track.shapes}
+        shapes = [shape for shape in track.shapes if self._is_used(shape)]
+        identity = self._identity(track)
+        for frame, shape, following, fraction in shapes_by_frame(
+            shapes, last_frame=last, step=self.task.step, fill=fill
+        ):
+            if frame not in index_of:
+                self.remarks.add("{n} shapes are at frames that the task does not have, and were left out.")
+                continue
+            try:
+                mask = draw_shape(shape, following, fraction, height=size[0], width=size[1])
+            except SegmentationError as error:
+                raise InputError(f"Track {track.id} of '{self.path}' has at frame {shape.frame} {error}.") from None
+            if mask is None:
+                self.remarks.add("{n} shapes cover no pixel of their frame, and were left out.")
+                continue
+            if frame not in placed:
+                self.remarks.add("{n} masks were filled in between or after keyframes, as CVAT does.")
+            found, index = masks[track.label, identity], index_of[frame]
+            found[index] = coco_mask.merge([found[index], mask]) if index in found else mask
+
+    def _is_used(self, shape: CvatShape) -> bool:
+        if shape.kind not in DRAWN:
+            self.remarks.add(f"{{n}} shapes are of the kind '{shape.kind}', which covers no area, and were left out.")
+            return False
+        if shape.kind == "box" and not shape.outside:
+            if self.options.boxes == "skip":
+                self.remarks.add(
+                    "{n} boxes were left out: a box does not say which pixels are the object's. "
+                    "--boxes rectangle takes all of them."
+                )
+                return False
+            self.remarks.add("{n} boxes became filled rectangles, which also cover pixels that are not the object's.")
+        return True
+
+    def _identity(self, track: CvatTrack) -> str:
+        if self.options.identity == TRACK_IDENTITY:
+            return track.id
+        if self.options.identity == GROUP_IDENTITY:
+            value = "" if track.group == "0" else track.group
+        else:
+            values = [shape.attributes.get(self.options.identity, "") for shape in track.shapes]
+            value = next((value for value in values if value), "")
+        if not value:
+            self.remarks.add(f"{{n}} tracks have no {self.options.identity}, and stay objects of their own.")
+            return f"track {track.id}"
+        return f"{self.options.identity} {value}"

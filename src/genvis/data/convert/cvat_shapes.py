@@ -1,0 +1,175 @@
+"""The geometry of CVAT's shapes: what they cover, and how they move between keyframes."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genvis.data.convert.cvat_xml import CvatShape
+from genvis.data.segmentation import RunLengths, SegmentationError, encode_mask, to_run_lengths
+
+DRAWN = ("polygon", "mask", "box", "ellipse")
+"""The shapes that cover an area."""
+
+BoxMode = Literal["skip", "rectangle"]
+
+ELLIPSE_CORNERS = 64
+
+# The numbers of each shape that CVAT interpolates; the last of these is an angle in degrees.
+NUMBERS = {"box": ("xtl", "ytl", "xbr", "ybr", "rotation"), "ellipse": ("cx", "cy", "rx", "ry", "rotation")}
+
+
+def shapes_by_frame(
+    shapes: list[CvatShape], *, last_frame: int, step: int, fill: bool
+) -> Iterator[tuple[int, CvatShape, CvatShape | None, float]]:
+    """Return which shapes make up a track in each frame, as CVAT itself reads a file.
+
+    A shape holds until the next one; polygons, boxes and ellipses move on the way. Masks do not: CVAT has no way to
+    move them, and writes each one for its own frame.
+
+    Args:
+        shapes: The shapes of one track, in the order of the frames.
+        last_frame: The last frame of the video, in CVAT's count.
+        step: Every how many frames there is one.
+        fill: Whether frames between and after the shapes are filled in.
+
+    Yields:
+        The frame, the shape at or before it, the one after it (None if it stands for itself) and how far the frame is
+        on the way to it, 0 to 1.
+    """
+    # CVAT leaves out the mark of the end where it would fall on the last frame.
+    ends_early = len(shapes) == 1 and shapes[0].frame + step == last_frame
+    for index, shape in enumerate(shapes):
+        if shape.outside:
+            continue
+        yield shape.frame, shape, None, 0.0
+        if not fill or shape.kind == "mask" or ends_early:
+            continue
+        following = shapes[index + 1] if index + 1 < len(shapes) else None
+        if following is None:
+            for frame in range(shape.frame + step, last_frame + 1, step):
+                yield frame, shape, None, 0.0
+            continue
+        span = following.frame - shape.frame
+        for frame in range(shape.frame + step, following.frame, step):
+            yield frame, shape, following if following.kind == shape.kind else None, (frame - shape.frame) / span
+
+
+def draw_shape(
+    shape: CvatShape, following: CvatShape | None, fraction: float, *, height: int, width: int
+) -> RunLengths | None:
+    """Return the pixels that a shape covers, or None if there are none within the frame.
+
+    Args:
+        shape: A shape of :data:`DRAWN`.
+        following: The next shape of the track, of the same kind, where the object is on the way to it.
+        fraction: How far on the way, 0 to 1.
+        height: Height of the frame in pixels.
+        width: Width of the frame in pixels.
+
+    Raises:
+        SegmentationError: If the shape is damaged.
+    """
+    if shape.kind == "mask":
+        return _draw_mask(shape, height, width)
+    if shape.kind == "polygon":
+        corners = _polygon(shape)
+        if following is not None:
+            corners = _between(corners, _polygon(following), fraction)
+    else:
+        numbers = _numbers(shape)
+        if following is not None:
+            difference = _numbers(following) - numbers
+            difference[-1] = (difference[-1] + 180) % 360 - 180  # the short way round
+            numbers = numbers + fraction * difference
+        corners = _box_corners(numbers) if shape.kind == "box" else _ellipse_corners(numbers)
+    return to_run_lengths([corners.ravel().tolist()], height, width)
+
+
+def _polygon(shape: CvatShape) -> NDArray[np.float64]:
+    try:
+        corners = np.array([pair.split(",") for pair in shape.fields.get("points", "").split(";")], np.float64)
+    except ValueError:
+        raise SegmentationError("its points are not a list of x,y") from None
+    if corners.ndim != 2 or corners.shape[1] != 2 or len(corners) < 3:
+        raise SegmentationError("its points are not at least three pairs x,y")
+    return corners
+
+
+def _numbers(shape: CvatShape) -> NDArray[np.float64]:
+    try:
+        return np.array(
+            [float(shape.fields.get(name, "0" if name == "rotation" else "")) for name in NUMBERS[shape.kind]]
+        )
+    except ValueError:
+        raise SegmentationError(f"a {shape.kind} without {', '.join(NUMBERS[shape.kind][:-1])}") from None
+
+
+def _turned(points: NDArray[np.float64], centre: NDArray[np.float64], degrees: float) -> NDArray[np.float64]:
+    angle = np.deg2rad(degrees)
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    turned: NDArray[np.float64] = (points - centre) @ turn + centre
+    return turned
+
+
+def _box_corners(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    left, top, right, bottom, rotation = numbers
+    corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
+    return _turned(corners, corners.mean(axis=0), rotation)
+
+
+def _ellipse_corners(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    x, y, radius_x, radius_y, rotation = numbers
+    angles = np.linspace(0, 2 * np.pi, ELLIPSE_CORNERS, endpoint=False)
+    centre = np.array([x, y])
+    return _turned(centre + np.stack([radius_x * np.cos(angles), radius_y * np.sin(angles)], axis=1), centre, rotation)
+
+
+def _between(first: NDArray[np.float64], second: NDArray[np.float64], fraction: float) -> NDArray[np.float64]:
+    """Return the polygon part of the way from one to another.
+
+    Corners correspond in order. Where their numbers differ, points correspond that lie at the same share of the way
+    around from the first corner, and both polygons get all corners of the other.
+    """
+    if len(first) != len(second):
+        first_shares, second_shares = _shares(first), _shares(second)
+        shares = np.union1d(first_shares, second_shares)[:-1]  # the end is the start
+        first, second = _at(first, first_shares, shares), _at(second, second_shares, shares)
+    return (1 - fraction) * first + fraction * second
+
+
+def _shares(corners: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the share of the way around, 0 to 1, at each corner and, last, back at the first."""
+    steps = np.linalg.norm(np.roll(corners, -1, axis=0) - corners, axis=1)
+    way = np.concatenate(([0.0], np.cumsum(steps)))
+    return way / way[-1] if way[-1] > 0 else np.linspace(0, 1, len(way))
+
+
+def _at(
+    corners: NDArray[np.float64], corner_shares: NDArray[np.float64], shares: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    closed = np.concatenate([corners, corners[:1]])
+    return np.stack([np.interp(shares, corner_shares, closed[:, axis]) for axis in (0, 1)], axis=1)
+
+
+def _draw_mask(shape: CvatShape, height: int, width: int) -> RunLengths | None:
+    """Draw CVAT's run lengths: row by row within a box, outside pixels first; what is off the frame is cut."""
+    try:
+        left, top, box_width, box_height = (int(shape.fields[name]) for name in ("left", "top", "width", "height"))
+        counts = np.array(shape.fields["rle"].split(","), np.int64)
+    except (KeyError, ValueError):
+        raise SegmentationError("a mask without rle, left, top, width and height in whole numbers") from None
+    if box_width < 1 or box_height < 1 or box_width * box_height > 1 << 28:
+        raise SegmentationError(f"a mask whose box is {box_width} wide and {box_height} high")
+    if counts.min() < 0 or counts.sum() != box_width * box_height:
+        raise SegmentationError(
+            f"a mask whose run lengths sum to {counts.sum()} instead of {box_width}x{box_height} = "
+            f"{box_width * box_height}"
+        )
+    box = (np.repeat(np.arange(len(counts)) % 2, counts) == 1).reshape(box_height, box_width)
+    mask = np.zeros((height, width), bool)
+    rows, columns = slice(max(top, 0), max(top + box_height, 0)), slice(max(left, 0), max(left + box_width, 0))
+    target = mask[rows, columns]
+    target[...] = box[max(-top, 0) :, max(-left, 0) :][: target.shape[0], : target.shape[1]]
+    return encode_mask(mask)

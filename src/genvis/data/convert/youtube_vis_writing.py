@@ -1,0 +1,89 @@
+"""Writing YouTube-VIS files: what every conversion to this project's own format ends with."""
+
+from pathlib import Path
+from typing import Any
+
+from genvis.data.convert.tracks import ConvertedDataset, ConvertedTrack, ConvertedVideo
+from genvis.errors import InputError
+from genvis.video.files import make_folder, write_json
+
+
+def write_youtube_vis(dataset: ConvertedDataset, path: Path) -> None:
+    """Write a data set as a YouTube-VIS file; the file appears when it is complete.
+
+    Masks are written as compressed run lengths, with their boxes and areas. Ids of the source are kept where they are
+    unique over the file; otherwise videos, and objects, are numbered from 1.
+
+    Args:
+        dataset: The videos.
+        path: The JSON file to write.
+
+    Raises:
+        InputError: If there is no video to write.
+    """
+    if not dataset.videos:
+        raise InputError("There is no video to write: the input holds none.")
+    video_ids = _unique_or_numbered([video.id for video in dataset.videos])
+    tracks = [
+        (video, identifier, track) for video, identifier in _with_ids(dataset, video_ids) for track in video.tracks
+    ]
+    track_ids = _unique_or_numbered([track.id for _, _, track in tracks])
+    content = {
+        "info": {"description": "converted by genvis"},
+        "videos": [
+            {
+                "id": identifier,
+                "name": video.name,
+                "height": video.height,
+                "width": video.width,
+                "length": len(video.file_names),
+                "file_names": list(video.file_names),
+            }
+            for video, identifier in _with_ids(dataset, video_ids)
+        ],
+        "categories": [
+            {"id": category.id, "name": category.name, "supercategory": "object"} for category in dataset.categories
+        ],
+        "annotations": [
+            _annotation(video, video_id, track, track_id)
+            for (video, video_id, track), track_id in zip(tracks, track_ids, strict=True)
+        ],
+    }
+    make_folder(path.parent)
+    write_json(path, content)
+
+
+def _with_ids(dataset: ConvertedDataset, ids: list[int]) -> list[tuple[ConvertedVideo, int]]:
+    return list(zip(dataset.videos, ids, strict=True))
+
+
+def _unique_or_numbered(ids: list[int | None]) -> list[int]:
+    known = [identifier for identifier in ids if identifier is not None]
+    if len(known) == len(ids) == len(set(known)):
+        return known
+    return list(range(1, len(ids) + 1))
+
+
+def _annotation(video: ConvertedVideo, video_id: int, track: ConvertedTrack, track_id: int) -> dict[str, Any]:
+    from pycocotools import mask as coco_mask
+
+    length = len(video.file_names)
+    segmentations: list[dict[str, Any] | None] = [None] * length
+    boxes: list[list[float] | None] = [None] * length
+    areas: list[int | None] = [None] * length
+    for frame, mask in track.masks.items():
+        segmentations[frame] = {"size": list(mask["size"]), "counts": mask["counts"].decode("ascii")}
+        boxes[frame] = coco_mask.toBbox(mask).tolist()
+        areas[frame] = int(coco_mask.area(mask))
+    return {
+        "id": track_id,
+        "video_id": video_id,
+        "category_id": track.category_id,
+        "iscrowd": int(track.crowd),
+        "height": video.height,
+        "width": video.width,
+        "length": length,
+        "segmentations": segmentations,
+        "bboxes": boxes,
+        "areas": areas,
+    }
