@@ -114,6 +114,19 @@ def test_scenery_in_front_hides_and_is_not_annotated():
     assert hidden > 0
 
 
+def test_scenery_in_front_is_painted():
+    scene = SpriteVideos(1, difficulty=Difficulty(foreground=(1, 1), lighting=0.0)).scene(0)
+    (prop,) = scene.foreground
+    x, y = scene.background.corners[0]
+    heading = 1.0 if prop.flipped else -1.0
+    patch = place(prop.look, x=prop.x - x, y=prop.y - y, size=prop.size, heading=heading, bounds=(96, 160))
+    rendered = render_frame(scene, 0)
+    solid = patch.alpha == 255
+    assert solid.sum() > 20
+    np.testing.assert_array_equal(rendered.image[patch.area][solid], patch.colours[solid])
+    assert (rendered.owners[patch.area][solid] == 0).all()
+
+
 def test_the_order_and_the_process_do_not_matter():
     dataset = SpriteVideos(6, length=3, height=48, width=64, difficulty="hard")
     expected = [dataset[index] for index in range(6)]
@@ -277,6 +290,19 @@ def test_wrong_arguments_are_named(arguments, message):
 def test_wrong_difficulties_are_named(values):
     with pytest.raises(InputError, match=next(iter(values))):
         Difficulty(**values)
+
+
+def test_changed_difficulties():
+    normal = DIFFICULTIES["normal"]
+    assert normal.changed() == normal
+    assert normal.changed(min_objects=9).objects == (9, 9)
+    assert normal.changed(max_objects=1).objects == (1, 1)
+    assert normal.changed(min_objects=3, max_objects=4).objects == (3, 4)
+    with pytest.raises(InputError, match="objects"):
+        normal.changed(min_objects=5, max_objects=4)
+    changed = DIFFICULTIES["easy"].changed(occlusion=0.0, look_alikes=1.0, max_absence=3)
+    assert (changed.occlusion, changed.look_alikes, changed.out_of_sight) == (0.0, 1.0, (3, 3))
+    assert changed.leaving > 0
 
 
 def test_a_video_that_does_not_exist_ends_the_iteration():

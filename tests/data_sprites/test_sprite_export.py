@@ -2,10 +2,10 @@ import json
 
 import numpy as np
 import pytest
-from jsonargparse import auto_cli
 from PIL import Image
 from pycocotools import mask as run_lengths
 
+from genvis.cli.arguments import run_verb
 from genvis.cli.data_sprites import sprites
 from genvis.data.sprites import SpriteVideos, render
 from genvis.data.sprites.export import export_sprites, occlusion_level
@@ -139,11 +139,20 @@ def test_every_frame_is_reported(tmp_path):
 
 def test_command_line(tmp_path, capsys):
     words = ["sprites", str(tmp_path / "set"), "--videos=2", "--length=3", "--height=32", "--width=48"]
-    words += ["--difficulty=easy", "--objects=[2,3]", "--look_alikes=1", "--split=validation", "--seed=4"]
-    auto_cli({"sprites": sprites}, args=words, as_positional=True)
+    words += [
+        "--difficulty=easy",
+        "--min-objects=2",
+        "--max-objects",
+        "3",
+        "--look_alikes=1",
+        "--split=validation",
+        "--seed=4",
+    ]
+    assert run_verb({"sprites": sprites}, words, prog="genvis data") == 0
     assert "2 videos, 6 frames" in capsys.readouterr().out
     settings = json.loads((tmp_path / "set" / "sprites.json").read_text())
     assert settings["difficulty"]["objects"] == [2, 3]
     assert (settings["split"], settings["seed"], settings["length"]) == ("validation", 4, 3)
     with pytest.raises(InputError, match="exists already"):
-        auto_cli({"sprites": sprites}, args=words, as_positional=True)
+        run_verb({"sprites": sprites}, words, prog="genvis data")
+    run_verb({"sprites": sprites}, [*words, "--overwrite"], prog="genvis data")

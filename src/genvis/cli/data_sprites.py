@@ -12,10 +12,11 @@ def sprites(
     height: int = 96,
     width: int = 160,
     difficulty: Literal["easy", "normal", "hard"] = "normal",
-    objects: tuple[int, int] | None = None,
+    min_objects: int | None = None,
+    max_objects: int | None = None,
     occlusion: float | None = None,
     look_alikes: float | None = None,
-    out_of_sight: tuple[int, int] | None = None,
+    max_absence: int | None = None,
     split: Literal["train", "validation"] = "train",
     seed: int = 0,
     backgrounds: Path | None = None,
@@ -33,10 +34,12 @@ def sprites(
         height: Height of the frames, pixels.
         width: Width of the frames, pixels.
         difficulty: The preset: number and size of objects, occlusion, look-alikes, absences, light.
-        objects: Fewest and most objects of a video, instead of the preset's; for example [4,8].
-        occlusion: How often an object heads for another one, 0 to 1, instead of the preset's.
-        look_alikes: How often a further object is a look-alike of an earlier one, 0 to 1, instead of the preset's.
-        out_of_sight: Fewest and most frames that an absence lasts, instead of the preset's; for example [10,30].
+        min_objects: Fewest objects of a video, instead of the preset's (1, 2 or 4).
+        max_objects: Most objects of a video, instead of the preset's (3, 6 or 10).
+        occlusion: How often an object heads for another one, 0 to 1, instead of the preset's (0.15, 0.45 or 0.7).
+        look_alikes: How often a further object is a look-alike of an earlier one, 0 to 1, instead of the preset's
+            (0.1, 0.35 or 0.65).
+        max_absence: Most frames that an object stays away, instead of the preset's (none, 20 or 45).
         split: Training and validation differ in glyphs and styles, so that none is memorised.
         seed: Another seed, other videos.
         backgrounds: A folder of pictures to use instead of the generated backgrounds.
@@ -50,7 +53,11 @@ def sprites(
     from genvis.data.sprites.export import export_sprites
 
     level = difficulty_named(difficulty).changed(
-        objects=objects, occlusion=occlusion, look_alikes=look_alikes, out_of_sight=out_of_sight
+        min_objects=min_objects,
+        max_objects=max_objects,
+        occlusion=occlusion,
+        look_alikes=look_alikes,
+        max_absence=max_absence,
     )
     dataset = SpriteVideos(
         videos,

@@ -58,20 +58,43 @@ class Difficulty:
     def changed(
         self,
         *,
-        objects: tuple[int, int] | None = None,
+        min_objects: int | None = None,
+        max_objects: int | None = None,
         occlusion: float | None = None,
         look_alikes: float | None = None,
-        out_of_sight: tuple[int, int] | None = None,
+        max_absence: int | None = None,
     ) -> "Difficulty":
-        """Return this difficulty with some values replaced; None keeps a value."""
-        return replace(
+        """Return this difficulty with some values replaced; None keeps a value.
+
+        Args:
+            min_objects: Fewest objects; the most follow where they would be fewer.
+            max_objects: Most objects; the fewest follow where they would be more.
+            occlusion: Probability, 0..1.
+            look_alikes: Probability, 0..1.
+            max_absence: Most frames out of sight. Objects then leave, in the easy preset too.
+
+        Raises:
+            InputError: If a value is out of range.
+        """
+        fewest, most = self.objects
+        if min_objects is not None:
+            fewest, most = min_objects, max(min_objects, most)
+        if max_objects is not None:
+            fewest, most = min(fewest, max_objects) if min_objects is None else fewest, max_objects
+        changed = replace(
             self,
-            objects=self.objects if objects is None else objects,
+            objects=(fewest, most),
             occlusion=self.occlusion if occlusion is None else occlusion,
             look_alikes=self.look_alikes if look_alikes is None else look_alikes,
-            out_of_sight=self.out_of_sight if out_of_sight is None else out_of_sight,
         )
+        if max_absence is None:
+            return changed
+        absence = (min(self.out_of_sight[0], max_absence), max_absence)
+        return replace(changed, out_of_sight=absence, leaving=max(self.leaving, _SOME_LEAVING))
 
+
+# The probability of leaving where absences are asked for and the preset has none.
+_SOME_LEAVING = 0.08
 
 MOST_OBJECTS = 200
 

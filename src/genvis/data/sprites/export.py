@@ -104,7 +104,7 @@ def _check_target(target: Path, *, overwrite: bool) -> None:
     if not any(target.iterdir()):
         return
     if not overwrite:
-        raise InputError(f"The folder '{target}' exists already; name another one, or say --overwrite true.")
+        raise InputError(f"The folder '{target}' exists already; name another one, or say --overwrite.")
     if not (target / SETTINGS).is_file():
         raise InputError(
             f"The folder '{target}' holds no {SETTINGS}, so it is not a sprite data set and is not overwritten; "
