@@ -25,7 +25,15 @@ RESERVE = 4
 
 
 @dataclass(frozen=True, slots=True)
-class _Tile:
+class Tile:
+    """A frame that was kept.
+
+    Attributes:
+        position: How many frames were added before it.
+        caption: Its time and place.
+        image: The frame at the size of a tile.
+    """
+
     position: int
     caption: str
     image: Image.Image
@@ -43,6 +51,9 @@ class ContactSheet:
         width: Width of the sheet in pixels.
         title: First line of the sheet; empty for none.
 
+    Attributes:
+        kept: The frames that may still be shown.
+
     Raises:
         InputError: If a number is too small.
     """
@@ -56,7 +67,7 @@ class ContactSheet:
         self._tile_width = (width - GAP) // columns - GAP
         self._stride = 1
         self._seen = 0
-        self._kept: list[_Tile] = []
+        self.kept: list[Tile] = []
 
     @property
     def wants_next(self) -> bool:
@@ -64,7 +75,7 @@ class ContactSheet:
         return self._seen % self._stride == 0
 
     def __len__(self) -> int:
-        return min(self._tiles, len(self._kept))
+        return min(self._tiles, len(self.kept))
 
     def add(self, image: RGBImage | None, *, time: float, index: int) -> None:
         """Take the next frame.
@@ -84,9 +95,9 @@ class ContactSheet:
         if image is None:
             raise InputError("The contact sheet wants this frame: ask `wants_next` before leaving one out.")
         tile = Image.fromarray(self.fit(image))
-        self._kept.append(_Tile(position, f"{clock_time(time)}   frame {index}", tile))
-        if len(self._kept) >= RESERVE * self._tiles:
-            self._kept = self._kept[::2]
+        self.kept.append(Tile(position, f"{clock_time(time)}   frame {index}", tile))
+        if len(self.kept) >= RESERVE * self._tiles:
+            self.kept = self.kept[::2]
             self._stride *= 2
 
     def render(self) -> RGBImage:
@@ -95,7 +106,7 @@ class ContactSheet:
         Raises:
             InputError: If no frame was added.
         """
-        chosen = self._chosen()
+        chosen = self.chosen()
         if not chosen:
             raise InputError("A contact sheet needs at least one frame.")
         columns = min(self._columns, len(chosen))
@@ -125,11 +136,12 @@ class ContactSheet:
         with atomic_file(path) as temporary:
             picture.save(temporary, format="PNG")
 
-    def _chosen(self) -> list[_Tile]:
-        if len(self._kept) <= self._tiles:
-            return self._kept
-        places = np.rint(np.linspace(0, len(self._kept) - 1, self._tiles)).astype(int)
-        return [self._kept[place] for place in places]
+    def chosen(self) -> list[Tile]:
+        """Return the tiles that the sheet shows now, evenly spread."""
+        if len(self.kept) <= self._tiles:
+            return self.kept
+        places = np.rint(np.linspace(0, len(self.kept) - 1, self._tiles)).astype(int)
+        return [self.kept[place] for place in places]
 
     def fit(self, image: RGBImage) -> RGBImage:
         """Return a frame at the size of a tile; labels drawn on that are legible, unlike ones drawn before."""

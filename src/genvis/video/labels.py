@@ -27,6 +27,9 @@ class LabelWriter:
 
     Args:
         canvas: The RGB image to write on.
+
+    Attributes:
+        taken: Left, top, right and bottom of the labels written so far.
     """
 
     def __init__(self, canvas: Image.Image) -> None:
@@ -36,7 +39,7 @@ class LabelWriter:
         self._size = max(SMALLEST_FONT, round(4 + shorter * 0.018))
         self._padding = max(1, round(self._size * 0.22))
         self._budget = LARGEST_COVER * canvas.width * canvas.height if shorter >= SMALLEST_FRAME else 0.0
-        self._taken: list[Box] = []
+        self.taken: list[Box] = []
 
     def write(self, words: Sequence[str], *, box: Box, color: Color) -> None:
         """Write a label at an object.
@@ -73,8 +76,8 @@ class LabelWriter:
             ((left + right - width) // 2, (top + bottom - height) // 2),
         ]
         places = [self._inside(x, y, width, height) for x, y in corners]
-        places += [self._inside(places[0][0], y, width, height) for _, _, _, y in self._taken]
-        return min(places, key=lambda place: sum(_overlap(place, taken) for taken in self._taken))
+        places += [self._inside(places[0][0], y, width, height) for _, _, _, y in self.taken]
+        return min(places, key=lambda place: sum(_overlap(place, taken) for taken in self.taken))
 
     def _inside(self, x: int, y: int, width: int, height: int) -> Box:
         x = max(0, min(x, self._canvas.width - width))
@@ -83,9 +86,9 @@ class LabelWriter:
 
     def _write(self, text: str, place: Box, color: Color) -> None:
         left, top, right, bottom = place
-        self._taken.append(place)
+        self.taken.append(place)
         self._draw.rounded_rectangle((left, top, right - 1, bottom - 1), radius=self._padding, fill=color)
-        ink = (0, 0, 0) if _luminance(color) > 0.32 else (255, 255, 255)
+        ink = (0, 0, 0) if _luminance(color) > 0.2 else (255, 255, 255)
         middle = (top + bottom) / 2
         self._draw.text((left + self._padding, middle), text, fill=ink, font=font(self._size), anchor="lm")
 

@@ -1,29 +1,27 @@
 """One colour per identity, the same in every picture, video, table and run."""
 
 from functools import cache
-from math import cos, pi, sin
 
 import numpy as np
 from numpy.typing import NDArray
 
-GOLDEN_RATIO = 0.6180339887498949
-FIRST_HUE = 0.06
-# Lightness and chroma take turns. Hues come close after 8, 13, 21, 34, 55 and 89 identities; 6 divides none of these.
-TONES = ((0.71, 0.20), (0.62, 0.22), (0.86, 0.15), (0.76, 0.12), (0.65, 0.15), (0.80, 0.19))
+DISTINCT_COLORS = 300
+# Light enough for dark frames, strong enough for light ones (OKLCH).
+LIGHTNESS = np.linspace(0.63, 0.87, 7)
+CHROMA = np.linspace(0.13, 0.25, 7)
+HUES = np.linspace(0, 2 * np.pi, 90, endpoint=False)
 
 
-@cache
 def identity_color(identity: int) -> tuple[int, int, int]:
     """Return the colour of an identity, RGB in 0..255.
 
-    Hues follow the golden ratio in OKLCH, so that neighbouring numbers are far apart and any first n are spread well;
-    all are light enough for dark frames and strong enough for light ones. Identity 0, the background, is black.
+    Each of the first 300 identities gets the colour that is farthest, to the eye, from those before it; later ones
+    begin anew. Identity 0, the background, is black.
     """
     if identity == 0:
         return 0, 0, 0
-    lightness, chroma = TONES[(identity - 1) % len(TONES)]
-    hue = 2 * pi * ((FIRST_HUE + (identity - 1) * GOLDEN_RATIO) % 1)
-    return _oklch_to_rgb(lightness, chroma, hue)
+    red, green, blue = _distinct_colors()[(identity - 1) % DISTINCT_COLORS]
+    return red, green, blue
 
 
 def palette(size: int = 256) -> NDArray[np.uint8]:
@@ -31,23 +29,42 @@ def palette(size: int = 256) -> NDArray[np.uint8]:
     return np.array([identity_color(identity) for identity in range(size)], np.uint8)
 
 
-def _oklch_to_rgb(lightness: float, chroma: float, hue: float) -> tuple[int, int, int]:
-    """Convert with Ottosson's matrices (OKLab, 2020); chroma shrinks until the colour exists in sRGB."""
-    while True:
-        a, b = chroma * cos(hue), chroma * sin(hue)
-        long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
-        medium = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
-        short = (lightness - 0.0894841775 * a - 1.2914855480 * b) ** 3
-        linear = (
-            4.0767416621 * long - 3.3077115913 * medium + 0.2309699292 * short,
-            -1.2684380046 * long + 2.6097574011 * medium - 0.3413193965 * short,
-            -0.0041960863 * long - 0.7034186147 * medium + 1.7076147010 * short,
-        )
-        if chroma < 0.01 or all(0 <= channel <= 1 for channel in linear):
-            red, green, blue = (round(255 * _gamma(min(max(channel, 0.0), 1.0))) for channel in linear)
-            return red, green, blue
-        chroma -= 0.005
+@cache
+def _distinct_colors() -> tuple[tuple[int, int, int], ...]:
+    """Choose colours one by one, each the farthest in OKLab from all before; the first is a warm red."""
+    lightness, chroma, hue = (axis.ravel() for axis in np.meshgrid(LIGHTNESS, CHROMA, HUES, indexing="ij"))
+    lab = np.stack([lightness, chroma * np.cos(hue), chroma * np.sin(hue)], axis=1)
+    linear = _oklab_to_linear(lab)
+    exists = ((linear >= 0) & (linear <= 1)).all(axis=1)
+    lab, linear = lab[exists], linear[exists]
+    chosen = [int(np.linalg.norm(lab - (0.69, 0.17, 0.08), axis=1).argmin())]
+    distance = np.full(len(lab), np.inf)
+    while len(chosen) < DISTINCT_COLORS:
+        distance = np.minimum(distance, np.linalg.norm(lab - lab[chosen[-1]], axis=1))
+        chosen.append(int(distance.argmax()))
+    rgb = np.rint(255 * _gamma(linear[chosen])).astype(int)
+    return tuple((red, green, blue) for red, green, blue in rgb.tolist())
 
 
-def _gamma(linear: float) -> float:
-    return 12.92 * linear if linear <= 0.0031308 else 1.055 * linear ** (1 / 2.4) - 0.055
+def _oklab_to_linear(lab: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Convert (N, 3) OKLab to linear sRGB with Ottosson's matrices (2020)."""
+    to_cones = np.array(
+        [
+            [1, 0.3963377774, 0.2158037573],
+            [1, -0.1055613458, -0.0638541728],
+            [1, -0.0894841775, -1.2914855480],
+        ]
+    )
+    to_rgb = np.array(
+        [
+            [4.0767416621, -3.3077115913, 0.2309699292],
+            [-1.2684380046, 2.6097574011, -0.3413193965],
+            [-0.0041960863, -0.7034186147, 1.7076147010],
+        ]
+    )
+    linear: NDArray[np.float64] = (lab @ to_cones.T) ** 3 @ to_rgb.T
+    return linear
+
+
+def _gamma(linear: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)

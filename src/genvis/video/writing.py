@@ -23,8 +23,8 @@ from genvis.video.source import RGBImage
 # The best first. The wheels of PyAV bring libx264; builds without it have others.
 ENCODERS = ("libx264", "libopenh264", "h264_videotoolbox", "h264_mf", "mpeg4")
 ENCODER_OPTIONS = {"libx264": {"preset": "veryfast", "bf": "0", "rc-lookahead": "8"}}
-# MPEG's usual clock: every common frame rate and every millisecond is a whole number of ticks.
-TICKS = 90_000
+# Every millisecond and nearly every common frame rate is a whole number of ticks; MPEG-4 has 16 bits for it.
+TICKS = 60_000
 KEY_FRAME_INTERVAL = 48
 BT709 = 1
 LIMITED_RANGE = 1
