@@ -74,7 +74,7 @@ def test_the_command_succeeds_on_a_good_file(good, tmp_path, capsys):
     [
         ("{", "is not JSON"),
         ("[]", "holds a list, as files of results do"),
-        ("3", "does not hold an object"),
+        ("3", "instead of an object with 'videos'"),
         ('{"licenses": []}', "it has 'licenses'"),
     ],
 )

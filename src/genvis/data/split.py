@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genvis.data.check.records import load_json_object
+from genvis.data.json_object import read_json_object
 from genvis.errors import InputError
 from genvis.video.files import make_folder, write_json
 
@@ -72,7 +72,7 @@ def split_annotations(path: Path, *, held_out: float, seed: int, output: Path | 
     """
     if not 0 < held_out < 1:
         raise InputError(f"--held-out is {held_out}; it is a share of the videos, above 0 and below 1.")
-    content = load_json_object(path)
+    content = read_json_object(path, expected="an object with 'videos', 'annotations' and 'categories'")
     videos, annotations = _lists(content, path)
     groups = _groups(videos)
     tracks_of_video: dict[int, Counter[int]] = {video["id"]: Counter() for video in videos}

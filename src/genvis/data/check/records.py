@@ -1,6 +1,5 @@
 """Reading an annotation file as it is: whatever is wrong becomes a finding, and the rest is read all the same."""
 
-import json
 import math
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from genvis.data.check.findings import Findings, Kind, Severity
+from genvis.data.json_object import read_json_object
 from genvis.errors import InputError
+
+ANNOTATION_FILE = "an object with 'videos', 'annotations' and 'categories'"
 
 BAD_LIST = Kind("bad-list", Severity.ERROR, "a part of the file is not a list")
 BAD_ENTRY = Kind("bad-entry", Severity.ERROR, "an entry of a list is not an object with fields")
@@ -96,7 +98,7 @@ def read_records(path: Path, findings: Findings) -> AnnotationRecords:
     Raises:
         InputError: If the file is not JSON at all, or nothing like an annotation file.
     """
-    content = load_json_object(path)
+    content = read_json_object(path, expected=ANNOTATION_FILE)
     layout = _layout(path, content)
     video_key = "videos" if layout is Layout.YOUTUBE_VIS else "images"
     categories = [_category(entry, where, findings) for entry, where in _entries(content, "categories", findings)]
@@ -111,28 +113,6 @@ def read_records(path: Path, findings: Findings) -> AnnotationRecords:
         if layout is Layout.COCO and tracked:
             findings.add(TRACKED_COCO, f"{tracked} of {len(entries)} annotations have a track id", tracked)
     return AnnotationRecords(path, layout, categories, videos, tracks)
-
-
-def load_json_object(path: Path) -> dict[str, Any]:
-    """Return the object that a JSON file holds.
-
-    Raises:
-        InputError: If there is no such file, it is not JSON, or it is not an object.
-    """
-    if not path.is_file():
-        raise InputError(f"There is no file '{path}'.")
-    try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"'{path}' is not JSON: {error}; is it complete, and the right file?") from None
-    if isinstance(content, list):
-        raise InputError(
-            f"'{path}' holds a list, as files of results do; an annotation file is an object with 'videos', "
-            "'annotations' and 'categories'."
-        )
-    if not isinstance(content, dict):
-        raise InputError(f"'{path}' does not hold an object with 'videos', 'annotations' and 'categories'.")
-    return content
 
 
 def _layout(path: Path, content: dict[str, Any]) -> Layout:

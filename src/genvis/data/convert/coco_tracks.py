@@ -1,6 +1,5 @@
 """COCO files whose images are frames of videos and whose annotations carry a track id: from and to."""
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from genvis.data.convert.tracks import (
     Remarks,
     unique_names,
 )
+from genvis.data.json_object import read_json_object
 from genvis.data.segmentation import RunLengths, SegmentationError, to_run_lengths
 from genvis.data.video_annotations import VideoAnnotations
 from genvis.errors import InputError
@@ -53,15 +53,10 @@ class _CocoFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if not path.is_file():
-            raise InputError(f"There is no file '{path}'.")
-        try:
-            content = json.loads(path.read_bytes())
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"'{path}' is not JSON: {error}; is it complete?") from None
-        if not isinstance(content, dict) or not isinstance(content.get("images"), list):
+        content = read_json_object(path, expected="an object with 'images', as COCO files do")
+        if not isinstance(content.get("images"), list):
             raise InputError(f"'{path}' has no list 'images', as COCO files have; is it the right kind of file?")
-        self.content: dict[str, Any] = content
+        self.content = content
 
     def entries(self, key: str) -> list[dict[str, Any]]:
         values = self.content.get(key) or []

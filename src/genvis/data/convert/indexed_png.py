@@ -1,6 +1,5 @@
 """Folders of indexed PNG files, as DAVIS and YouTube-VOS have them: the palette index is the identity. From and to."""
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from genvis.data.convert.tracks import (
     numbered_categories,
     unique_names,
 )
+from genvis.data.json_object import read_json_object
 from genvis.data.segmentation import RunLengths
 from genvis.data.video_annotations import VideoAnnotations
 from genvis.errors import InputError
@@ -144,14 +144,7 @@ class _MetaTable:
             )
             if path is None:
                 return cls(None, {})
-        if not path.is_file():
-            raise InputError(f"There is no file '{path}'.")
-        try:
-            content = json.loads(path.read_bytes())
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"'{path}' is not JSON: {error}.") from None
-        if not isinstance(content, dict):
-            raise InputError(f"'{path}' does not hold an object with 'videos'.")
+        content = read_json_object(path, expected="an object with 'videos'")
         try:
             return cls(path, content)
         except (KeyError, TypeError) as error:
