@@ -32,7 +32,7 @@ def test_colors_are_stable_and_distinct() -> None:
     assert identity_color(1) == tuple(palette()[1].tolist())
     colors = palette(301)[1:].astype(int)
     assert identity_color(301) == identity_color(1)
-    for count, distance in ((8, 80), (12, 70), (20, 40), (50, 30), (100, 15), (300, 10)):
+    for count, distance in ((8, 80), (12, 65), (20, 40), (50, 30), (100, 15), (300, 10)):
         first = colors[:count]
         gaps = np.linalg.norm(first[:, None] - first[None], axis=-1) + 1000 * np.eye(count)
         assert gaps.min() > distance

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import MakeVideo
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from video_helpers import MakeVideo
 
 from genvis.errors import InputError
 from genvis.video import Frame, expand_sources, open_source
@@ -123,6 +123,7 @@ def test_other_sizes_are_fitted_into_the_first_with_a_note(tmp_path: Path) -> No
     )
 
 
+@settings(deadline=None)
 @given(st.tuples(*[st.integers(1, 70)] * 4))
 def test_letterboxing_always_gives_the_size_asked_for(sizes: tuple[int, int, int, int]) -> None:
     result = letterbox(np.full((sizes[0], sizes[1], 3), 200, np.uint8), height=sizes[2], width=sizes[3])
@@ -204,6 +205,7 @@ def test_frames_in_memory_of_another_kind_are_named(images: object) -> None:
         list(open_source(images))  # type: ignore[arg-type]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 10**6), min_size=1, unique=True))
 def test_natural_order_is_that_of_the_numbers(numbers: list[int]) -> None:
     paths = [Path(f"shot_{number}_x.png") for number in numbers]

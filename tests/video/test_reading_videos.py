@@ -4,7 +4,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from conftest import MakeVideo, StreamServer, number_of
+from video_helpers import MakeVideo, StreamServer, number_of
 
 from genvis.errors import InputError
 from genvis.video import FrameRange, open_source

@@ -1,7 +1,7 @@
 """Network streams against a server of our own that stalls, drops or refuses."""
 
 import pytest
-from conftest import MakeVideo, StreamServer
+from video_helpers import MakeVideo, StreamServer
 
 from genvis.errors import InputError
 from genvis.video import open_source

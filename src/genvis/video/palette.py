@@ -9,7 +9,7 @@ DISTINCT_COLORS = 300
 # Light enough for dark frames, strong enough for light ones (OKLCH).
 LIGHTNESS = np.linspace(0.63, 0.87, 7)
 CHROMA = np.linspace(0.13, 0.25, 7)
-HUES = np.linspace(0, 2 * np.pi, 90, endpoint=False)
+HUES = np.linspace(0, 2 * np.pi, 60, endpoint=False)
 
 
 def identity_color(identity: int) -> tuple[int, int, int]:
