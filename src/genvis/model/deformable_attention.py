@@ -5,7 +5,6 @@ section 4.1): that is one weighted sum of 4·L·P rows of the table of values, w
 `torch.nn.functional.embedding_bag` computes without any temporary of the size of the samples.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,10 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-MapSize = tuple[int, int]
+from genvis.model.map_geometry import MapGeometry
+
+# Queries whose temporaries fit a core's cache; without gradient only, as autograd would keep them all.
+_QUERIES_AT_ONCE = 1024
 
 
-def deformable_attention(values: Tensor, positions: Tensor, weights: Tensor, sizes: Sequence[MapSize]) -> Tensor:
+def deformable_attention(values: Tensor, positions: Tensor, weights: Tensor, geometry: MapGeometry) -> Tensor:
     """Sum bilinear samples of several maps; outside a map everything is zero.
 
     Args:
@@ -24,77 +26,63 @@ def deformable_attention(values: Tensor, positions: Tensor, weights: Tensor, siz
         positions: (B, N, 2, M, L, P), x then y of each sample in pixels of its map; the centre of a map's first pixel
             is 0.
         weights: (B, N, M, L, P), the attention of each sample.
-        sizes: Height and width of the L maps.
+        geometry: Of the L maps.
 
     Returns:
         (B, N, M·D). Differentiable once in the first three arguments.
     """
-    if values.device.type != "cpu" or min(min(size) for size in sizes) < 2:
-        return _sum_of_grids(values, positions, weights, sizes)
-    return _sum_of_rows(values, positions, weights, sizes)
+    if values.device.type != "cpu" or min(min(size) for size in geometry.sizes) < 2:
+        return _sum_of_grids(values, positions, weights, geometry)
+    positions = positions.float()
+    if torch.is_grad_enabled() and (values.requires_grad or positions.requires_grad or weights.requires_grad):
+        return _sum_of_rows(values, positions, weights, geometry)
+    parts = zip(positions.split(_QUERIES_AT_ONCE, 1), weights.split(_QUERIES_AT_ONCE, 1), strict=True)
+    return torch.cat([_sum_of_rows(values, *part, geometry) for part in parts], dim=1)
 
 
-def _sum_of_rows(values: Tensor, positions: Tensor, weights: Tensor, sizes: Sequence[MapSize]) -> Tensor:
+def _sum_of_rows(values: Tensor, positions: Tensor, weights: Tensor, geometry: MapGeometry) -> Tensor:
     """Compute `deformable_attention` for maps of at least 2 x 2 pixels."""
     batch, length, heads, channels = values.shape
-    queries = positions.shape[1]
-    layout = _Layout.of(sizes, heads=heads, batch=batch, length=length, device=values.device)
-    positions = positions.float()
+    queries, levels, points = positions.shape[1], positions.shape[4], positions.shape[5]
+    samples = (heads, levels, points)
+    # Of the two pixels that are read on an axis, the first is kept inside so that the second is inside too. fmin takes
+    # what is not a number to be inside: so no row beyond the table is ever read.
     floor = positions.detach().floor()
-    # The first of the two pixels that are read on an axis is kept inside, so that the second one is inside too;
-    # fmax takes what is not a number to be 0, so that no row outside the table is ever read.
-    first = floor.fmax(floor.new_zeros(())).minimum(layout.last_first)
-    axis_weights = _axis_weights(positions, floor, first)  # (B, N, 2, 2, M, L, P): pixel, axis
-    x, y = first.to(layout.rows.dtype).unbind(2)
-    rows = (y * layout.row_step + x * heads).add_(layout.rows)
-    corners = rows[:, :, :, None] + layout.corners  # (B, N, M, 4, L, P)
-    (left, top), (right, bottom) = (pixel.unbind(2) for pixel in axis_weights)
+    last_first = geometry.last_first[:, None, :, None].expand(2, *samples).contiguous()
+    first = floor.fmin(last_first).clamp_(min=0)
+    (left, top), (right, bottom) = (pixel.unbind(2) for pixel in _axis_weights(positions, floor, first))
     upper, lower = weights * top, weights * bottom
     corner_weights = torch.stack([upper * left, upper * right, lower * left, lower * right], dim=3)
-    summed = weighted_row_sum(
-        values.reshape(-1, channels), corners.flatten(3).flatten(0, 2), corner_weights.flatten(3).flatten(0, 2)
-    )
+
+    index_type = torch.int32 if batch * length * heads < 2**31 else torch.int64
+    below = (geometry.widths * heads).to(index_type)[:, None].expand(samples).contiguous()
+    steps = torch.stack([torch.full_like(below, heads), below])
+    x, y = (first.to(index_type) * steps).unbind(2)
+    frame = torch.arange(batch, device=values.device).view(-1, 1, 1, 1, 1) * (length * heads)
+    head = torch.arange(heads, device=values.device).view(-1, 1, 1)
+    origin = (frame + head + (geometry.starts * heads)[:, None]).to(index_type).expand(batch, 1, *samples).contiguous()
+    here = x.add(y).add_(origin)
+    corners = torch.stack([here, here + heads, here + below, here + (below + heads)], dim=3)
+
+    table = values.reshape(-1, channels)
+    summed = weighted_row_sum(table, corners.view(-1, 4 * levels * points), corner_weights.flatten(3).flatten(0, 2))
     return summed.view(batch, queries, heads * channels)
 
 
 def _axis_weights(positions: Tensor, floor: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
     """Return the bilinear weights of pixel ``first`` and of the one after it; zero where both are off the map."""
+    if not positions.requires_grad:
+        distance = positions - first
+        of_first = distance.abs().neg_().add_(1).relu_()
+        return of_first, distance.sub_(1).abs_().neg_().add_(1).relu_()
+    # The same with the one-sided derivative on the pixels themselves, where fresh sampling offsets lie.
     fraction = positions - floor
     complement = 1 - fraction
     shift = floor - first  # 0 inside, -1 just before the first pixel, 1 just after the last one.
     zero = fraction.new_zeros(())
-    inside = shift == 0
-    of_first = torch.where(inside, complement, torch.where(shift == -1, fraction, zero))
-    of_second = torch.where(inside, fraction, torch.where(shift == 1, complement, zero))
+    of_first = torch.where(shift == 0, complement, torch.where(shift == -1, fraction, zero))
+    of_second = torch.where(shift == 0, fraction, torch.where(shift == 1, complement, zero))
     return of_first, of_second
-
-
-class _Layout:
-    """Where the pixels of several flattened maps lie in the table of rows (batch, pixel, head).
-
-    Attributes:
-        last_first: (2, 1, L, 1), width - 2 and height - 2.
-        row_step: (L, 1), rows from a pixel to the one below.
-        rows: (B, 1, M, L, 1), the row of each map's first pixel.
-        corners: (4, L, 1), rows from a pixel to itself, right, below, below right.
-    """
-
-    def __init__(self, sizes: Sequence[MapSize], *, heads: int, batch: int, length: int, device: torch.device) -> None:
-        index_type = torch.int32 if batch * length * heads < 2**31 else torch.int64
-        height, width = torch.tensor(sizes, device=device).unbind(1)
-        self.last_first = torch.stack([width - 2, height - 2]).view(2, 1, -1, 1).float()
-        row_step = width * heads
-        self.row_step = row_step[:, None].to(index_type)
-        starts = (height * width).cumsum(0) - height * width
-        samples = torch.arange(batch, device=device).view(-1, 1, 1, 1, 1) * (length * heads)
-        head = torch.arange(heads, device=device).view(-1, 1, 1)
-        self.rows = (samples + head + starts[:, None] * heads).to(index_type)
-        right = torch.full_like(row_step, heads)
-        self.corners = torch.stack([0 * right, right, row_step, row_step + right])[:, :, None].to(index_type)
-
-    @classmethod
-    def of(cls, sizes: Sequence[MapSize], *, heads: int, batch: int, length: int, device: torch.device) -> "_Layout":
-        return cls(sizes, heads=heads, batch=batch, length=length, device=device)
 
 
 def weighted_row_sum(table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
@@ -142,14 +130,14 @@ class _TableGradient(torch.autograd.Function):
         return gradient, of_table, None, None
 
 
-def _sum_of_grids(values: Tensor, positions: Tensor, weights: Tensor, sizes: Sequence[MapSize]) -> Tensor:
+def _sum_of_grids(values: Tensor, positions: Tensor, weights: Tensor, geometry: MapGeometry) -> Tensor:
     """Compute `deformable_attention` by sampling one map after the other, as is faster on GPUs."""
     batch, _, heads, channels = values.shape
     queries = positions.shape[1]
     per_head = weights.permute(0, 2, 1, 3, 4).reshape(batch * heads, 1, queries, -1)
     samples = []
-    for level, part in enumerate(values.split([height * width for height, width in sizes], dim=1)):
-        height, width = sizes[level]
+    for level, part in enumerate(values.split([height * width for height, width in geometry.sizes], dim=1)):
+        height, width = geometry.sizes[level]
         maps = part.permute(0, 2, 3, 1).reshape(batch * heads, channels, height, width)
         size = torch.tensor([width, height], device=positions.device)
         pixel = positions[:, :, :, :, level].permute(0, 3, 1, 4, 2).flatten(0, 1)

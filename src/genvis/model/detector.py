@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from transformers import Mask2FormerConfig, Mask2FormerModel, SwinBackbone
 
+from genvis.model.masked_attention import decode_queries
 from genvis.model.outputs import DetectorOutput, FramePrediction
-from genvis.model.pixel_decoder import PixelFeatures, decode_pixels
+from genvis.model.pixel_decoder import decode_pixels
 
 Arithmetic = Literal["fast", "plain"]
 
@@ -50,25 +51,27 @@ class FrameDetector(nn.Module):
         Returns:
             Frame queries (L, F, Q_f, C) and the stride-4 map (F, C, H/4, W/4).
         """
-        pixels = self._fast_pixels(pixel_values) if self.arithmetic == "fast" else self._plain_pixels(pixel_values)
-        stride4_features = pixels.stride4
+        if self.arithmetic == "fast":
+            queries, stride4_features = self._fast(pixel_values)
+        else:
+            queries, stride4_features = self._plain(pixel_values)
+        return DetectorOutput(frame_queries=torch.stack(queries[-layers:]), stride4_features=stride4_features)
+
+    def _fast(self, pixel_values: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return the normalised queries, (F, Q_f, C), of all layers, and the stride-4 map."""
+        pixel_level = self.mask2former.pixel_level_module
+        pixels = decode_pixels(pixel_level.decoder, pixel_level.encoder(pixel_values).feature_maps)
+        queries = decode_queries(self.mask2former.transformer_module, self.mask_projection, pixels)
+        return queries, pixels.stride4
+
+    def _plain(self, pixel_values: Tensor) -> tuple[list[Tensor], Tensor]:
+        pixel_level = self.mask2former.pixel_level_module(pixel_values)
+        stride4_features = pixel_level.decoder_last_hidden_state
         decoded = self.mask2former.transformer_module(
-            multi_scale_features=[x.mT.unflatten(2, size) for x, size in zip(pixels.levels, pixels.sizes, strict=True)],
+            multi_scale_features=pixel_level.decoder_hidden_states,
             mask_features=self.mask_projection(stride4_features),
         )
-        frame_queries = torch.stack(decoded.intermediate_hidden_states[-layers:]).transpose(1, 2)
-        return DetectorOutput(frame_queries=frame_queries, stride4_features=stride4_features)
-
-    def _fast_pixels(self, pixel_values: Tensor) -> PixelFeatures:
-        pixel_level = self.mask2former.pixel_level_module
-        return decode_pixels(pixel_level.decoder, pixel_level.encoder(pixel_values).feature_maps)
-
-    def _plain_pixels(self, pixel_values: Tensor) -> PixelFeatures:
-        output = self.mask2former.pixel_level_module(pixel_values)
-        maps = output.decoder_hidden_states
-        sizes = tuple((int(x.shape[-2]), int(x.shape[-1])) for x in maps)
-        levels = tuple(x.flatten(2).mT for x in maps)
-        return PixelFeatures(levels=levels, sizes=sizes, stride4=output.decoder_last_hidden_state)
+        return [queries.transpose(0, 1) for queries in decoded.intermediate_hidden_states], stride4_features
 
     def predict(self, output: DetectorOutput) -> FramePrediction:
         """Return the detector's own classes and masks, which the tracker does not need.
