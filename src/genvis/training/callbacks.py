@@ -3,25 +3,40 @@
 import math
 from typing import Any
 
+import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from torch import Tensor
+from torch.optim import Optimizer
 
 from genvis.errors import InputError
 
 
 class DivergenceGuard(Callback):
-    """Stops with one clear sentence when the loss or the gradient is not finite, before any weight is spoilt."""
+    """Stops with one clear sentence when the loss or a gradient is not finite, before any weight is spoilt."""
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Check the loss of the step."""
-        loss = float(outputs["loss"])
-        if not math.isfinite(loss):
-            raise InputError(
-                f"The loss is {loss} in step {trainer.global_step}: training diverged. Lower "
-                "optimizer.learning_rate, or run with --run.precision 32-true; the last checkpoint is untouched."
-            )
+    def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
+        """Check the loss."""
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise InputError(self._sentence(f"The loss is {value}", trainer))
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        """Check and log the norm of the gradient; with float16 the gradient scaler skips bad steps itself."""
+        gradients = [parameter.grad for parameter in pl_module.parameters() if parameter.grad is not None]
+        norm = float(torch.nn.utils.get_total_norm(gradients)) if gradients else 0.0
+        if trainer.precision == "16-mixed":
+            return
+        if not math.isfinite(norm):
+            raise InputError(self._sentence(f"The gradient's norm is {norm}", trainer))
+        pl_module.log("gradient_norm", norm)
+
+    @staticmethod
+    def _sentence(what: str, trainer: Trainer) -> str:
+        return (
+            f"{what} in step {trainer.global_step}: training diverged. Lower optimizer.learning_rate, or use "
+            "--run.precision 32-true; the weights are as before this step, and the last checkpoint is untouched."
+        )
 
 
 class ResumableCheckpoint(ModelCheckpoint):

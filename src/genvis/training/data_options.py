@@ -35,6 +35,32 @@ class SourceOptions:
 
 
 @dataclass
+class AugmentationOptions:
+    """How samples from files are changed; generated videos are different each time anyway.
+
+    Args:
+        kind: `video` resizes, sometimes crops with a sliding window, and flips; `image` is the large scale jitter of
+            single images; `none` leaves samples as they are.
+        short_sides: Of `video`: one is drawn as the length of the shorter side, in pixels.
+        max_size: Of `video`: the longer side is at most this, in pixels.
+        crop: Of `video`: whether to crop, with probability 0.5.
+        crop_size: Of `video`: smallest and greatest height and width of the window, in pixels.
+        rotation: Of the frames of pseudo videos: at most so many degrees.
+        image_size: Of `image`: height and width of the result, in pixels.
+        scale: Of `image`: smallest and greatest factor of the jitter.
+    """
+
+    kind: Literal["video", "image", "none"] = "video"
+    short_sides: list[int] = field(default_factory=lambda: [288, 320, 352, 384, 416, 448, 480, 512])
+    max_size: int = 768
+    crop: bool = True
+    crop_size: tuple[int, int] = (384, 600)
+    rotation: float = 15.0
+    image_size: int = 1024
+    scale: tuple[float, float] = (0.1, 2.0)
+
+
+@dataclass
 class DataOptions:
     """What the model sees.
 
@@ -46,6 +72,7 @@ class DataOptions:
         clips: N_v, clips of a sample.
         frames_per_clip: N_f, frames of a clip.
         frame_range: The frames lie at most this far from a reference frame.
+        augmentation: How samples from files are changed.
         batch_size: Videos of a step, over all processes.
         workers: Processes that prepare samples, for each training process; 0 prepares them in between the steps.
     """
@@ -57,5 +84,6 @@ class DataOptions:
     clips: int = 5
     frames_per_clip: int = 1
     frame_range: int = 6
+    augmentation: AugmentationOptions = field(default_factory=AugmentationOptions)
     batch_size: int = 8
     workers: int = 1

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from genvis.model.outputs import FramePrediction
+from genvis.training.label_assignment import Indices
 from genvis.training.matching_cost import LossWeights
 from genvis.training.point_sampling import PointSource
 from genvis.training.set_criterion import SetLosses, frame_set, match_frames, set_losses
@@ -11,15 +12,19 @@ from genvis.training.targets import ObjectTargets
 
 def detector_losses(
     prediction: FramePrediction, targets: Sequence[ObjectTargets], *, points: PointSource, weights: LossWeights
-) -> SetLosses:
-    """Return the weighted losses of F frames, (L,) each for the L predictions of successive decoder layers.
+) -> tuple[SetLosses, list[Indices]]:
+    """Match and score F frames.
 
     Args:
         prediction: Of F frames.
         targets: Of the same F frames, one frame each.
         points: Chooses where masks are compared.
         weights: Of costs and losses.
+
+    Returns:
+        The weighted losses, (L,) each for the L predictions of successive decoder layers, and for every frame the
+        matching (L, N): the query of each visible object, -1 for the others.
     """
     predicted = frame_set(prediction)
     assigned = match_frames(predicted, targets, points=points, weights=weights)
-    return set_losses(predicted, targets, assigned, points=points, weights=weights)
+    return set_losses(predicted, targets, assigned, points=points, weights=weights), assigned

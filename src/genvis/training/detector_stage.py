@@ -25,7 +25,7 @@ class DetectorStage(StageModule):
         prediction = self.model.detector.predict(self.model.detector(pixels, layers=layers))
         targets = batch_targets(batch, height=pixels.shape[-2], width=pixels.shape[-1])
         frames = [target.frames(t, t + 1) for target in targets for t in range(batch.frames.shape[1])]
-        losses = detector_losses(
+        losses, _ = detector_losses(
             prediction, frames, points=self.loss_options.point_source, weights=self.loss_options.weights
         )
         return by_layer(losses._asdict())

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import ArgumentParser, Namespace
-from jsonargparse._actions import ActionConfigFile
+from jsonargparse import ActionConfigFile, ArgumentParser, Namespace  # type: ignore[attr-defined]
 
 from genvis.errors import InputError
 from genvis.training.recipe import Recipe

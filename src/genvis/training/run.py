@@ -18,9 +18,10 @@ from genvis.training.recipe import Recipe
 from genvis.training.recipe_loading import save_recipe
 from genvis.training.sample_stream import held_out_set, training_stream
 from genvis.training.tracker_stage import TrackerStage
+from genvis.training.vita_stage import VitaStage
 
 _log = logging.getLogger(__name__)
-_STAGES: dict[str, type[StageModule]] = {"detector": DetectorStage, "genvis": TrackerStage}
+_STAGES: dict[str, type[StageModule]] = {"detector": DetectorStage, "genvis": TrackerStage, "vita": VitaStage}
 _BEST_BY = {"detector": "frame_AP"}
 
 
@@ -41,7 +42,7 @@ def train(recipe: Recipe) -> Path:
         torch.set_num_threads(recipe.run.threads)
     save_recipe(recipe, output / "recipe.yaml")
     module = build_module(recipe)
-    data = build_data(recipe)
+    data = build_data(recipe, module)
     trainer = build_trainer(recipe)
     last = output / "checkpoints" / "last.ckpt"
     trainer.fit(module, data, ckpt_path=last if recipe.run.resume and last.is_file() else None, weights_only=False)
@@ -64,15 +65,15 @@ def build_module(recipe: Recipe) -> StageModule:
     )
 
 
-def build_data(recipe: Recipe) -> TrainingData:
-    """Build the stream of training samples and the held-out set."""
+def build_data(recipe: Recipe, module: StageModule) -> TrainingData:
+    """Build the stream of training samples and the held-out set, in the model's classes."""
+    labels = module.model.config.label_set
     return TrainingData(
-        training_stream(recipe.data, seed=recipe.run.seed),
+        training_stream(recipe.data, labels=labels, seed=recipe.run.seed),
         batch_size=recipe.data.batch_size,
-        steps=recipe.run.max_steps,
         accumulate=recipe.run.accumulate,
         workers=recipe.data.workers,
-        held_out=held_out_set(recipe.data) if recipe.run.validate_steps else None,
+        held_out=held_out_set(recipe.data, labels=labels) if recipe.run.validate_steps else None,
     )
 
 
@@ -105,9 +106,9 @@ def build_trainer(recipe: Recipe) -> lightning.Trainer:
 
 
 def _loggers(recipe: Recipe, output: Path) -> list[Logger]:
-    loggers: list[Logger] = [CSVLogger(output, name="", version="log", flush_logs_every_n_steps=recipe.run.log_steps)]
+    loggers: list[Logger] = [CSVLogger(output, name="log", flush_logs_every_n_steps=recipe.run.log_steps)]
     if recipe.run.tensorboard:
-        loggers.append(TensorBoardLogger(output, name="", version="tensorboard"))
+        loggers.append(TensorBoardLogger(output, name="tensorboard"))
     return loggers
 
 

@@ -134,6 +134,10 @@ def frame_matching(
         For every video and frame (L, N): the frame query of each object, -1 where it is out of sight.
     """
     frames = [target.frames(index, index + 1) for target in targets for index in range(int(target.masks.shape[1]))]
-    matched = match_frames(frame_set(prediction), frames, points=points, weights=weights)
+    return by_video(match_frames(frame_set(prediction), frames, points=points, weights=weights), targets)
+
+
+def by_video(matched: Sequence[Indices], targets: Sequence[ObjectTargets]) -> list[list[Indices]]:
+    """Regroup the matchings of B·T frames by video and frame."""
     rows = iter(matched)
     return [[next(rows) for _ in range(int(target.masks.shape[1]))] for target in targets]
