@@ -1,0 +1,134 @@
+"""Videos one after the other, with a live line, a table each, and an exit status."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from rich.console import Console
+
+from genvis.cli.terminal import StopRequest, memory_used, stop_on_signals, video_progress
+from genvis.errors import InputError
+from genvis.inference.prediction import Prediction, PredictionOptions, predict_live, predict_video
+from genvis.inference.segmenter import Progress, VideoSegmenter
+from genvis.video import FrameSource, NamedSource, open_source
+from genvis.video.files import write_json
+
+INTERRUPTED_STATUS = 130
+
+
+@dataclass
+class PredictionLoop:
+    """Runs `genvis predict`.
+
+    Attributes:
+        segmenter: The model and how to run it.
+        out: Folder of all outputs.
+        options: What to select and to write.
+        console: Where to print.
+        live: Whether files too are segmented causally.
+        session: File of the identities that go on from run to run.
+        show_tables: Whether to print the table of tracks.
+    """
+
+    segmenter: VideoSegmenter
+    out: Path
+    options: PredictionOptions
+    console: Console
+    live: bool = False
+    session: Path | None = None
+    show_tables: bool = True
+    _names: set[str] = field(default_factory=set)
+
+    def run(self, videos: Sequence[NamedSource], *, start: int = 0, stop: int | None = None, stride: int = 1) -> int:
+        """Segment all videos; one that fails does not keep the others from being done.
+
+        Returns:
+            0 if all is well, 1 if a source broke off (what came before is written), 2 if one could not be segmented,
+            130 if it was interrupted.
+        """
+        statuses = [0]
+        entries: list[dict[str, object]] = []
+        with stop_on_signals() as request:
+            for number, video in enumerate(videos, start=1):
+                if request():
+                    break
+                try:
+                    with open_source(video, start=start, stop=stop, stride=stride) as source:
+                        prediction = self._predict(source, number, request)
+                except InputError as error:
+                    self.console.print(f"[red]Error:[/] {error}", highlight=False, soft_wrap=True)
+                    statuses.append(2)
+                    continue
+                self._report(prediction, source)
+                entries += prediction.result.to_youtube_vis(number)
+                statuses.append(0 if prediction.is_complete else 1)
+            if len(videos) > 1 and "youtube_vis" in self.options.outputs:
+                write_json(self.out / "youtube_vis.json", entries)
+            return INTERRUPTED_STATUS if request() else max(statuses)
+
+    def _predict(self, source: FrameSource, number: int, request: StopRequest) -> Prediction:
+        folder = self.out / self._folder_name(source.name)
+        options = replace(self.options, video_id=number)
+        with video_progress(self.console) as line:
+            task = line.add_task(source.name, total=source.frame_count, objects=0, memory="", frames="?")
+
+            def show(progress: Progress) -> None:
+                line.update(
+                    task,
+                    completed=progress.frames,
+                    total=progress.total,
+                    objects=progress.objects,
+                    memory=memory_used(),
+                    frames=progress.total if progress.total is not None else "?",
+                )
+
+            def show_drawing(frames: int) -> None:
+                line.update(task, description=f"{source.name}: drawing", completed=frames, memory=memory_used())
+
+            if source.is_live or self.live:
+                resume = self.session if self.session is not None and self.session.exists() else None
+                session = self.segmenter.open_session(score_threshold=options.score_threshold, resume=resume)
+                prediction = predict_live(
+                    self.segmenter,
+                    source,
+                    folder,
+                    options,
+                    session=session,
+                    on_progress=show,
+                    should_stop=request,
+                )
+                if self.session is not None:
+                    session.save(self.session)
+                return prediction
+            return predict_video(
+                self.segmenter,
+                source,
+                folder,
+                options,
+                on_progress=show,
+                on_drawing=show_drawing,
+                should_stop=request,
+            )
+
+    def _report(self, prediction: Prediction, source: FrameSource) -> None:
+        if self.show_tables:
+            self.console.print(prediction.result.table())
+        for note in source.notes:
+            self.console.print(f"Note: {note}", highlight=False, soft_wrap=True)
+        if prediction.result.problem:
+            self.console.print(f"[yellow]Incomplete:[/] {prediction.result.problem}", highlight=False, soft_wrap=True)
+        files = prediction.files
+        written = (files.video, files.contact_sheet, files.result, files.youtube_vis, files.mots, files.pngs)
+        verb = "Already there" if prediction.was_there else "Wrote"
+        for path in (path for path in written if path is not None):
+            self.console.print(f"{verb} {path}", highlight=False, soft_wrap=True)
+
+    def _folder_name(self, name: str) -> str:
+        """Return the video's name, made safe as a folder, with a number if another video has it."""
+        safe = "".join("_" if character in '/\\:*?"<>|' else character for character in name).strip(". ") or "video"
+        candidate, count = safe, 1
+        while candidate in self._names:
+            count += 1
+            candidate = f"{safe}-{count}"
+        self._names.add(candidate)
+        return candidate
