@@ -133,7 +133,7 @@ def test_a_contradiction_is_named(fields, message):
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones():
-    with pytest.raises(InputError, match="choose from .*ovis-r50-online"):
+    with pytest.raises(InputError, match=r"choose from .*ovis-r50-online"):
         GenVISConfig.from_recipe("ovis-r101-online")
     with pytest.raises(InputError, match="choose from tiny"):
         swin_backbone("huge")

@@ -1,20 +1,20 @@
-"""Loading of published ``.pth`` checkpoints and of Mask2Former models as detectors, with every tensor accounted for."""
+"""Loading of published ``.pth`` checkpoints, with every tensor accounted for."""
 
 import pickle
 import re
-import zipfile
+import warnings
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
-from transformers import Mask2FormerForUniversalSegmentation
+from torch import Tensor
 
-from genvis.checkpoints.published import rename_published
+from genvis.checkpoints.published import Renamed, rename_published
 from genvis.checkpoints.shapes import Untold, config_from_tensors
 from genvis.errors import InputError
-from genvis.label_sets import LabelSet
-from genvis.model.config import GenVISConfig
 from genvis.model.genvis import GenVIS
+
+# The number at the start of what torch.save wrote before it wrote zip archives.
+_TORCH_MAGIC = bytes.fromhex("6cfc9c46f9206aa85019")
 
 
 def load_published(path: str | Path, *, untold: Untold | None = None) -> GenVIS:
@@ -36,22 +36,29 @@ def load_published(path: str | Path, *, untold: Untold | None = None) -> GenVIS:
     config = config_from_tensors(state, untold=untold or Untold(), file=str(file))
     model = GenVIS(config).eval()
     renamed = rename_published(state)
-    problems = [f"unknown: {name}" for name in renamed.unknown]
     expected = model.state_dict()
+    problems = _misfits(state, renamed, expected)
+    if problems:
+        raise InputError(f"{file} does not fit the model of its sizes: {'; '.join(problems)}.")
+    model.load_state_dict({**expected, **renamed.tensors})
+    return model
+
+
+def _misfits(state: dict[str, Tensor], renamed: Renamed, expected: dict[str, Tensor]) -> list[str]:
+    """Return what is unknown, missing or misshapen in a published state dict, one phrase each."""
+    missing, misshapen = [], {}
     for name, tensor in expected.items():
         given = renamed.tensors.get(name)
         if given is None:
             if not name.endswith("num_batches_tracked"):
-                problems.append(f"missing: the tensor for {name}")
+                missing.append(f"missing: the tensor for {name}")
         elif given.shape != tensor.shape:
-            shapes = f"{tuple(given.shape)} instead of {tuple(tensor.shape)}"
-            problems.append(f"misshapen: {renamed.origin[name]} is {shapes}")
-    extra = sorted({renamed.origin[name] for name in renamed.tensors if name not in expected})
-    problems += [f"unknown: {name}" for name in extra]
-    if problems:
-        raise InputError(f"{file} does not fit its own sizes ({len(problems)} tensors): {'; '.join(problems)}.")
-    model.load_state_dict({**expected, **renamed.tensors})
-    return model
+            origin = renamed.origin[name]
+            parts = list(renamed.origin.values()).count(origin)  # 3 where queries, keys and values are one tensor.
+            shape = (parts * tensor.shape[0], *tensor.shape[1:]) if tensor.ndim else ()
+            misshapen[origin] = f"misshapen: {origin} is {tuple(state[origin].shape)} instead of {shape}"
+    unknown = renamed.unknown + sorted({renamed.origin[name] for name in renamed.tensors if name not in expected})
+    return [*(f"unknown: {name}" for name in unknown), *missing, *misshapen.values()]
 
 
 def read_state_dict(file: Path) -> dict[str, Tensor]:
@@ -61,21 +68,22 @@ def read_state_dict(file: Path) -> dict[str, Tensor]:
         InputError: If the file is absent, damaged, holds anything but tensors and plain values, or no state dict.
     """
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # Of pickle protocols: what matters of them is an exception.
+            warnings.simplefilter("ignore", UserWarning)
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(f"There is no file {file}.") from None
     except IsADirectoryError:
         raise InputError(f"{file} is a folder, not a checkpoint file.") from None
-    except pickle.UnpicklingError as error:
-        if zipfile.is_zipfile(file) or "Unsupported" in str(error) or "GLOBAL" in str(error):
+    except OSError as error:
+        raise InputError(f"{file} cannot be read ({error.strerror or error}).") from None
+    except Exception as error:  # A damaged file makes the reader fail in any way.
+        if _holds_objects(file, error):
             raise InputError(
                 f"{file} is refused: it holds Python objects besides tensors, which could run code when loaded; "
-                "ask its author for a file with tensors only."
+                "ask its author for a file of torch.save with tensors only."
             ) from None
-        raise InputError(f"{file} is no checkpoint of torch.save, or is damaged: fetch it again.") from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{file} cannot be read ({reason}); it may be truncated: fetch it again.") from None
+        raise InputError(f"{file} is no checkpoint of torch.save, or is truncated: fetch it again.") from None
     if isinstance(content, dict) and isinstance(content.get("model"), dict):
         content = content["model"]
     if not isinstance(content, dict) or not content or not all(isinstance(value, Tensor) for value in content.values()):
@@ -83,48 +91,12 @@ def read_state_dict(file: Path) -> dict[str, Tensor]:
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in content.items()}
 
 
-def detector_from_mask2former(
-    name_or_folder: str, *, config: GenVISConfig | None = None, labels: LabelSet | None = None
-) -> GenVIS:
-    """Return a model whose detector has the weights of a transformers Mask2Former; the rest is freshly initialised.
-
-    Args:
-        name_or_folder: A folder or Hub id, for example ``"facebook/mask2former-swin-large-coco-instance"``.
-        config: Sizes of the tracker; None takes the published ones. Its detector is replaced.
-        labels: The classes of the new model; None keeps those of the Mask2Former. Class heads of other labels are
-            made anew.
-
-    Raises:
-        InputError: If nothing of that name can be loaded.
-    """
-    try:
-        source = Mask2FormerForUniversalSegmentation.from_pretrained(name_or_folder)
-    except (OSError, ValueError) as error:
-        raise InputError(f"No Mask2Former could be loaded from '{name_or_folder}': {_first_line(error)}.") from None
-    fields = (config or GenVISConfig()).to_dict()
-    fields.update(detector=source.config.to_dict(), hidden_dim=source.config.hidden_dim, category_ids=None)
-    fields.update(id2label=source.config.id2label, label2id=source.config.label2id)
-    target_config = GenVISConfig(**fields)
-    target = GenVIS(target_config if labels is None else target_config.with_labels(labels))
-    state = {}
-    for name, tensor in source.state_dict().items():
-        if name.startswith("criterion.") or ".swin.layernorm." in name:
-            continue
-        ours = name.replace("model.pixel_level_module.decoder.mask_projection.", "mask_projection.")
-        state[re.sub(r"^model\.", "mask2former.", ours)] = tensor
-    if target_config.num_classes != target.config.num_classes or labels is not None:
-        state = {name: tensor for name, tensor in state.items() if not name.startswith("class_predictor.")}
-    missing, unexpected = target.detector.load_state_dict(state, strict=False)
-    missing = [name for name in missing if not name.startswith("class_predictor.")]
-    if missing or unexpected:
-        raise InputError(f"'{name_or_folder}' does not fit: missing {missing or 'nothing'}, unknown {unexpected}.")
-    return target
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0].rstrip(".")
-
-
-def count_parameters(module: nn.Module) -> int:
-    """Return how many numbers a module learns."""
-    return sum(parameter.numel() for parameter in module.parameters())
+def _holds_objects(file: Path, error: Exception) -> bool:
+    """Whether a file that could not be read is whole, but holds objects that the reader does not make."""
+    if isinstance(error, pickle.UnpicklingError) and re.search(
+        r"unsupported (global|class)", str(error), re.IGNORECASE
+    ):
+        return True
+    with file.open("rb") as stream:
+        start = stream.read(20)
+    return start.startswith(b"\x80") and _TORCH_MAGIC not in start  # A pickle of another program, for example .pkl.

@@ -47,8 +47,8 @@ def load_pretrained(
         source = str(path)
     elif str(name) in bundled_models():
         source = str(Path(str(files("genvis"))) / "assets" / "models" / str(name))
-    elif _is_hub_id(str(name)) and not path.exists():
-        _log.warning("Fetching %s from the Hugging Face Hub, unless it is in the local cache.", name)
+    elif is_hub_id(str(name)) and not path.exists():
+        announce_hub(str(name))
         source = str(name)
     else:
         bundled = ", ".join(bundled_models()) or "none"
@@ -58,7 +58,7 @@ def load_pretrained(
         )
     wants_information = options.get("output_loading_info", False)
     try:
-        with without_progress_bars(enabled=not _is_hub_id(str(name))):
+        with without_progress_bars(enabled=not is_hub_id(str(name))):
             model, information = from_folder(source, *arguments, **{**options, "output_loading_info": True})
     except InputError:
         raise
@@ -75,7 +75,13 @@ def load_pretrained(
     return (model, information) if wants_information else model
 
 
-def _is_hub_id(name: str) -> bool:
+def announce_hub(name: str) -> None:
+    """Say that a model comes from the network, before it does."""
+    _log.warning("Fetching %s from the Hugging Face Hub, unless it is in the local cache.", name)
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether a name has the form ``owner/name``."""
     return re.fullmatch(r"[\w.-]+/[\w.-]+", name) is not None
 
 

@@ -196,8 +196,9 @@ def rename_published(state: dict[str, Tensor]) -> Renamed:
         if target is None:
             renamed.unknown.append(name)
             continue
-        if "{qkv}" in target and tensor.shape[0] % 3 == 0:
-            parts = {target.replace("{qkv}", part): rows for part, rows in zip("qkv", tensor.chunk(3), strict=True)}
+        if "{qkv}" in target and tensor.ndim > 0:
+            thirds = tensor.tensor_split(3)  # Of unequal heights where the tensor is misshapen, which the loader tells.
+            parts = {target.replace("{qkv}", part): rows for part, rows in zip("qkv", thirds, strict=True)}
         else:
             parts = {target: tensor}
         for part, rows in parts.items():

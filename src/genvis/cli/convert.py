@@ -28,21 +28,12 @@ def convert(
         window: Frames per attention window of a VITA model's object encoder.
         overwrite: Replace a model that is in OUT already.
     """
-    from genvis.checkpoints import Untold, load_published
-    from genvis.checkpoints.pretrained import without_progress_bars
-    from genvis.errors import InputError
+    from genvis.checkpoints import Untold, check_folder, load_published, save_model
 
-    if (out / "config.json").exists() and not overwrite:
-        raise InputError(f"{out} holds a model already: choose another folder or add --overwrite true.")
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file: choose a folder.")
+    check_folder(out, overwrite=overwrite)
     untold = Untold(num_attention_heads=heads, clip_length=clip_length, encoder_window_size=window, labels=labels)
     model = load_published(checkpoint, untold=untold)
-    try:
-        with without_progress_bars():
-            model.save_pretrained(out)
-    except OSError as error:
-        raise InputError(f"{out} cannot be written ({error.strerror}): choose another folder.") from None
+    save_model(model, out, overwrite=overwrite)
     config = model.config
     backbone = config.detector_config.backbone_config.model_type
     print(
