@@ -1,10 +1,19 @@
 """Network streams against a server of our own that stalls, drops or refuses."""
 
+import itertools
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 from video_helpers import MakeVideo, StreamServer
 
 from genvis.errors import InputError
-from genvis.video import open_source
+from genvis.video import FrameRange, open_source
+from genvis.video.container import ContainerSource
+from genvis.video.decoding import Location
+from genvis.video.reading import camera
+
+DEVICES = [("Built-in camera", ["video"]), ("Microphone", ["audio"]), ("USB camera", ["video", "audio"])]
 
 
 def test_a_finished_file_over_http(make_video: MakeVideo, http_server: StreamServer) -> None:
@@ -54,3 +63,30 @@ def test_a_server_that_never_answers_is_given_up(http_server: StreamServer) -> N
     http_server.is_mute = True
     with pytest.raises(InputError, match="did not answer within 1 s"):
         open_source(f"{http_server.address}/video.mp4", timeout=1.0)
+
+
+def test_a_device_is_live_and_is_read_once() -> None:
+    """FFmpeg's own test device stands for a camera: a format and a name instead of a file."""
+    device = Location("testsrc=size=64x48:rate=10", label="camera 0", format="lavfi", timeout=2.0, live=True)
+    with ContainerSource(device, name="camera0", frames=FrameRange(stride=2)) as source:
+        assert (source.is_live, source.frame_count, source.size) == (True, None, (48, 64))
+        frames = list(itertools.islice(source, 3))
+        assert [frame.index for frame in frames] == [0, 2, 4]
+        assert [frame.time for frame in frames] == pytest.approx([0, 0.2, 0.4])
+        assert list(source) == []
+    assert source.problem == "'camera 0' is live and has been read already."
+
+
+def test_a_camera_is_named_as_each_system_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "darwin")
+    location = camera(1, 3.0)
+    assert (location.format, location.address, location.live) == ("avfoundation", "1:none", True)
+    monkeypatch.setattr("sys.platform", "win32")
+    devices = [SimpleNamespace(name=name, media_types=types) for name, types in DEVICES]
+    monkeypatch.setattr("av.device.enumerate_input_devices", lambda kind: devices)
+    assert camera(1, 3.0).address == "video=USB camera"
+    with pytest.raises(InputError, match="There is no camera 2: this computer has 2"):
+        camera(2, 3.0)
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr(Path, "exists", lambda self: str(self) == "/dev/video3")
+    assert (camera(3, 3.0).format, camera(3, 3.0).address) == ("video4linux2", "/dev/video3")

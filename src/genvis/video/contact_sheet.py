@@ -20,6 +20,8 @@ CAPTION_SIZE = 15
 TITLE_SIZE = 20
 LARGEST_ZOOM = 3.0
 SMALLEST_TILE = 120
+# Room for a caption below a narrow frame.
+SMALLEST_SLOT = 180
 # How many times more frames than the sheet shows are kept at most: the more, the more even is the choice.
 RESERVE = 4
 
@@ -48,7 +50,7 @@ class ContactSheet:
     Args:
         tiles: How many frames the sheet shows.
         columns: Tiles side by side.
-        width: Width of the sheet in pixels.
+        width: Width of the sheet in pixels; less if its frames are narrow or few.
         title: First line of the sheet; empty for none.
 
     Attributes:
@@ -68,6 +70,7 @@ class ContactSheet:
         self._stride = 1
         self._seen = 0
         self.kept: list[Tile] = []
+        self._fitted: set[tuple[int, int]] = set()
 
     @property
     def wants_next(self) -> bool:
@@ -113,16 +116,16 @@ class ContactSheet:
         tile_height = max(tile.image.height for tile in chosen)
         row_height = tile_height + CAPTION_SIZE + 2 * GAP
         top = TITLE_SIZE + 2 * GAP if self.title else GAP
-        width = columns * (self._tile_width + GAP) + GAP
+        slot = max(SMALLEST_SLOT, *(tile.image.width for tile in chosen))
+        width = columns * (slot + GAP) + GAP
         sheet = Image.new("RGB", (width, top + ceil(len(chosen) / columns) * row_height), GROUND)
         draw = ImageDraw.Draw(sheet)
         if self.title:
             draw.text((GAP, GAP), _shortened(self.title, width - 2 * GAP, draw), fill=TITLE, font=font(TITLE_SIZE))
         for place, tile in enumerate(chosen):
-            left = GAP + place % columns * (self._tile_width + GAP)
+            left = GAP + place % columns * (slot + GAP)
             upper = top + place // columns * row_height
-            inset = (self._tile_width - tile.image.width) // 2, (tile_height - tile.image.height) // 2
-            sheet.paste(tile.image, (left + inset[0], upper + inset[1]))
+            sheet.paste(tile.image, (left, upper + tile_height - tile.image.height))
             draw.text((left, upper + tile_height + 4), tile.caption, fill=CAPTION, font=font(CAPTION_SIZE))
         return np.array(sheet)
 
@@ -149,8 +152,9 @@ class ContactSheet:
         # Portrait frames must not make the sheet endless: a tile is at most as high as it is wide.
         scale = min(self._tile_width / max(width, height), LARGEST_ZOOM if max(width, height) > 40 else 8.0)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        if self._tile_width in (width, height) or size == (width, height):
+        if (height, width) in self._fitted or size == (width, height):
             return image
+        self._fitted.add((size[1], size[0]))
         sampling = Image.Resampling.LANCZOS if scale <= 1 else Image.Resampling.BICUBIC
         return np.asarray(Image.fromarray(image).resize(size, sampling))
 

@@ -60,7 +60,7 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
     temporary = target.with_name(f".{target.stem[:100]}.{os.getpid()}.part{target.suffix}")
     try:
         yield temporary
-        with temporary.open("rb") as written:
+        with temporary.open("r+b") as written:
             os.fsync(written.fileno())
         temporary.replace(target)
     except OSError as error:

@@ -73,7 +73,7 @@ def open_source(
             raise InputError("An open source keeps its own range and name: give them where it is opened.")
         return source
     if isinstance(source, int):
-        return ContainerSource(_camera(source, timeout), name=name or f"camera{source}", frames=frames)
+        return ContainerSource(camera(source, timeout), name=name or f"camera{source}", frames=frames)
     if isinstance(source, str | Path):
         return _open_text(source, frames=frames, image_rate=image_rate, timeout=timeout, name=name)
     if isinstance(source, list | tuple) and source and all(isinstance(item, str | Path) for item in source):
@@ -95,7 +95,7 @@ def _open_text(
         path = Path(unquote(text[len("file://") :]))
     if CAMERA_DEVICE.fullmatch(text) or (text.isdecimal() and not path.exists()):
         number = int(text.removeprefix("/dev/video"))
-        return ContainerSource(_camera(number, timeout), name=name or f"camera{number}", frames=frames)
+        return ContainerSource(camera(number, timeout), name=name or f"camera{number}", frames=frames)
     matches = [path] if path.exists() else _matches(text)
     if len(matches) == 1:
         path = matches[0]
@@ -104,7 +104,7 @@ def _open_text(
         stem = path.stem if path.is_file() else _name_of(path if path.is_dir() else images[0].parent)
         return ImageSource(images, name=name or stem, frames=frames, frame_rate=image_rate)
     if path.is_dir():
-        raise InputError(f"The folder '{path}' holds no image.")
+        raise InputError(f"The folder '{path}' holds no image: name one of its files or folders.")
     if len(matches) > 1:
         raise InputError(f"'{text}' matches {len(matches)} files where one video is wanted: name one of them.")
     # An absolute path, so that FFmpeg takes no colon in a name for a protocol.
@@ -203,8 +203,12 @@ def _name_of(folder: Path) -> str:
     return folder.resolve().name or "images"
 
 
-def _camera(number: int, timeout: float) -> Location:
-    """Where FFmpeg finds a camera on this system."""
+def camera(number: int, timeout: float) -> Location:
+    """Return where FFmpeg finds a camera on this system.
+
+    Raises:
+        InputError: If there is no camera of that number.
+    """
     label = f"camera {number}"
     if sys.platform == "darwin":
         return Location(f"{number}:none", label=label, format="avfoundation", timeout=timeout, live=True)
