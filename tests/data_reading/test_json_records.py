@@ -3,7 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from genvis.data import json_records
@@ -24,6 +24,7 @@ VALUES = st.recursive(
     indent=st.sampled_from([None, 0, 2]),
     ascii_only=st.booleans(),
 )
+@example(document={"videos": [1.3212129910261478e16, 5]}, chunk=1, indent=None, ascii_only=True)
 def test_records_are_those_of_the_whole_document_however_it_is_cut(
     tmp_path_factory: pytest.TempPathFactory, document: dict[str, Any], chunk: int, indent: int | None, ascii_only: bool
 ) -> None:

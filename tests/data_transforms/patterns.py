@@ -32,5 +32,9 @@ def certain(sample: VideoSample, margin: int = 4) -> Tensor:
 
 
 def mistakes(sample: VideoSample) -> Tensor:
-    """Return (N, T, H, W) bool: where the masks differ from those that the colours tell."""
-    return sample.masks != (sample.frames.transpose(0, 1) > 127)
+    """Return (N, T, H, W) bool: where the masks differ from those that the colours tell.
+
+    A colour in the very middle, of a pixel that two squares share equally or of grey padding, tells nothing.
+    """
+    colours = sample.frames.transpose(0, 1)
+    return (sample.masks & (colours < 120)) | (~sample.masks & (colours > 135))

@@ -3,8 +3,7 @@
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from genvis.errors import InputError
 
@@ -29,7 +28,7 @@ def image_path(root: Path, name: str, *, named_by: str | Path) -> Path:
     return root / relative
 
 
-def read_image(path: Path, *, height: int, width: int) -> Tensor:
+def read_image(path: Path, *, height: int, width: int) -> NDArray[np.uint8]:
     """Read an image of any format that Pillow knows, upright as its EXIF orientation says.
 
     Args:
@@ -38,7 +37,7 @@ def read_image(path: Path, *, height: int, width: int) -> Tensor:
         width: The width in pixels that the annotations give.
 
     Returns:
-        (3, H, W) uint8, RGB.
+        (H, W, 3) uint8, RGB.
 
     Raises:
         InputError: If the file is missing, damaged or of another size.
@@ -57,7 +56,7 @@ def read_image(path: Path, *, height: int, width: int) -> Tensor:
             f"The image '{path}' is {picture.height}x{picture.width} but its annotations say {height}x{width} "
             "(height x width): give the images that the annotations were made for."
         )
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+    return np.array(picture)
 
 
 def _hint(path: Path) -> str:

@@ -10,7 +10,7 @@ from genvis.errors import InputError
 
 _CHUNK = 1 << 22
 _SPACE = re.compile(r"[ \t\n\r]*")
-# A text that was cut off fails at its end, or at the start of a string that does not end.
+# A text that was cut off shows it near its end, or at the start of a string that does not end.
 _MARGIN = 64
 
 
@@ -68,7 +68,8 @@ class _Reader:
                 if cut_off and self._more():
                     continue
                 raise
-            if end < len(self._buffer) or not self._more():
+            # A number that was cut off can look like a shorter one.
+            if end < len(self._buffer) - _MARGIN or not self._more():
                 self._position = end
                 return value
 

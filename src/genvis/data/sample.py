@@ -42,4 +42,5 @@ class VideoSample:
     @property
     def visible(self) -> Tensor:
         """(N, T) bool: whether the object has at least one pixel in the frame."""
-        return self.masks.flatten(2).any(dim=-1)
+        # Much faster than any(), which PyTorch does not vectorise for bool.
+        return self.masks.flatten(2).view(torch.uint8).amax(dim=-1).to(torch.bool)

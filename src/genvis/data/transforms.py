@@ -120,25 +120,53 @@ class RotateFrames(v2.Transform):
 
     def __init__(self, degrees: float = 15.0, centre: tuple[float, float] = (0.4, 0.6)) -> None:
         super().__init__()
+        if not 0 <= degrees <= 180:
+            raise InputError(f"A rotation needs an angle of 0 to 180 degrees, not {degrees}.")
         self.degrees = degrees
         self.centre = centre
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         """Draw an angle and a centre for every frame."""
-        height, width = v2.query_size(flat_inputs)
-        frames = range(_frame_count(flat_inputs))
-        angles = [_uniform(-self.degrees, self.degrees) for _ in frames]
-        centres = [[_uniform(*self.centre) * width, _uniform(*self.centre) * height] for _ in frames]
-        return {"angles": angles, "centres": centres}
+        frames = _frame_count(flat_inputs)
+        angles = (2 * torch.rand(frames) - 1) * self.degrees
+        low, high = self.centre
+        return {"angles": angles, "centres": low + (high - low) * torch.rand(frames, 2)}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """Rotate frames or masks."""
+        rows, columns = _rotated_places(inpt.shape[-2:], **params)
+        plain = inpt.as_subclass(Tensor)
+        if isinstance(inpt, tv_tensors.Mask):
+            result = _take_nearest(plain if plain.ndim == 4 else plain[:, None], rows, columns)
+        else:
+            # All frames in one go, which v2's rotation, with one angle for all, cannot do.
+            H, W = plain.shape[-2:]
+            grid = torch.stack([2 * columns / W - 1, 2 * rows / H - 1], dim=-1)
+            pixels = (plain if plain.ndim == 4 else plain[None]).to(torch.float32)
+            mixed = torch.nn.functional.grid_sample(pixels, grid, align_corners=False)
+            result = mixed.round_().clamp_(0, 255).to(plain.dtype) if plain.dtype == torch.uint8 else mixed
+        return tv_tensors.wrap(result.reshape(plain.shape), like=inpt)
 
-        def rotate(frame: Any, index: int) -> Any:
-            angle, centre = params["angles"][index], params["centres"][index]
-            return F.rotate(frame, angle, InterpolationMode.BILINEAR, center=centre, fill=0)
 
-        return _frame_by_frame(rotate, inpt)
+def _rotated_places(size: Sequence[int], angles: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
+    """Return where each pixel's centre comes from: row and column, (T, H, W), in pixels from the frame's corner."""
+    H, W = size
+    radians = torch.deg2rad(angles)[:, None, None]
+    cosine, sine = radians.cos(), radians.sin()
+    middle_row, middle_column = centres[:, 0, None, None] * H, centres[:, 1, None, None] * W
+    down = torch.arange(H)[:, None] + 0.5 - middle_row
+    right = torch.arange(W)[None, :] + 0.5 - middle_column
+    return cosine * down + sine * right + middle_row, cosine * right - sine * down + middle_column
+
+
+def _take_nearest(masks: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Return masks (N, T, H, W) as seen at places (T, H, W): the pixel that a place lies in, and 0 outside."""
+    H, W = masks.shape[-2:]
+    row, column = rows.floor().long(), columns.floor().long()
+    inside = (row >= 0) & (row < H) & (column >= 0) & (column < W)
+    place = (row.clamp(0, H - 1) * W + column.clamp(0, W - 1)).flatten(1)
+    taken = masks.flatten(2).gather(2, place.expand(len(masks), -1, -1))
+    return taken.unflatten(2, (H, W)) * inside
 
 
 class LargeScaleJitter(v2.Transform):

@@ -105,7 +105,8 @@ class VideoDataset(Dataset[VideoSample]):
             for frame in unique.tolist()
         ]
         first = int(self.annotations.track_starts[position])
-        stacked, visible = torch.stack(images), torch.from_numpy(masks)
+        # Pixel by pixel in memory, as images come: resizing is three times as fast as plane by plane.
+        stacked, visible = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2), torch.from_numpy(masks)
         if len(unique) < len(chosen) or not np.array_equal(unique, chosen):
             order = torch.from_numpy(back)
             stacked, visible = stacked[order], visible[:, order]
