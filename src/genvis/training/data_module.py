@@ -1,13 +1,13 @@
 """Batches by their step alone: which samples a step takes never depends on when the run was last resumed."""
 
 import lightning
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Subset
 
 from genvis.data.batch import VideoBatch, collate
 from genvis.data.mixture import SampleStream
-from genvis.data.sample import VideoSample
 from genvis.data.stream_loader import StreamBatches
 from genvis.errors import InputError
+from genvis.training.sample_stream import HeldOut
 
 
 class TrainingData(lightning.LightningDataModule):
@@ -19,7 +19,6 @@ class TrainingData(lightning.LightningDataModule):
         accumulate: Batches of a step.
         workers: Processes that prepare samples, for each training process; 0 for none.
         held_out: Validation samples, or None.
-        held_out_batch: Validation samples of a batch.
     """
 
     def __init__(
@@ -29,13 +28,12 @@ class TrainingData(lightning.LightningDataModule):
         batch_size: int,
         accumulate: int = 1,
         workers: int = 0,
-        held_out: Dataset[VideoSample] | None = None,
-        held_out_batch: int = 1,
+        held_out: HeldOut | None = None,
     ) -> None:
         super().__init__()
         self.stream, self.held_out = stream, held_out
         self._batch_size, self._accumulate = batch_size, accumulate
-        self._workers, self._held_out_batch = workers, held_out_batch
+        self._workers = workers
 
     def train_dataloader(self) -> "DataLoader[VideoBatch]":
         """Return the endless batches of this process, from the trainer's current step on.
@@ -69,8 +67,6 @@ class TrainingData(lightning.LightningDataModule):
         """Return this process's share of the held-out samples, in their order; an empty list without any."""
         if self.held_out is None:
             return []
-        return DataLoader(
-            self.held_out,  # type: ignore[arg-type]  # the loader's type is that of a batch, the data set's of a sample
-            batch_size=self._held_out_batch,
-            collate_fn=collate,
-        )
+        rank, processes = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        share = Subset(self.held_out, range(rank, len(self.held_out), processes))
+        return DataLoader(share, batch_size=1, collate_fn=collate)  # type: ignore[arg-type]  # as above

@@ -6,8 +6,9 @@ from torch import Tensor, nn
 from genvis.data.batch import VideoBatch
 from genvis.model.outputs import FramePrediction
 from genvis.training.detector_criterion import detector_losses
-from genvis.training.frame_average_precision import FrameAveragePrecision, frame_instances
+from genvis.training.frame_average_precision import FrameRecord, frame_average_precision, frame_instances, frame_record
 from genvis.training.module import StageModule, batch_norms, batch_targets, network_input
+from genvis.training.process_group import gathered
 
 
 class DetectorStage(StageModule):
@@ -32,7 +33,7 @@ class DetectorStage(StageModule):
 
     def on_validation_epoch_start(self) -> None:
         """Start to collect frames."""
-        self._precision = FrameAveragePrecision(self.model.config.num_classes)
+        self._frames: list[FrameRecord] = []
 
     @torch.no_grad()
     def validation_step(self, batch: VideoBatch, batch_idx: int) -> None:
@@ -55,11 +56,12 @@ class DetectorStage(StageModule):
             )
             for t in range(T):
                 masks = batch.masks[video][:, t, :height, :width]
-                self._precision.add(found[t], labels=batch.labels[video], masks=masks)
+                self._frames.append(frame_record(found[t], labels=batch.labels[video], masks=masks))
 
     def on_validation_epoch_end(self) -> None:
         """Log the mask AP of the held-out frames."""
-        self.log_dict({f"frame_{name}": value for name, value in self._precision.compute().items()}, prog_bar=True)
+        scores = frame_average_precision(gathered(self._frames), classes=self.model.config.num_classes)
+        self.log_dict({f"frame_{name}": value for name, value in scores.items()}, prog_bar=True)
 
 
 def by_layer(losses: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -48,60 +48,65 @@ def frame_instances(
     return result
 
 
-class FrameAveragePrecision:
-    """Collects frames with their instances and measures COCO's mask AP.
+class FrameRecord(NamedTuple):
+    """One frame with its true and its found instances, ready for COCO's evaluation but for their numbers."""
+
+    size: tuple[int, int]
+    truth: list[dict[str, Any]]
+    found: list[dict[str, Any]]
+
+
+def frame_record(
+    instances: list[tuple[int, float, NDArray[np.bool_]]], *, labels: Tensor, masks: Tensor
+) -> FrameRecord:
+    """Return the record of one frame.
 
     Args:
+        instances: Predictions, see :func:`frame_instances`.
+        labels: (N,) classes of the true objects.
+        masks: (N, H, W) bool, empty for objects out of sight.
+    """
+    truth = [
+        {"category_id": label + 1, "iscrowd": 0, "area": int(mask.sum()), "segmentation": _encoded(mask)}
+        for label, mask in zip(labels.tolist(), masks.cpu().numpy(), strict=True)
+        if mask.any()
+    ]
+    found = [
+        {"category_id": label + 1, "score": score, "segmentation": _encoded(mask)}
+        for label, score, mask in instances
+        if mask.any()
+    ]
+    return FrameRecord((masks.shape[-2], masks.shape[-1]), truth, found)
+
+
+def frame_average_precision(frames: list[FrameRecord], *, classes: int) -> dict[str, float]:
+    """Return COCO's mask ``AP``, ``AP50`` and ``AP75`` of frames in percent; 0 if there is nothing to score.
+
+    Args:
+        frames: The records.
         classes: K, the number of classes.
     """
-
-    def __init__(self, classes: int) -> None:
-        self._categories = [{"id": index + 1, "name": str(index)} for index in range(classes)]
-        self.images: list[dict[str, Any]] = []
-        self.truth: list[dict[str, Any]] = []
-        self.found: list[dict[str, Any]] = []
-
-    def add(self, instances: list[tuple[int, float, NDArray[np.bool_]]], *, labels: Tensor, masks: Tensor) -> None:
-        """Add one frame.
-
-        Args:
-            instances: Predictions, see :func:`frame_instances`.
-            labels: (N,) classes of the true objects.
-            masks: (N, H, W) bool, empty for objects out of sight.
-        """
-        image = len(self.images) + 1
-        self.images.append({"id": image, "height": masks.shape[-2], "width": masks.shape[-1]})
-        for label, mask in zip(labels.tolist(), masks.cpu().numpy(), strict=True):
-            if mask.any():
-                self.truth.append(
-                    {
-                        "id": len(self.truth) + 1,
-                        "image_id": image,
-                        "category_id": label + 1,
-                        "iscrowd": 0,
-                        "area": int(mask.sum()),
-                        "segmentation": _encoded(mask),
-                    }
-                )
-        self.found += [
-            {"image_id": image, "category_id": label + 1, "score": score, "segmentation": _encoded(mask)}
-            for label, score, mask in instances
-            if mask.any()
+    images: list[dict[str, Any]] = []
+    truth: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
+    for number, frame in enumerate(frames, start=1):
+        images.append({"id": number, "height": frame.size[0], "width": frame.size[1]})
+        truth += [
+            {**record, "image_id": number, "id": len(truth) + place} for place, record in enumerate(frame.truth, 1)
         ]
-
-    def compute(self) -> dict[str, float]:
-        """Return ``AP``, ``AP50`` and ``AP75`` in percent; 0 if there is nothing to score."""
-        if not self.found or not self.truth:
-            return {"AP": 0.0, "AP50": 0.0, "AP75": 0.0}
-        with contextlib.redirect_stdout(io.StringIO()):
-            truth = COCO()
-            truth.dataset = {"images": self.images, "annotations": self.truth, "categories": self._categories}
-            truth.createIndex()
-            evaluation = COCOeval(truth, truth.loadRes(self.found), "segm")
-            evaluation.evaluate()
-            evaluation.accumulate()
-            evaluation.summarize()
-        return {name: 100.0 * float(evaluation.stats[index]) for index, name in enumerate(("AP", "AP50", "AP75"))}
+        found += [{**record, "image_id": number} for record in frame.found]
+    if not found or not truth:
+        return {"AP": 0.0, "AP50": 0.0, "AP75": 0.0}
+    with contextlib.redirect_stdout(io.StringIO()):
+        annotations = COCO()
+        categories = [{"id": index + 1, "name": str(index)} for index in range(classes)]
+        annotations.dataset = {"images": images, "annotations": truth, "categories": categories}
+        annotations.createIndex()
+        evaluation = COCOeval(annotations, annotations.loadRes(found), "segm")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return {name: 100.0 * float(evaluation.stats[index]) for index, name in enumerate(("AP", "AP50", "AP75"))}
 
 
 def _encoded(mask: NDArray[np.bool_]) -> dict[str, Any]:

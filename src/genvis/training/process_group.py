@@ -1,7 +1,11 @@
 """Sums over all processes, so that many processes learn exactly as one with the joint batch would."""
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor, distributed
+
+Item = TypeVar("Item")
 
 
 def process_count() -> int:
@@ -28,3 +32,13 @@ def shared_normalizers(counts: Tensor, *, minimum: float | Tensor = 1.0) -> Tens
     if processes > 1:
         distributed.all_reduce(joint)
     return joint.clamp(min=torch.as_tensor(minimum, dtype=joint.dtype, device=joint.device)) / processes
+
+
+def gathered(items: list[Item]) -> list[Item]:
+    """Return the items of all processes, those of process 0 first."""
+    processes = process_count()
+    if processes == 1:
+        return items
+    parts: list[list[Item] | None] = [None] * processes
+    distributed.all_gather_object(parts, items)
+    return [item for part in parts if part is not None for item in part]

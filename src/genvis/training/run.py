@@ -22,7 +22,7 @@ from genvis.training.vita_stage import VitaStage
 
 _log = logging.getLogger(__name__)
 _STAGES: dict[str, type[StageModule]] = {"detector": DetectorStage, "genvis": TrackerStage, "vita": VitaStage}
-_BEST_BY = {"detector": "frame_AP"}
+_BEST_BY = {"detector": "frame_AP", "vita": "video_AP", "genvis": "video_AP"}
 
 
 def train(recipe: Recipe) -> Path:
@@ -125,7 +125,7 @@ def _callbacks(recipe: Recipe, output: Path, *, validates: bool) -> list[Callbac
 
         every = timedelta(minutes=run.checkpoint_minutes)
         callbacks.append(ResumableCheckpoint(**resuming, train_time_interval=every))
-    if validates and recipe.stage in _BEST_BY:
+    if validates:
         callbacks.append(
             ResumableCheckpoint(
                 dirpath=folder,

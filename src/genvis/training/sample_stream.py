@@ -1,8 +1,8 @@
 """From what a recipe says of its data to the stream of training samples and the held-out set."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from torch.utils.data import Dataset
 
@@ -63,8 +63,8 @@ class HeldOutVideos(Dataset[VideoSample]):
     def __getitem__(self, index: int) -> VideoSample:
         return self._videos.sample(index)
 
-    def __iter__(self) -> Iterator[VideoSample]:
-        return (self[index] for index in range(len(self)))
+
+HeldOut: TypeAlias = SpriteVideos | HeldOutVideos
 
 
 def training_stream(options: DataOptions, *, labels: LabelSet, seed: int) -> SampleStream:
@@ -84,7 +84,7 @@ def training_stream(options: DataOptions, *, labels: LabelSet, seed: int) -> Sam
     return SampleStream(Mixture(sources, [source.weight for source in options.sources]), seed=seed)
 
 
-def held_out_set(options: DataOptions, *, labels: LabelSet) -> "SpriteVideos | HeldOutVideos | None":
+def held_out_set(options: DataOptions, *, labels: LabelSet) -> HeldOut | None:
     """Return the validation samples, or None if the recipe names none.
 
     Raises:
@@ -170,4 +170,4 @@ def _sprites(source: SourceOptions, *, count: int, length: int, span: int, seed:
 
 
 def _difficulty(name: str) -> str | Difficulty:
-    return replace(IMAGES) if name == "images" else name
+    return IMAGES if name == "images" else name

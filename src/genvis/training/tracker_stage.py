@@ -7,15 +7,19 @@ import torch
 from torch import Tensor, nn
 
 from genvis.data.batch import VideoBatch
+from genvis.data.sample import VideoSample
 from genvis.errors import InputError
+from genvis.inference.segmenter import VideoSegmenter
 from genvis.model.genvis import GenVIS
 from genvis.model.outputs import DetectorOutput
 from genvis.training.detector_stage import by_layer
 from genvis.training.label_assignment import Indices
 from genvis.training.module import StageModule, batch_targets, network_input
+from genvis.training.process_group import gathered
 from genvis.training.recipe import LossOptions
 from genvis.training.targets import ObjectTargets
 from genvis.training.tracker_criterion import TrackerCriterion, frame_matching
+from genvis.training.video_average_precision import VideoRecord, evaluate_videos, video_record
 
 
 class DetectedVideos(NamedTuple):
@@ -105,7 +109,33 @@ def clip_losses(model: GenVIS, videos: DetectedVideos, *, frames_per_clip: int, 
     return named
 
 
-class TrackerStage(StageModule):
+class VideoStage(StageModule):
+    """A stage whose model is measured by video AP on whole held-out videos."""
+
+    def on_validation_epoch_start(self) -> None:
+        """Start to collect videos."""
+        self._videos: list[VideoRecord] = []
+
+    @torch.no_grad()
+    def validation_step(self, batch: VideoBatch, batch_idx: int) -> None:
+        """Segment the videos of a batch as at inference."""
+        segmenter = VideoSegmenter(self.model)
+        for video, (height, width) in enumerate(batch.sizes.tolist()):
+            sample = VideoSample(
+                batch.frames[video, ..., :height, :width],
+                batch.masks[video][..., :height, :width],
+                batch.labels[video],
+            )
+            self._videos.append(video_record(sample, segmenter))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the video AP of the held-out videos, in percent."""
+        report = evaluate_videos(gathered(self._videos), labels=self.model.config.label_set)
+        scores = {"AP": report.scores.ap, "AP50": report.scores.ap50, "AP75": report.scores.ap75}
+        self.log_dict({f"video_{name}": 100.0 * (value or 0.0) for name, value in scores.items()}, prog_bar=True)
+
+
+class TrackerStage(VideoStage):
     """Trains the tracker; the detector is frozen, its batch norm too, and runs without gradient."""
 
     def frozen_parts(self) -> list[nn.Module]:
