@@ -1,0 +1,36 @@
+"""``genvis demo``: what the package does, on a bundled clip with a bundled model."""
+
+from pathlib import Path
+
+from genvis.cli.predict import DEFAULT_MODEL, load_model
+
+
+def demo(*, out: Path = Path("genvis-demo"), weights: str = DEFAULT_MODEL, device: str = "auto") -> int:
+    """Segment the bundled clip with the bundled model, and say where the outputs are.
+
+    The clip is made of emoji animals that cross, hide each other and come back (OpenMoji, CC BY-SA 4.0); the model was
+    trained on such clips, so it is no judge of your own videos: for those, give `genvis predict` other weights.
+
+    Args:
+        out: Folder for the outputs; those of an earlier demo are replaced.
+        weights: Another model to try on the clip.
+        device: auto, cpu, cuda, mps ...
+    """
+    from importlib.resources import as_file, files
+
+    from rich.console import Console
+
+    from genvis.cli.prediction_loop import PredictionLoop
+    from genvis.inference.prediction import PredictionOptions
+    from genvis.inference.segmenter import VideoSegmenter
+    from genvis.video.files import make_folder
+
+    make_folder(out)
+    segmenter = VideoSegmenter(load_model(weights, device=device, dtype="float32"))
+    options = PredictionOptions(overwrite=True)
+    loop = PredictionLoop(segmenter=segmenter, out=out, options=options, console=Console())
+    with as_file(files("genvis") / "assets" / "demo.mp4") as clip:
+        return loop.run([clip])
+
+
+COMPONENTS = demo
