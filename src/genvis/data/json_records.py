@@ -25,12 +25,13 @@ class _Reader:
         self._dropped = 0
 
     def _more(self) -> bool:
-        rest = self._buffer[self._position :]
         # Doubling keeps the cost of a record that spans many chunks linear.
-        chunk = self._file.read(max(_CHUNK, len(rest)))
+        chunk = self._file.read(max(_CHUNK, len(self._buffer) - self._position))
+        if not chunk:
+            return False
         self._dropped += self._position
-        self._buffer, self._position = rest + chunk, 0
-        return bool(chunk)
+        self._buffer, self._position = self._buffer[self._position :] + chunk, 0
+        return True
 
     def peek(self) -> str:
         """Return the next character that is not white space, or "" at the end."""
