@@ -8,9 +8,7 @@ from genvis.video import open_source
 
 
 def seen(results):
-    return [
-        [(one.id, one.label_id, one.score, one.mask.tobytes()) for one in result] for result in results
-    ]
+    return [[(one.id, one.label_id, one.score, one.mask.tobytes()) for one in result] for result in results]
 
 
 @pytest.fixture

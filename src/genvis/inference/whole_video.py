@@ -132,7 +132,7 @@ class WholeVideo:
 
     def state(self) -> tuple[dict[str, Tensor], NDArray[np.int64]]:
         """Return the scores and the store's table of contents, to be saved."""
-        tensors = {} if self.class_scores is None else {"class_scores": self.class_scores}
+        tensors = {} if self.class_scores is None else {"class_scores": self.class_scores.contiguous()}
         return tensors, self.store.index()
 
     def restore(self, tensors: dict[str, Tensor], index: NDArray[np.int64], stamps: Sequence[FrameStamp]) -> None:
