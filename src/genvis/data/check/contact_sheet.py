@@ -103,7 +103,7 @@ def _rows(records: AnnotationRecords, most_rows: int, columns: int) -> list[tupl
         ]
         starts = range(0, len(cells), columns)
         return [
-            (f"images {start + 1} to {min(start + columns, len(cells))}", cells[start : start + columns])
+            (f"examples {start + 1} to {min(start + columns, len(cells))}", cells[start : start + columns])
             for start in starts
         ]
     return [_video_row(video, tracks_of_video[video.id], columns) for video in _evenly(videos, most_rows)]
@@ -151,13 +151,15 @@ def _draw_cell(cell: _Cell, names: dict[int | None, str], root: Path | None) -> 
     if masks:
         stack = np.stack(masks)
         detections = sv.Detections(xyxy=sv.mask_to_xyxy(stack).astype(np.float32), mask=stack)
-        colours = sv.ColorPalette([sv.Color(*identity_color(index + 1)) for index in range(len(cell.tracks))])
+        identities = [identity_color(index + 1) for index in range(len(cell.tracks))]
+        colours = sv.ColorPalette([sv.Color(*colour) for colour in identities])
+        on_colours = sv.ColorPalette([sv.Color.from_hex(_text_on(colour)) for colour in identities])
         lookup = np.array(indices)
         scene = sv.MaskAnnotator(colours, opacity=0.45).annotate(scene, detections, custom_color_lookup=lookup)
         scene = sv.PolygonAnnotator(colours, thickness=2).annotate(scene, detections, custom_color_lookup=lookup)
         labeller = sv.RichLabelAnnotator(
             colours,
-            text_color=sv.Color.from_hex("#101218"),
+            text_color=on_colours,
             font_size=12,
             text_padding=3,
             text_position=sv.Position.CENTER_OF_MASS,
@@ -172,6 +174,11 @@ def _draw_cell(cell: _Cell, names: dict[int | None, str], root: Path | None) -> 
     if remarks:
         _draw_remark(picture, " · ".join(remarks))
     return picture
+
+
+def _text_on(colour: tuple[int, int, int]) -> str:
+    red, green, blue = colour
+    return "#101218" if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else "#ffffff"
 
 
 def _load(cell: _Cell, root: Path | None, size: tuple[int, int]) -> tuple[NDArray[np.uint8], str]:

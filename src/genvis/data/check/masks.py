@@ -146,7 +146,12 @@ def _read_run_lengths(
         return None, True
     if not of_frame:
         return None, True
-    return (encode_counts(counts, height, width) if counts[1::2].any() else None), False
+    if not counts[1::2].any():
+        return None, False
+    text = segmentation["counts"]
+    if isinstance(text, str):
+        return {"size": [height, width], "counts": text.encode("ascii")}, False
+    return encode_counts(counts, height, width), False
 
 
 def _read_polygons(

@@ -111,7 +111,7 @@ def read_records(path: Path, findings: Findings) -> AnnotationRecords:
         tracks = [_track(entry, where, layout, findings) for entry, where in entries]
         tracked = sum("track_id" in entry or "instance_id" in entry for entry, _ in entries)
         if layout is Layout.COCO and tracked:
-            findings.add(TRACKED_COCO, f"{tracked} of {len(entries)} annotations have a track id", tracked)
+            findings.add(TRACKED_COCO, f"{tracked} of {len(entries)} annotations have a track id")
     return AnnotationRecords(path, layout, categories, videos, tracks)
 
 
