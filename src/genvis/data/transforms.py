@@ -270,16 +270,32 @@ def video_transform(
 
 
 def pseudo_video_transform(
-    *, short_sides: Sequence[int] = RECIPE_SHORT_SIDES, max_size: int | None = 768, rotation: float = 15.0
+    *,
+    short_sides: Sequence[int] = RECIPE_SHORT_SIDES,
+    max_size: int | None = 768,
+    crop: bool = True,
+    crop_short_sides: Sequence[int] = (400, 500, 600),
+    crop_size: tuple[int, int] = (384, 600),
+    rotation: float = 15.0,
 ) -> v2.Compose:
     """Return the recipes' augmentation of an image that is repeated as a video: every frame comes out differently.
 
     Args:
         short_sides: One is drawn per video as the final length of the shorter side, in pixels.
         max_size: The final longer side is at most this, in pixels.
+        crop: Whether to crop at all; without it, only the rotation moves the image.
+        crop_short_sides: Before the crop, the shorter side is resized to one of these.
+        crop_size: Smallest and greatest height and width of the sliding window, in pixels.
         rotation: Greatest angle in degrees by which each frame is rotated.
     """
-    return video_transform(short_sides=short_sides, max_size=max_size, rotation=rotation)
+    return video_transform(
+        short_sides=short_sides,
+        max_size=max_size,
+        crop=crop,
+        crop_short_sides=crop_short_sides,
+        crop_size=crop_size,
+        rotation=rotation,
+    )
 
 
 def image_transform(
