@@ -99,6 +99,14 @@ def test_a_test_file_without_annotations_passes_with_a_note(tmp_path):
     assert counts_of(result) == {"no-annotations": 1}
 
 
+def test_an_annotation_may_have_no_id(tmp_path):
+    content = good_content()
+    del content["annotations"][1]["id"]
+    result = check_annotations(write_json(tmp_path / "a.json", content))
+    assert result.passed
+    assert counts_of(result) == {"no-annotation-id": 1}
+
+
 def test_damage_within_an_image_is_found_by_decoding(good):
     image = good.parent / "images/two/00001.png"
     content = bytearray(image.read_bytes())

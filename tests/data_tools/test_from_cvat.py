@@ -106,7 +106,7 @@ def test_frames_between_keyframes_are_filled_in_and_the_last_one_holds(tmp_path)
     assert sorted(masks) == list(range(6))
     for frame, left in enumerate(lefts):
         assert np.array_equal(masks[frame], rectangle(left, 10, 8, 8)), frame
-    assert "4 masks were filled in between or after keyframes, as CVAT does." in dataset.remarks
+    assert "Masks filled in between or after keyframes, as CVAT does: 4." in dataset.remarks
 
 
 def test_polygons_with_other_corners_move_along_their_outline(tmp_path):
@@ -148,7 +148,7 @@ def test_groups_and_attributes_can_tell_objects_apart(tmp_path, identity):
     ann, bob, alone = (pixels(dataset, index) for index in range(3))
     assert [sorted(masks) for masks in (ann, bob, alone)] == [[0, 1], [0], [5]]
     assert np.array_equal(ann[1], rectangle(4, 5, 4, 4) | rectangle(20, 5, 4, 4))
-    assert f"1 tracks have no {identity}, and stay objects of their own." in dataset.remarks
+    assert f"Tracks without '{identity}', which stay objects of their own: 1." in dataset.remarks
 
 
 def test_boxes_are_left_out_unless_asked_for(tmp_path):
@@ -158,8 +158,8 @@ def test_boxes_are_left_out_unless_asked_for(tmp_path):
     path = write_cvat(tmp_path, track([box.format(0, 18, ""), box.format(2, 26, ""), turned, points]))
     skipped = read_cvat(path, CvatOptions())
     assert skipped.videos[0].tracks == ()
-    assert any(remark.startswith("3 boxes were left out") for remark in skipped.remarks)
-    assert "1 shapes are of the kind 'points', which covers no area, and were left out." in skipped.remarks
+    assert any(remark.startswith("Boxes left out") and remark.endswith(": 3.") for remark in skipped.remarks)
+    assert "Shapes of the kind 'points', which covers no area, left out: 1." in skipped.remarks
     drawn = pixels(read_cvat(path, CvatOptions(boxes="rectangle")))
     assert np.array_equal(drawn[1], rectangle(10, 12, 12, 8))
     assert np.array_equal(drawn[5], rectangle(10, 12, 8, 8))
@@ -237,7 +237,7 @@ def test_from_an_export_and_its_video_to_a_data_set(tmp_path, street, capsys):
         str(street),
     ]
     assert main(command) == 0
-    assert "1 videos, 3 frames, 1 objects, 3 masks" in capsys.readouterr().out
+    assert "1 video, 3 frames, 1 object, 3 masks" in capsys.readouterr().out
     assert check_annotations(output, images, decode_images=True).passed
     loaded = load_youtube_vis(output)
     assert loaded.video(0).file_names == ("street/000002.jpg", "street/000004.jpg", "street/000006.jpg")

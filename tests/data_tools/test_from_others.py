@@ -54,8 +54,8 @@ def test_coco_parts_of_one_track_in_one_image_are_joined(tmp_path):
     dataset = read_coco_tracks(write_json(tmp_path / "a.json", coco(annotations)), identity="who")
     assert sizes(dataset) == [(1, 3, {0: 15}), (2, 5, {1: 100})]
     assert dataset.remarks == (
-        "1 annotations were joined with another of the same image and track.",
-        "1 annotations have no mask, or none with a pixel, and were left out.",
+        "Annotations joined with another of the same image and track: 1.",
+        "Annotations without a mask, or with no pixel in it, left out: 1.",
     )
 
 
@@ -122,8 +122,8 @@ def test_davis_masks_are_palette_indices(davis):
     assert sizes(dataset) == [(1, 1, {0: 12, 1: 16, 2: 20}), (2, 1, {0: 4, 2: 4})]
     assert dataset.videos[0].file_names == ("bear/00000.jpg", "bear/00001.jpg", "bear/00002.jpg")
     assert [category.name for category in dataset.categories] == ["object"]
-    assert "5 pixels of index 255 (void) became background; --void -1 makes them an object." in dataset.remarks
-    assert "There is no meta.json: all 4 objects are of the category 'object'." in dataset.remarks
+    assert "Pixels of index 255 (void) that became background (--void -1 makes them an object): 5." in dataset.remarks
+    assert "Objects of the category 'object', as there is no meta.json: 4." in dataset.remarks
 
 
 def test_void_can_be_an_object(davis):
@@ -142,7 +142,7 @@ def test_categories_come_from_the_meta_file(davis, layout):
     names = {category.id: category.name for category in dataset.categories}
     assert [names[track.category_id] for track in dataset.videos[0].tracks] == ["bear", "apple"]
     assert [names[track.category_id] for track in dataset.videos[1].tracks] == ["object", "object"]
-    assert f"2 objects are not in '{path}', and are of the category 'object'." in dataset.remarks
+    assert f"Objects of the category 'object', as they are not in '{path}': 2." in dataset.remarks
 
 
 def test_images_are_found_beside_the_masks(davis):
@@ -194,7 +194,7 @@ def test_kitti_mots_text(tmp_path):
     assert [(category.id, category.name) for category in dataset.categories] == [(1, "car"), (2, "pedestrian")]
     assert sizes(dataset) == [(1005, 1, {0: 9, 3: 12}), (2001, 2, {0: 4})]
     assert dataset.videos[0].file_names == tuple(f"0002/00000{frame}.jpg" for frame in range(4))
-    assert "1 regions to ignore were left out." in dataset.remarks
+    assert "Regions to ignore, left out: 1." in dataset.remarks
 
 
 def test_the_published_example_line_is_read(tmp_path):
@@ -234,7 +234,7 @@ def test_mots_png(tmp_path):
     dataset = read_mots(tmp_path)
     assert sizes(dataset) == [(1005, 1, {0: 4, 1: 6}), (2001, 2, {0: 4, 1: 4})]
     assert dataset.videos[0].file_names[1] == "0002/000001.jpg"
-    assert "8 pixels to ignore, or of class 0, became background." in dataset.remarks
+    assert "Pixels to ignore, or of class 0, that became background: 8." in dataset.remarks
 
 
 def test_class_names_come_from_a_file(tmp_path):

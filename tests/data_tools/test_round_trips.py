@@ -114,7 +114,7 @@ def test_the_smaller_object_is_in_front_where_two_overlap(tmp_path):
     for write, read in ((write_indexed_png, read_indexed_png), (write_mots, read_mots)):
         folder = tmp_path / write.__name__
         assert write(before, folder) == (
-            "75 pixels belonged to more than one object; each went to the smallest of them.",
+            "Pixels that belonged to more than one object, and went to the smallest of them: 75.",
         )
         if write is write_mots:
             (folder / "one.txt").unlink()
@@ -133,7 +133,7 @@ def test_crowds_become_regions_to_ignore(tmp_path):
         annotation(3, 4, 2, [rectangle(7, 7, 20, 20)] * 3) | {"iscrowd": 1},
     ]
     before = loaded(tmp_path, content)
-    assert write_indexed_png(before, tmp_path / "png") == ("2 crowds became regions to ignore.",)
+    assert write_indexed_png(before, tmp_path / "png") == ("Crowds that became regions to ignore: 2.",)
     label_map = np.asarray(Image.open(tmp_path / "png/Annotations/two/00000.png"))
     expected = np.where(rectangle(5, 5, 20, 20) | rectangle(7, 7, 20, 20), 255, 0)
     expected[:9, :9] = 1
@@ -142,7 +142,7 @@ def test_crowds_become_regions_to_ignore(tmp_path):
     lines = (tmp_path / "mots/two.txt").read_text().splitlines()
     assert [line.split()[1:3] for line in lines] == [["1001", "1"], ["10000", "10"]] * 3
     dataset = read_mots(tmp_path / "mots" / "two.txt")
-    assert "3 regions to ignore were left out." in dataset.remarks
+    assert "Regions to ignore, left out: 3." in dataset.remarks
     assert [len(video.tracks) for video in dataset.videos] == [1]
 
 

@@ -30,14 +30,15 @@ def check(
     """
     from rich.console import Console
 
+    from genvis.cli.progress import live_progress
     from genvis.data.check.contact_sheet import draw_contact_sheet
-    from genvis.data.check.report import checking_progress, print_report, write_json
+    from genvis.data.check.report import print_report, write_json
     from genvis.data.check.result import check_annotations
 
     if examples < 1:
         raise InputError(f"--examples is {examples}; at least one place must be shown.")
     console = Console()
-    with checking_progress() as progress:
+    with live_progress() as progress:
         result = check_annotations(file, images, decode_images=decode_images, most_examples=examples, progress=progress)
     print_report(result, console)
     if json is not None:
@@ -77,10 +78,15 @@ def split(file: Path, *, held_out: float = 0.1, seed: int = 0, output: Path | No
     rows += [
         (f"tracks of {name}", count, out.tracks_of_category[name]) for name, count in train.tracks_of_category.items()
     ]
+    empty = 0
     for name, kept, held in rows:
-        share = f"{100 * held / (kept + held):.0f}" if kept + held else ""
-        table.add_row(Text(name), f"{kept:,}", f"{held:,}", share)
+        if kept + held:
+            table.add_row(Text(name), f"{kept:,}", f"{held:,}", f"{100 * held / (kept + held):.0f}")
+        else:
+            empty += 1
     console.print(table)
+    if empty:
+        console.print(f"Categories without tracks: {empty}.")
     if result.missing:
         console.print(Text(f"Not held out, as there are too few: {', '.join(result.missing)}.", style="yellow"))
     if result.untrained:

@@ -1,10 +1,11 @@
 """``genvis data convert``: other annotation formats to YouTube-VIS files, and back."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from genvis.cli.progress import live_progress
 from genvis.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ def from_cvat(
     from genvis.data.convert.cvat import CvatOptions, read_cvat
 
     _refuse_existing(output, overwrite)
-    with _progress("Writing frames") as progress:
-        dataset = read_cvat(input, CvatOptions(images, video, boxes, identity), progress)
+    with live_progress() as progress:
+        dataset = read_cvat(input, CvatOptions(images, video, boxes, identity), partial(progress, "Writing frames"))
     _write(dataset, output)
 
 
@@ -88,8 +89,10 @@ def from_indexed_png(
     from genvis.data.convert.indexed_png import read_indexed_png
 
     _refuse_existing(output, overwrite)
-    with _progress("Reading videos") as progress:
-        dataset = read_indexed_png(input, images=images, meta=meta, void=void, progress=progress)
+    with live_progress() as progress:
+        dataset = read_indexed_png(
+            input, images=images, meta=meta, void=void, progress=partial(progress, "Reading videos")
+        )
     _write(dataset, output)
 
 
@@ -109,8 +112,8 @@ def from_mots(
     from genvis.data.convert.mots import read_mots
 
     _refuse_existing(output, overwrite)
-    with _progress("Reading videos") as progress:
-        dataset = read_mots(input, images=images, labels=labels, progress=progress)
+    with live_progress() as progress:
+        dataset = read_mots(input, images=images, labels=labels, progress=partial(progress, "Reading videos"))
     _write(dataset, output)
 
 
@@ -139,8 +142,8 @@ def to_indexed_png(input: Path, output: Path) -> None:
     from genvis.data.convert.indexed_png import write_indexed_png
 
     annotations = _load(input)
-    with _progress("Writing videos") as progress:
-        remarks = write_indexed_png(annotations, output, progress)
+    with live_progress() as progress:
+        remarks = write_indexed_png(annotations, output, partial(progress, "Writing videos"))
     _report(annotations, output, remarks)
 
 
@@ -154,8 +157,8 @@ def to_mots(input: Path, output: Path) -> None:
     from genvis.data.convert.mots import write_mots
 
     annotations = _load(input)
-    with _progress("Writing videos") as progress:
-        remarks = write_mots(annotations, output, progress)
+    with live_progress() as progress:
+        remarks = write_mots(annotations, output, partial(progress, "Writing videos"))
     _report(annotations, output, remarks)
 
 
@@ -222,20 +225,10 @@ def _print_outcome(
 
     console = Console(highlight=False)
     console.print(Text(str(output), style="bold"), soft_wrap=True)
-    console.print(f"{videos:,} videos, {frames:,} frames, {len(tracks):,} objects, {masks:,} masks")
-    for name, count in Counter(tracks).most_common():
-        console.print(Text(f"  {count:>6,}  {name}"))
+    numbers = {"video": videos, "frame": frames, "object": len(tracks), "mask": masks}
+    console.print(", ".join(f"{number:,} {word}{'s' * (number != 1)}" for word, number in numbers.items()))
+    if tracks:
+        by_category = ", ".join(f"{name} {count:,}" for name, count in Counter(tracks).most_common())
+        console.print(Text(f"Objects by category: {by_category}"))
     for remark in remarks:
         console.print(Text.assemble(("note  ", "cyan"), remark))
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Show one live line on the error stream where that is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

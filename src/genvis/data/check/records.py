@@ -15,6 +15,9 @@ ANNOTATION_FILE = "an object with 'videos', 'annotations' and 'categories'"
 BAD_LIST = Kind("bad-list", Severity.ERROR, "a part of the file is not a list")
 BAD_ENTRY = Kind("bad-entry", Severity.ERROR, "an entry of a list is not an object with fields")
 BAD_ID = Kind("bad-id", Severity.ERROR, "an id is missing or not a whole number")
+NO_ANNOTATION_ID = Kind(
+    "no-annotation-id", Severity.WARNING, "an annotation has no id", "It gets its place in the file as its id."
+)
 BAD_SIZE = Kind("bad-size", Severity.ERROR, "height or width is missing or not a positive whole number")
 BAD_FILE_NAMES = Kind("bad-file-names", Severity.ERROR, "the list of image files is missing, empty or holds no names")
 BAD_LENGTH = Kind("bad-length", Severity.ERROR, "'length' is not the number of image files")
@@ -191,7 +194,11 @@ def _video(entry: dict[str, Any], where: str, layout: Layout, findings: Findings
 
 
 def _track(entry: dict[str, Any], where: str, layout: Layout, findings: Findings) -> TrackRecord:
-    identifier = _identifier(entry, "id", where, findings)
+    identifier = None
+    if "id" in entry:
+        identifier = _identifier(entry, "id", where, findings)
+    else:
+        findings.add(NO_ANNOTATION_ID, where)
     if identifier is not None:
         where = f"annotation {identifier}"
     plural = layout is Layout.YOUTUBE_VIS

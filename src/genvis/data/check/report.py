@@ -1,8 +1,6 @@
 """A check's findings for people (tables in the terminal) and for programs (JSON)."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +21,11 @@ def print_report(result: CheckResult, console: "Console") -> None:
 
     summary = result.summary
     console.print(Text.assemble((str(result.path), "bold"), f" · {summary.layout}"))
-    held = f"{summary.videos:,} {summary.video_word}s, {summary.frames:,} frames, {summary.tracks:,} objects, "
-    console.print(f"{held}{summary.masks:,} masks, {summary.categories:,} categories", highlight=False)
+    numbers = {"frame": summary.frames, "object": summary.tracks, "mask": summary.masks}
+    counted = [f"{number:,} {word}{'s' * (number != 1)}" for word, number in numbers.items()]
+    videos = f"{summary.videos:,} {summary.video_word}{'s' * (summary.videos != 1)}"
+    categories = f"{summary.categories:,} categor{'y' if summary.categories == 1 else 'ies'}"
+    console.print(", ".join([videos, *counted, categories]), highlight=False)
     if summary.label_set is not None:
         console.print(f"The categories are those of {summary.label_set}.", highlight=False)
     if summary.tracks_of_category:
@@ -92,25 +93,3 @@ def write_json(result: CheckResult, path: Path) -> None:
     }
     make_folder(path.parent)
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-
-
-@contextmanager
-def checking_progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Show one live line on the terminal's error stream; nothing where that is not a terminal.
-
-    Yields:
-        The function to call with the stage, the videos done and their total.
-    """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        tasks = {}
-
-        def update(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bar.add_task(f"Checking {stage}", total=total)
-            bar.update(tasks[stage], completed=done)
-
-        yield update

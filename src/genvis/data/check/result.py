@@ -81,7 +81,7 @@ def check_annotations(
         images: The folder that the file names start from; None checks the annotation file alone.
         decode_images: Decode every image to the last pixel: slow, but finds damage within an image.
         most_examples: How many places are kept for each kind of problem.
-        progress: Called with the stage ("masks", "images"), the videos done and their total.
+        progress: Called with what is being checked, the videos done and their total.
 
     Returns:
         Everything that was found.
@@ -99,7 +99,7 @@ def check_annotations(
     for done, (video, tracks) in enumerate(check_masks(records, findings), start=1):
         masks += sum(len(item.masks) for item in tracks)
         check_overlaps(video, tracks, findings)
-        progress("masks", done, total)
+        progress("Checking masks", done, total)
     if images is not None:
         seen = iter(range(1, total + 1))
         check_images(
@@ -107,7 +107,7 @@ def check_annotations(
             images,
             findings,
             decode=decode_images,
-            progress=lambda: progress("images", next(seen), total),
+            progress=lambda: progress("Checking images", next(seen), total),
         )
     return CheckResult(path, records, _summary(records, masks), findings, images is not None)
 

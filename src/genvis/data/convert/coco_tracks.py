@@ -205,7 +205,7 @@ def _tracks(
         except SegmentationError as error:
             raise file.error(f"the mask of {where} is wrong: {error}") from None
         if mask is None:
-            remarks.add("{n} annotations have no mask, or none with a pixel, and were left out.")
+            remarks.add("Annotations without a mask, or with no pixel in it, left out: {n}.")
             continue
         key = _identity(entry, identity) or ""
         track = tracks[video].setdefault(key, _Track(category, entry.get("iscrowd") == 1))
@@ -216,7 +216,7 @@ def _tracks(
             )
         if frame in track.masks:
             mask = coco_mask.merge([track.masks[frame], mask])
-            remarks.add("{n} annotations were joined with another of the same image and track.")
+            remarks.add("Annotations joined with another of the same image and track: {n}.")
         track.masks[frame] = mask
     return tracks
 

@@ -165,32 +165,32 @@ class _TaskConverter:
             shapes, last_frame=last, step=self.task.step, fill=fill
         ):
             if frame not in index_of:
-                self.remarks.add("{n} shapes are at frames that the task does not have, and were left out.")
+                self.remarks.add("Shapes at frames that the task does not have, left out: {n}.")
                 continue
             try:
                 mask = draw_shape(shape, following, fraction, height=size[0], width=size[1])
             except SegmentationError as error:
                 raise InputError(f"Track {track.id} of '{self.path}' has at frame {shape.frame} {error}.") from None
             if mask is None:
-                self.remarks.add("{n} shapes cover no pixel of their frame, and were left out.")
+                self.remarks.add("Shapes that cover no pixel of their frame, left out: {n}.")
                 continue
             if frame not in placed:
-                self.remarks.add("{n} masks were filled in between or after keyframes, as CVAT does.")
+                self.remarks.add("Masks filled in between or after keyframes, as CVAT does: {n}.")
             found, index = masks[track.label, identity], index_of[frame]
             found[index] = coco_mask.merge([found[index], mask]) if index in found else mask
 
     def _is_used(self, shape: CvatShape) -> bool:
         if shape.kind not in DRAWN:
-            self.remarks.add(f"{{n}} shapes are of the kind '{shape.kind}', which covers no area, and were left out.")
+            self.remarks.add(f"Shapes of the kind '{shape.kind}', which covers no area, left out: {{n}}.")
             return False
         if shape.kind == "box" and not shape.outside:
             if self.options.boxes == "skip":
                 self.remarks.add(
-                    "{n} boxes were left out: a box does not say which pixels are the object's. "
-                    "--boxes rectangle takes all of them."
+                    "Boxes left out, as a box does not say which pixels are the object's (--boxes rectangle takes "
+                    "all of them): {n}."
                 )
                 return False
-            self.remarks.add("{n} boxes became filled rectangles, which also cover pixels that are not the object's.")
+            self.remarks.add("Boxes made filled rectangles, which also cover pixels that are not the object's: {n}.")
         return True
 
     def _identity(self, track: CvatTrack) -> str:
@@ -202,6 +202,6 @@ class _TaskConverter:
             values = [shape.attributes.get(self.options.identity, "") for shape in track.shapes]
             value = next((value for value in values if value), "")
         if not value:
-            self.remarks.add(f"{{n}} tracks have no {self.options.identity}, and stay objects of their own.")
+            self.remarks.add(f"Tracks without '{self.options.identity}', which stay objects of their own: {{n}}.")
             return f"track {track.id}"
         return f"{self.options.identity} {value}"

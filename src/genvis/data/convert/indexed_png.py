@@ -79,7 +79,7 @@ def read_indexed_png(
             size = label_map.shape[0], label_map.shape[1]
             voids = int((label_map == void).sum())
             remarks.add(
-                f"{{n}} pixels of index {void} (void) became background; --void -1 makes them an object.", voids
+                f"Pixels of index {void} (void) that became background (--void -1 makes them an object): {{n}}.", voids
             )
             for index, mask in masks_of(label_map, frozenset({void})).items():
                 masks.setdefault(index, {})[frame] = mask
@@ -165,9 +165,9 @@ class _MetaTable:
         name = self._name(video, index)
         if name is None:
             if self.path is None:
-                remarks.add(f"There is no {META}: all {{n}} objects are of the category '{DEFAULT_CATEGORY}'.")
+                remarks.add(f"Objects of the category '{DEFAULT_CATEGORY}', as there is no {META}: {{n}}.")
             else:
-                remarks.add(f"{{n}} objects are not in '{self.path}', and are of the category '{DEFAULT_CATEGORY}'.")
+                remarks.add(f"Objects of the category '{DEFAULT_CATEGORY}', as they are not in '{self.path}': {{n}}.")
             name = DEFAULT_CATEGORY
         for category in self._categories:
             if category.name == name:

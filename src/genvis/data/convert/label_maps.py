@@ -12,8 +12,8 @@ from genvis.data.video_annotations import Video, VideoAnnotations
 from genvis.errors import InputError
 from genvis.video.images import natural_key
 
-OVERLAP_REMARK = "{n} pixels belonged to more than one object; each went to the smallest of them."
-CROWD_REMARK = "{n} crowds became regions to ignore."
+OVERLAP_REMARK = "Pixels that belonged to more than one object, and went to the smallest of them: {n}."
+CROWD_REMARK = "Crowds that became regions to ignore: {n}."
 
 
 def sequence_folders(root: Path) -> list[tuple[str, list[Path]]]:

@@ -126,7 +126,7 @@ def _read_text(name: str, path: Path, remarks: Remarks) -> _Sequence:
             )
         sequence.size = height, width
         if identifier == IGNORE_ID:
-            remarks.add("{n} regions to ignore were left out.")
+            remarks.add("Regions to ignore, left out: {n}.")
             continue
         if identifier // INSTANCES != class_number:
             raise InputError(f"Line {number} of '{path}' gives object {identifier} the class {class_number}.")
@@ -155,7 +155,7 @@ def _read_png(name: str, files: list[Path], remarks: Remarks) -> _Sequence:
             )
         sequence.size = label_map.shape[0], label_map.shape[1]
         ignored = (label_map == IGNORE_ID) | ((label_map > 0) & (label_map < INSTANCES))
-        remarks.add("{n} pixels to ignore, or of class 0, became background.", int(ignored.sum()))
+        remarks.add("Pixels to ignore, or of class 0, that became background: {n}.", int(ignored.sum()))
         for identifier, mask in masks_of(label_map, frozenset({IGNORE_ID})).items():
             if identifier >= INSTANCES:
                 sequence.masks.setdefault(identifier, {})[frame] = mask
