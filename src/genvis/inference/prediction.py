@@ -135,7 +135,7 @@ def _run(
     should_stop: Callable[[], bool],
 ) -> bool:
     """Take all clips of the source; return False if it was stopped before the end."""
-    saved_at = time.monotonic()
+    saved_at, pause = time.monotonic(), SAVE_EVERY_SECONDS
     frames: Iterator[Frame] = dropwhile(lambda frame: frame.index <= run.last_index, prefetch(source))
     for clip in segmenter.clips(frames):
         run.add(clip)
@@ -143,9 +143,12 @@ def _run(
         if should_stop():
             run.save()
             return False
-        if time.monotonic() - saved_at > SAVE_EVERY_SECONDS:
+        if time.monotonic() - saved_at > pause:
+            began = time.monotonic()
             run.save()
             saved_at = time.monotonic()
+            # A long memory takes long to write: spend at most a twentieth of the time on it.
+            pause = max(SAVE_EVERY_SECONDS, 20 * (saved_at - began))
     return True
 
 

@@ -70,7 +70,7 @@ class PrototypeMemory:
         if has_room and is_writable:
             longer._keys, longer._values, longer._used = self._keys, self._values, self._used
         else:
-            room = max(16, self._length)
+            room = max(16, self._length // 4)
             shape = (key.shape[0], self._length + room, *key.shape[1:])
             longer._keys, longer._values, longer._used = key.new_empty(shape), value.new_empty(shape), [0]
             longer._keys[:, : self._length] = self.keys
