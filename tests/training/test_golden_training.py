@@ -16,7 +16,7 @@ from genvis.data.batch import VideoBatch, collate
 from genvis.data.sample import VideoSample
 from genvis.model.genvis import GenVIS
 from genvis.training import tracker_criterion, tracker_stage
-from genvis.training.recipe import LossOptions
+from genvis.training.loss_options import LossOptions
 from genvis.training.tracker_stage import clip_losses, detect_videos
 
 DATA = Path(__file__).parents[1] / "data"

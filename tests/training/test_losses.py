@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from genvis.training.loss_options import LossWeights
 from genvis.training.losses import classification_loss, mask_losses, similarity_loss
-from genvis.training.matching_cost import LossWeights, matching_cost
+from genvis.training.matching_cost import matching_cost
 from genvis.training.point_sampling import GridPoints, RandomPoints, sample_at_points
 from genvis.training.set_criterion import SetPrediction, match_frames, set_losses, video_costs
 from genvis.training.targets import ObjectTargets

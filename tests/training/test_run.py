@@ -11,7 +11,7 @@ from tiny import tiny_recipe
 from genvis.errors import InputError
 from genvis.model.genvis import GenVIS
 from genvis.training import run as run_module
-from genvis.training.matching_cost import LossWeights
+from genvis.training.loss_options import LossWeights
 from genvis.training.recipe import Recipe
 from genvis.training.run import build_data, build_module, build_trainer, train
 

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from genvis.training.data_options import DataOptions, SourceOptions
-from genvis.training.matching_cost import LossWeights
-from genvis.training.recipe import LossOptions, ModelOptions, OptimizerOptions, Recipe, RunOptions, Stage
+from genvis.training.loss_options import LossOptions, LossWeights
+from genvis.training.recipe import ModelOptions, OptimizerOptions, Recipe, RunOptions, Stage
 
 CONFIG: dict[str, Any] = {
     "hidden_dim": 32,

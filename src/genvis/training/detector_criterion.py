@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from genvis.model.outputs import FramePrediction
 from genvis.training.label_assignment import Indices
-from genvis.training.matching_cost import LossWeights
+from genvis.training.loss_options import LossWeights
 from genvis.training.point_sampling import PointSource
 from genvis.training.set_criterion import SetLosses, frame_set, match_frames, set_losses
 from genvis.training.targets import ObjectTargets

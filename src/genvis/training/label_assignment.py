@@ -6,16 +6,15 @@ holds the object, or -1 while no query does. It is carried from clip to clip; a 
 
 import warnings
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from genvis.errors import InputError
+from genvis.training.loss_options import AssignmentMethod
 
 UNASSIGNED = -1
-AssignmentMethod = Literal["uvla", "correspondence"]
 Indices = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 Costs = NDArray[np.float32] | NDArray[np.float64]

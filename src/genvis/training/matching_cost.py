@@ -1,29 +1,10 @@
 """How badly a prediction fits an object: the pair-wise matching cost L_match (paper, Eq. 2; VITA and Mask2Former)."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-
-@dataclass(frozen=True)
-class LossWeights:
-    """What each part weighs, in the matching and in the losses.
-
-    Attributes:
-        classification: Of the class probability (matching) and of the cross-entropy (loss).
-        mask: Of the binary cross-entropy on points.
-        dice: Of the dice loss on points.
-        similarity: Of the loss between frame and instance embeddings.
-        no_object: Of the class "no object" inside the cross-entropy.
-    """
-
-    classification: float = 2.0
-    mask: float = 5.0
-    dice: float = 5.0
-    similarity: float = 0.5
-    no_object: float = 0.1
+from genvis.training.loss_options import LossWeights
 
 
 @torch.no_grad()

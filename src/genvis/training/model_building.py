@@ -1,10 +1,14 @@
 """From what a recipe says of the model to the network with its first weights."""
 
+import json
 import logging
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import torch
+from transformers import AutoModel
 
+from genvis.checkpoints.mask2former import detector_from_mask2former
 from genvis.errors import InputError
 from genvis.label_sets import LabelSet, label_set
 from genvis.model.config import GenVISConfig
@@ -26,14 +30,69 @@ def build_model(options: ModelOptions) -> GenVIS:
     Raises:
         InputError: If the configuration is impossible, or the weights fit none of it.
     """
-    source = GenVIS.from_pretrained(options.init) if options.init else None
-    config = _configuration(options, source.config if source is not None else None)
-    if source is None:
-        return GenVIS(config)
+    source = _weights(options.init) if options.init else None
+    given: GenVISConfig | None = None if source is None else cast(GenVISConfig, source.config)
+    config = _configuration(options, given)
     model = GenVIS(config)
+    if source is None:
+        if options.backbone:
+            load_backbone(model, options.backbone)
+        return model
     report = take_over(model, source)
     if report:
         _log.warning("Made anew, not from '%s': %s.", options.init, "; ".join(report))
+    return model
+
+
+def load_backbone(model: GenVIS, name: str) -> None:
+    """Give the detector's backbone the weights of a transformers backbone, for example trained on ImageNet.
+
+    Args:
+        model: Takes the weights.
+        name: A Hub id or a folder.
+
+    Raises:
+        InputError: If there is no such backbone, or a weight of ours has no counterpart of its shape.
+    """
+    try:
+        given = AutoModel.from_pretrained(name).state_dict()
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise InputError(f"No backbone could be loaded from '{name}': {reason}.") from None
+    encoder = model.detector.mask2former.pixel_level_module.encoder
+    wanted = encoder.state_dict()
+    taken, missing = {}, []
+    for key, tensor in wanted.items():
+        # The norms of the output stages belong to the detector, not to the classifier that was trained before.
+        if "hidden_states_norms" in key:
+            continue
+        found = given.get(key, given.get(key.removeprefix("swin."), torch.empty(0)))
+        if found.shape == tensor.shape:
+            taken[key] = found
+        else:
+            missing.append(key)
+    if missing:
+        raise InputError(
+            f"'{name}' is no backbone for this model: {len(missing)} of {len(wanted)} weights have no counterpart, "
+            f"{missing[0]} for one."
+        )
+    encoder.load_state_dict(taken, strict=False)
+
+
+def _weights(name: str) -> GenVIS:
+    path = Path(name)
+    if path.suffix in (".pth", ".pt"):
+        return _genvis(name)
+    is_local = (path / "config.json").is_file()
+    if is_local and json.loads((path / "config.json").read_text(encoding="utf-8")).get("model_type") != "mask2former":
+        return _genvis(name)
+    if is_local or "mask2former" in name.lower():
+        return detector_from_mask2former(name)
+    return _genvis(name)
+
+
+def _genvis(name: str) -> GenVIS:
+    model: GenVIS = GenVIS.from_pretrained(name)
     return model
 
 

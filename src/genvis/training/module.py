@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from genvis.data.batch import VideoBatch
 from genvis.model.genvis import GenVIS
+from genvis.training.loss_options import LossOptions
 from genvis.training.optimization import parameter_groups, rate_factor
-from genvis.training.recipe import LossOptions, OptimizerOptions
+from genvis.training.recipe import OptimizerOptions
 from genvis.training.targets import ObjectTargets
 
 _BATCH_NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)

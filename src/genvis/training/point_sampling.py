@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from genvis.training.loss_options import PointOptions
+
 
 def sample_at_points(maps: Tensor, points: Tensor) -> Tensor:
     """Read maps at points, bilinearly.
@@ -37,20 +39,11 @@ class PointSource(Protocol):
 
 
 @dataclass(frozen=True)
-class RandomPoints:
+class RandomPoints(PointOptions):
     """Random points; for the losses mostly where the prediction is uncertain.
 
     Points come from PyTorch's global generator, which training seeds anew in every step.
-
-    Attributes:
-        count: Points per mask and frame.
-        oversample_ratio: How many times more candidates are drawn from which the uncertain ones are taken.
-        importance_ratio: Share of the points that are the most uncertain candidates; the rest is uniform.
     """
-
-    count: int = 12544
-    oversample_ratio: float = 3.0
-    importance_ratio: float = 0.75
 
     def shared(self, device: torch.device) -> Tensor:
         """Return (count, 2) uniform points."""

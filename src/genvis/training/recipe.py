@@ -4,9 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from genvis.training.data_options import DataOptions
-from genvis.training.label_assignment import AssignmentMethod
-from genvis.training.matching_cost import LossWeights
-from genvis.training.point_sampling import GridPoints, PointSource, RandomPoints
+from genvis.training.loss_options import LossOptions
 
 Stage = Literal["detector", "vita", "genvis"]
 
@@ -18,7 +16,9 @@ class ModelOptions:
     Args:
         name: A published model's name, for example `ovis-r50-online`, from which the configuration starts.
         config: Fields of the model's configuration that replace those of the named model or of `init`.
-        init: Weights to start from: a model folder, a bundled name, a Hub id or a published .pth file.
+        init: Weights to start from: a model folder, a bundled name, a published .pth file, or a Hub id or folder of
+            a GenVIS model or of a Mask2Former, which becomes the detector.
+        backbone: Without `init`: weights of the backbone alone, a Hub id or a folder of transformers.
         label_set: Name of the label set; by default that of the named model or of `init`. If the classes differ
             from those of the weights, the class heads are made anew.
         freeze_batch_norm: Keep the statistics and the affine values of the backbone's batch norm, as for backbones
@@ -29,6 +29,7 @@ class ModelOptions:
     name: str = ""
     config: dict[str, Any] = field(default_factory=dict)
     init: str = ""
+    backbone: str = ""
     label_set: str = ""
     freeze_batch_norm: bool = True
     compile: bool = False
@@ -62,31 +63,6 @@ class OptimizerOptions:
     warmup_factor: float = 1.0
     rising_share: float = 0.1
     clip_norm: float = 0.01
-
-
-@dataclass
-class LossOptions:
-    """What is learned from.
-
-    Args:
-        assignment: `uvla`, or `correspondence` for the baseline that keeps the matching of the first clip (Table 4).
-        detector_layers: How many of the detector's last layers feed the tracker; each counts as further videos.
-        weights: Of the parts of the losses and of the matching cost.
-        points: Random points at which masks are compared.
-        fixed_grid: Compare masks at the cell centres of a grid of this many rows and columns instead, always the
-            same; 0 takes random points.
-    """
-
-    assignment: AssignmentMethod = "uvla"
-    detector_layers: int = 3
-    weights: LossWeights = field(default_factory=LossWeights)
-    points: RandomPoints = field(default_factory=RandomPoints)
-    fixed_grid: int = 0
-
-    @property
-    def point_source(self) -> PointSource:
-        """Where masks are compared."""
-        return GridPoints(self.fixed_grid) if self.fixed_grid else self.points
 
 
 @dataclass

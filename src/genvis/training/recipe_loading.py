@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import ActionConfigFile, ArgumentParser, Namespace  # type: ignore[attr-defined]
+from jsonargparse import ArgumentParser, Namespace
 
 from genvis.errors import InputError
 from genvis.training.recipe import Recipe
@@ -72,9 +72,25 @@ def recipe_parser() -> ArgumentParser:
         description="Train a model from a recipe; options of the command line replace those of the recipe.",
         exit_on_error=False,
     )
-    parser.add_argument("--recipe", action=ActionConfigFile, help="The recipe, if it is not the first word.")
+    parser.add_argument("--recipe", action="config", help="The recipe, if it is not the first word.")
     parser.add_class_arguments(Recipe)
     return parser
+
+
+def help_text() -> str:
+    """Return the help of all options, and the names of the bundled recipes."""
+    return f"{recipe_parser().format_help()}\n{list_recipes()}"
+
+
+def list_recipes() -> str:
+    """Return the bundled recipes with the first line of their comments."""
+    folder = Path(str(files("genvis.training"))) / "recipes"
+    lines = ["bundled recipes:"]
+    width = max(map(len, bundled_recipes()), default=0)
+    for name in bundled_recipes():
+        first = (folder / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0]
+        lines.append(f"  {name:<{width}}  {first.lstrip('# ')}")
+    return "\n".join(lines)
 
 
 def load_recipe(name: str | Path, overrides: list[str] | None = None) -> Recipe:

@@ -120,7 +120,13 @@ def _training_source(source: SourceOptions, options: DataOptions, labels: LabelS
     if source.kind == "coco":
         return SingleImages(files, transform)
     if how.kind == "video":
-        transform = pseudo_video_transform(short_sides=how.short_sides, max_size=how.max_size, rotation=how.rotation)
+        transform = pseudo_video_transform(
+            short_sides=how.short_sides,
+            max_size=how.max_size,
+            crop=how.crop,
+            crop_size=how.crop_size,
+            rotation=how.rotation,
+        )
     return PseudoVideos(files, sampling.frames, transform)
 
 

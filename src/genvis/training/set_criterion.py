@@ -14,8 +14,9 @@ from torch import Tensor
 
 from genvis.model.outputs import FramePrediction
 from genvis.training.label_assignment import UNASSIGNED, Indices, match
+from genvis.training.loss_options import LossWeights
 from genvis.training.losses import classification_loss, mask_losses
-from genvis.training.matching_cost import LossWeights, matching_cost
+from genvis.training.matching_cost import matching_cost
 from genvis.training.point_sampling import PointSource, sample_at_points
 from genvis.training.process_group import shared_normalizers
 from genvis.training.targets import ObjectTargets

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from genvis.model.outputs import FramePrediction, TrackerOutput
-from genvis.training.label_assignment import UNASSIGNED, AssignmentMethod, Indices, VideoLabelAssignment
+from genvis.training.label_assignment import UNASSIGNED, Indices, VideoLabelAssignment
+from genvis.training.loss_options import AssignmentMethod, LossWeights
 from genvis.training.losses import similarity_loss
-from genvis.training.matching_cost import LossWeights
 from genvis.training.point_sampling import PointSource
 from genvis.training.process_group import shared_normalizers
 from genvis.training.set_criterion import SetLosses, SetPrediction, frame_set, match_frames, set_losses, video_costs

@@ -14,9 +14,9 @@ from genvis.model.genvis import GenVIS
 from genvis.model.outputs import DetectorOutput
 from genvis.training.detector_stage import by_layer
 from genvis.training.label_assignment import Indices
+from genvis.training.loss_options import LossOptions
 from genvis.training.module import StageModule, batch_targets, network_input
 from genvis.training.process_group import gathered
-from genvis.training.recipe import LossOptions
 from genvis.training.targets import ObjectTargets
 from genvis.training.tracker_criterion import TrackerCriterion, frame_matching
 from genvis.training.video_average_precision import VideoRecord, evaluate_videos, video_record
