@@ -42,11 +42,11 @@ def write_cvat(folder, tracks, *, size=6, start=0, frame_filter="", head=""):
     return path
 
 
-def polygon(frame, corners, *, outside=0, keyframe=1, inner=""):
+def polygon(frame, corners, *, outside=0, keyframe=1, inner="", depth=0):
     points = ";".join(f"{x:.2f},{y:.2f}" for x, y in corners)
     return (
         f'<polygon frame="{frame}" keyframe="{keyframe}" outside="{outside}" occluded="0" points="{points}" '
-        f'z_order="0">{inner}</polygon>'
+        f'z_order="{depth}">{inner}</polygon>'
     )
 
 
@@ -149,6 +149,23 @@ def test_groups_and_attributes_can_tell_objects_apart(tmp_path, identity):
     assert [sorted(masks) for masks in (ann, bob, alone)] == [[0, 1], [0], [5]]
     assert np.array_equal(ann[1], rectangle(4, 5, 4, 4) | rectangle(20, 5, 4, 4))
     assert f"Tracks without '{identity}', which stay objects of their own: 1." in dataset.remarks
+
+
+def test_what_is_in_front_hides_what_is_behind(tmp_path):
+    behind = [polygon(frame, square(10, 10, 10), depth=1) for frame in (0, 1, 2)]
+    level = [polygon(0, square(12, 12, 4), depth=1), polygon(1, square(40, 40, 2), depth=1)]
+    front = [polygon(0, square(15, 10, 10), depth=2), polygon(1, square(8, 8, 20), depth=-3)]
+    front += [polygon(2, square(8, 8, 20), depth=9)]
+    tracks = [track(shapes, number=number) for number, shapes in enumerate((behind, level, front))]
+    dataset = read_cvat(write_cvat(tmp_path, "".join(tracks), size=3), CvatOptions())
+    masks = [pixels(dataset, index) for index in range(3)]
+    assert np.array_equal(masks[0][0], rectangle(10, 10, 5, 10))
+    assert np.array_equal(masks[1][0], rectangle(12, 12, 3, 4))
+    assert np.array_equal(masks[2][0], rectangle(15, 10, 10, 10))
+    assert np.array_equal(masks[0][1], rectangle(10, 10, 10, 10))
+    assert np.array_equal(masks[2][1], rectangle(8, 8, 20, 20) & ~rectangle(10, 10, 10, 10))
+    assert sorted(masks[0]) == [0, 1]
+    assert "Masks cut where an object with a higher z-order is in front of them: 4." in dataset.remarks
 
 
 def test_boxes_are_left_out_unless_asked_for(tmp_path):

@@ -3,9 +3,13 @@
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
-from genvis.data.convert.cvat_shapes import DRAWN, BoxMode, draw_shape, shapes_by_frame
+import numpy as np
+
+from genvis.data.convert.cvat_shapes import DRAWN, BoxMode, draw_shape, shapes_by_frame, z_order
 from genvis.data.convert.cvat_xml import CvatFile, CvatShape, CvatTask, CvatTrack, read_cvat_xml
 from genvis.data.convert.frame_files import extract_frames, image_size, images_by_number
 from genvis.data.convert.tracks import (
@@ -16,7 +20,7 @@ from genvis.data.convert.tracks import (
     numbered_categories,
     unique_names,
 )
-from genvis.data.segmentation import RunLengths, SegmentationError
+from genvis.data.segmentation import RunLengths, SegmentationError, decode_mask, encode_mask
 from genvis.errors import InputError
 
 TRACK_IDENTITY = "track"
@@ -48,7 +52,8 @@ def read_cvat(
 
     Shapes at a frame are taken as they are; ``outside`` ends a track until its next shape. Where a file has keyframes
     only, the frames between them are filled in as CVAT does: polygons, boxes and ellipses move evenly, and the last
-    one holds to the end of the video. Exports of CVAT itself list every frame.
+    one holds to the end of the video. Exports of CVAT itself list every frame. Where objects of different z-order
+    overlap, the higher one is in front, and the other has only its visible pixels.
 
     Args:
         path: ``annotations.xml`` or the exported zip file.
@@ -91,6 +96,48 @@ def _remark_on_identities(file: CvatFile, options: CvatOptions, remarks: Remarks
         )
 
 
+class LayeredMask(NamedTuple):
+    """A mask and its place in depth: a higher number is nearer to the camera."""
+
+    mask: RunLengths
+    z_order: int
+
+
+_Masks = dict[tuple[str, str], dict[int, LayeredMask]]
+"""The masks of a video: (label, identity) -> frame index -> mask."""
+
+
+def cut_hidden(masks: _Masks) -> int:
+    """Take from every mask, in place, what an object of a higher z-order covers; return how many were cut.
+
+    Objects of the same z-order may overlap: which is in front is then not known.
+    """
+    in_frame: dict[int, list[tuple[tuple[str, str], LayeredMask]]] = defaultdict(list)
+    for key, frames in masks.items():
+        for frame, layered in frames.items():
+            in_frame[frame].append((key, layered))
+    cut = 0
+    for frame, found in in_frame.items():
+        if len({layered.z_order for _, layered in found}) < 2:
+            continue
+        found.sort(key=lambda item: -item[1].z_order)
+        front = np.zeros(found[0][1].mask["size"], bool)
+        for _, layer in groupby(found, key=lambda item: item[1].z_order):
+            nearest = front.copy()
+            for key, layered in layer:
+                pixels = decode_mask(layered.mask)
+                front |= pixels
+                if not (pixels & nearest).any():
+                    continue
+                cut += 1
+                visible = encode_mask(pixels & ~nearest)
+                if visible is None:
+                    del masks[key][frame]
+                else:
+                    masks[key][frame] = LayeredMask(visible, layered.z_order)
+    return cut
+
+
 @dataclass(frozen=True)
 class _TaskConverter:
     """Converts one task."""
@@ -110,13 +157,15 @@ class _TaskConverter:
         file_names = self._file_names(numbers, progress)
         height, width = self._size(file_names)
         index_of = {number: index for index, number in enumerate(numbers)}
-        masks: dict[tuple[str, str], dict[int, RunLengths]] = defaultdict(dict)
+        masks: _Masks = defaultdict(dict)
         # A file without a single interpolated shape may have keyframes only; CVAT itself lists all frames.
         fill = all(shape.keyframe for track in self.file.tracks for shape in track.shapes)
         for track in tracks:
             self._draw_track(track, masks, index_of=index_of, size=(height, width), fill=fill)
+        hidden = cut_hidden(masks)
+        self.remarks.add("Masks cut where an object with a higher z-order is in front of them: {n}.", hidden)
         converted = tuple(
-            ConvertedTrack(number, self.category_ids[label], dict(sorted(found.items())))
+            ConvertedTrack(number, self.category_ids[label], {frame: found[frame].mask for frame in sorted(found)})
             for number, ((label, _), found) in enumerate(masks.items(), start=1)
             if found
         )
@@ -149,7 +198,7 @@ class _TaskConverter:
     def _draw_track(
         self,
         track: CvatTrack,
-        masks: dict[tuple[str, str], dict[int, RunLengths]],
+        masks: _Masks,
         *,
         index_of: dict[int, int],
         size: tuple[int, int],
@@ -176,8 +225,10 @@ class _TaskConverter:
                 continue
             if frame not in placed:
                 self.remarks.add("Masks filled in between or after keyframes, as CVAT does: {n}.")
-            found, index = masks[track.label, identity], index_of[frame]
-            found[index] = coco_mask.merge([found[index], mask]) if index in found else mask
+            found, index, order = masks[track.label, identity], index_of[frame], z_order(shape)
+            if index in found:
+                mask, order = coco_mask.merge([found[index].mask, mask]), max(order, found[index].z_order)
+            found[index] = LayeredMask(mask, order)
 
     def _is_used(self, shape: CvatShape) -> bool:
         if shape.kind not in DRAWN:

@@ -1,5 +1,6 @@
 """The geometry of CVAT's shapes: what they cover, and how they move between keyframes."""
 
+import re
 from collections.abc import Iterator
 from typing import Literal
 
@@ -54,6 +55,12 @@ def shapes_by_frame(
         span = following.frame - shape.frame
         for frame in range(shape.frame + step, following.frame, step):
             yield frame, shape, following if following.kind == shape.kind else None, (frame - shape.frame) / span
+
+
+def z_order(shape: CvatShape) -> int:
+    """Return the place of a shape in depth, 0 if it does not say: a higher number is nearer to the camera."""
+    text = shape.fields.get("z_order", "0").strip()
+    return int(text) if re.fullmatch(r"-?\d{1,9}", text) else 0
 
 
 def draw_shape(
