@@ -1,16 +1,25 @@
 """The frame-level detector: transformers' Mask2Former, opened where the tracker reads it."""
 
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
-from transformers import Mask2FormerConfig, Mask2FormerModel, SwinBackbone
+from transformers import Mask2FormerConfig, Mask2FormerModel, ResNetBackbone, SwinBackbone
 
+from genvis.model.folded_resnet import forget_folded, resnet_features
 from genvis.model.masked_attention import decode_queries
 from genvis.model.outputs import DetectorOutput, FramePrediction
 from genvis.model.pixel_decoder import decode_pixels
 
 Arithmetic = Literal["fast", "plain"]
+
+
+def run_backbone(backbone: nn.Module, pixel_values: Tensor) -> tuple[Tensor, ...]:
+    """Compute the feature maps, stride 4 to 32, of (F, 3, H, W) by the fastest way there is for a backbone."""
+    if isinstance(backbone, ResNetBackbone):
+        return resnet_features(backbone, pixel_values)
+    maps: tuple[Tensor, ...] = backbone(pixel_values).feature_maps
+    return maps
 
 
 class FrameDetector(nn.Module):
@@ -40,6 +49,11 @@ class FrameDetector(nn.Module):
             backbone.swin.register_module("layernorm", nn.Identity())
         self.class_predictor = nn.Linear(config.hidden_dim, len(config.id2label or {}) + 1)
 
+    def train(self, mode: bool = True) -> Self:
+        """Switch between training and evaluation; what was derived from the weights is derived anew."""
+        forget_folded(self)
+        return super().train(mode)
+
     def forward(self, pixel_values: Tensor, *, layers: int = 1) -> DetectorOutput:
         """Detect.
 
@@ -60,7 +74,8 @@ class FrameDetector(nn.Module):
     def _fast(self, pixel_values: Tensor) -> tuple[list[Tensor], Tensor]:
         """Return the normalised queries, (F, Q_f, C), of all layers, and the stride-4 map."""
         pixel_level = self.mask2former.pixel_level_module
-        pixels = decode_pixels(pixel_level.decoder, pixel_level.encoder(pixel_values).feature_maps)
+        features = run_backbone(pixel_level.encoder, pixel_values)
+        pixels = decode_pixels(pixel_level.decoder, features)
         queries = decode_queries(self.mask2former.transformer_module, self.mask_projection, pixels)
         return queries, pixels.stride4
 

@@ -17,6 +17,7 @@ from transformers.models.mask2former.modeling_mask2former import (
     Mask2FormerTransformerModule,
 )
 
+from genvis.model.linear import linear
 from genvis.model.map_geometry import MapSize
 from genvis.model.pixel_decoder import PixelFeatures
 
@@ -132,7 +133,7 @@ def _decoder_layer(
 
 def _cross_attention(attention: nn.MultiheadAttention, queries: Tensor, tokens: LevelTokens) -> Tensor:
     weights, biases = attention.in_proj_weight.chunk(3), attention.in_proj_bias.chunk(3)
-    query, key, value = map(F.linear, (queries, tokens.keys, tokens.values), weights, biases)
+    query, key, value = map(linear, (queries, tokens.keys, tokens.values), weights, biases)
     dropout = attention.dropout if attention.training else 0.0
     attended = _attend(query, key, value, heads=attention.num_heads, mask=tokens.attend, dropout=dropout)
     return cast(Tensor, attention.out_proj(attended))

@@ -13,6 +13,7 @@ from transformers.models.mask2former.modeling_mask2former import (
 )
 
 from genvis.model.deformable_attention import deformable_attention
+from genvis.model.linear import apply_linear, linear
 from genvis.model.map_geometry import MapGeometry, map_geometry
 
 
@@ -62,10 +63,10 @@ def _encoder_layer(
     """Deformable attention among all pixels of all maps and feed-forward; normalised afterwards: (F, S, C) to same."""
     attended = _self_attention(layer.self_attn, hidden, position, geometry)
     attended = F.dropout(attended, p=layer.dropout, training=layer.training)
-    hidden = layer.self_attn_layer_norm(hidden + attended)
-    inner = F.dropout(layer.activation_fn(layer.fc1(hidden)), p=layer.activation_dropout, training=layer.training)
-    inner = F.dropout(layer.fc2(inner), p=layer.dropout, training=layer.training)
-    return cast(Tensor, layer.final_layer_norm(hidden + inner))
+    hidden = layer.self_attn_layer_norm(attended.add_(hidden))
+    inner = F.dropout(apply_linear(layer.fc1, hidden).relu_(), p=layer.activation_dropout, training=layer.training)
+    inner = F.dropout(apply_linear(layer.fc2, inner), p=layer.dropout, training=layer.training)
+    return cast(Tensor, layer.final_layer_norm(inner.add_(hidden)))
 
 
 def _self_attention(
@@ -76,15 +77,17 @@ def _self_attention(
 ) -> Tensor:
     batch, length, channels = hidden.shape
     heads, levels, points = attention.n_heads, attention.n_levels, attention.n_points
-    queries = hidden + position
-    values = attention.value_proj(hidden).view(batch, length, heads, channels // heads)
-    # All x first, then all y: so the arithmetic on them runs over contiguous memory.
+    values = apply_linear(attention.value_proj, hidden).view(batch, length, heads, channels // heads)
+    # All x, then all y, then all weights: so the arithmetic on them runs over contiguous memory.
     weight, bias = (
-        x.unflatten(0, (heads, levels, points, 2)).movedim(3, 0).flatten(0, 3)
-        for x in (attention.sampling_offsets.weight, attention.sampling_offsets.bias)
+        torch.cat([of_offsets.unflatten(0, (heads, levels, points, 2)).movedim(3, 0).flatten(0, 3), of_weights])
+        for of_offsets, of_weights in zip(
+            attention.sampling_offsets.parameters(), attention.attention_weights.parameters(), strict=True
+        )
     )
-    offsets = F.linear(queries, weight, bias).view(batch, length, 2, heads, levels, points)
-    weights = attention.attention_weights(queries).view(batch, length, heads, levels * points).softmax(-1)
-    positions = offsets + geometry.reference[:, :, None, :, None]
-    summed = deformable_attention(values, positions, weights.unflatten(-1, (levels, points)), geometry)
-    return cast(Tensor, attention.output_proj(summed))
+    projected = linear(hidden + position, weight, bias)
+    offsets, logits = projected.split([2 * heads * levels * points, heads * levels * points], dim=-1)
+    positions = offsets.unflatten(-1, (2, heads, levels, points)) + geometry.reference[:, :, None, :, None]
+    weights = logits.unflatten(-1, (heads, levels * points)).softmax(-1).unflatten(-1, (levels, points))
+    summed = deformable_attention(values, positions, weights, geometry)
+    return apply_linear(attention.output_proj, summed)
