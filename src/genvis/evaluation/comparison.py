@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from genvis.data.video_annotations import VideoAnnotations
 from genvis.evaluation.matching import IOU_THRESHOLDS, Matches, match
-from genvis.evaluation.overlap import Overlap, full_overlap, overlap_from
+from genvis.evaluation.overlap import Overlap, full_overlap, iou_from
 from genvis.evaluation.results import Results
 from genvis.evaluation.subsets import membership, occlusion_scores
 from genvis.evaluation.tracks import TrackMasks, annotated_masks, detected_masks
@@ -29,7 +29,7 @@ class VideoComparison:
         scores: (D,) float64.
         object_labels: (G,) int64, contiguous classes.
         crowd: (G,) bool.
-        overlap: IoU of all pairs, or of those of a class that can match.
+        overlap: Of all pairs, if that was asked for.
         matches: For each class with detections or objects, which detection finds which object.
     """
 
@@ -40,15 +40,15 @@ class VideoComparison:
     scores: NDArray[np.float64]
     object_labels: NDArray[np.int64]
     crowd: NDArray[np.bool_]
-    overlap: Overlap
+    overlap: Overlap | None
     matches: Mapping[int, Matches]
 
     @property
-    def intersections(self) -> NDArray[np.int64]:
-        """(T, D, G) int64 pixels; needs a comparison of all pairs."""
-        if self.overlap.intersections is None:
-            raise ValueError("the comparison was not made of all pairs")
-        return self.overlap.intersections
+    def full_overlap(self) -> Overlap:
+        """The overlap of all pairs; needs a comparison that was made with it."""
+        if self.overlap is None:
+            raise ValueError("the comparison was made without the overlap of all pairs")
+        return self.overlap
 
 
 def compare(annotations: VideoAnnotations, results: Results, video: int, *, all_pairs: bool) -> VideoComparison:
@@ -59,7 +59,7 @@ def compare(annotations: VideoAnnotations, results: Results, video: int, *, all_
         results: The detections.
         video: Position of the video.
         all_pairs: Compute the overlap of all pairs in all frames, as error analysis and tracking metrics need. Without
-            it, only of pairs of one class that can reach the lowest IoU threshold, which is much faster.
+            it, only of pairs that can match, which is much faster.
 
     Raises:
         InputError: If a detected mask has more pixels than its frame.
@@ -70,24 +70,24 @@ def compare(annotations: VideoAnnotations, results: Results, video: int, *, all_
     labels = np.array([detection.label for detection in detections], np.int64)
     object_labels = np.array([track.label for track in tracks], np.int64)
     crowd = np.array([track.crowd for track in tracks], np.bool_)
-    same = labels[:, None] == object_labels
-    overlap = (
-        full_overlap(detected, annotated)
-        if all_pairs
-        else overlap_from(detected, annotated, same, least=float(IOU_THRESHOLDS[0]))
-    )
+    scores = np.array([detection.score for detection in detections], np.float64)
     members = membership(
         object_areas=annotated.mean_areas,
         detection_areas=detected.mean_areas,
         crowd=crowd,
         occlusion=occlusion_scores(annotations, video),
     )
-    scores = np.array([detection.score for detection in detections], np.float64)
+    overlap = full_overlap(detected, annotated) if all_pairs else None
+    iou = (
+        iou_from(detected, annotated, labels[:, None] == object_labels, least=float(IOU_THRESHOLDS[0]))
+        if overlap is None
+        else overlap.iou
+    )
     matches = {}
     for label in np.union1d(labels, object_labels).tolist():
         mine, objects = np.flatnonzero(labels == label), np.flatnonzero(object_labels == label)
         matches[label] = match(
-            overlap.iou[np.ix_(mine, objects)],
+            iou[np.ix_(mine, objects)],
             scores[mine],
             detections=mine,
             objects=objects,

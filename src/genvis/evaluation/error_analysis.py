@@ -5,6 +5,7 @@ thresholds: the costs are in points of AP. Detections with the error find their 
 vanish otherwise; missed objects need not be found.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +19,7 @@ from genvis.evaluation.report import ErrorCost
 
 
 @dataclass(frozen=True)
-class _Outcomes:
+class VideoErrors:
     """How N detections fare at K IoU thresholds, and M objects, crowds apart.
 
     Attributes:
@@ -41,38 +42,17 @@ class _Outcomes:
 
 
 class ErrorAnalysis:
-    """Collects the errors in the videos of a data set and computes what they cost."""
+    """Puts the errors in the videos of a data set together and computes what they cost."""
 
     def __init__(self) -> None:
-        self._videos: list[_Outcomes] = []
+        self._videos: list[VideoErrors] = []
         self._object_count = 0
 
-    def add(self, comparison: VideoComparison) -> None:
-        """Add a video; the comparison must be of all pairs, and videos must come in the order of their ids."""
-        evidence = gather_evidence(comparison)
-        found = np.zeros((len(IOU_THRESHOLDS), len(comparison.crowd)), np.bool_)
-        for matches in comparison.matches.values():
-            right, wrong = matches.right[0], matches.wrong[0]
-            threshold, rank = np.nonzero(right)
-            found[threshold, matches.objects[0, threshold, rank]] = True
-            kinds, targets = explain(evidence, matches.detections, wrong)
-            labels = comparison.detection_labels[matches.detections]
-            self._videos.append(
-                _Outcomes(
-                    scores=matches.scores,
-                    labels=np.broadcast_to(labels, right.shape),
-                    right=right,
-                    kinds=kinds,
-                    targets=np.where(targets >= 0, targets + self._object_count, -1),
-                    object_labels=np.zeros(0, np.int64),
-                    found=np.zeros((len(IOU_THRESHOLDS), 0), np.bool_),
-                )
-            )
-        objects = np.flatnonzero(~comparison.crowd)
-        self._videos.append(
-            replace(_nothing(), object_labels=comparison.object_labels[objects], found=found[:, objects])
-        )
-        self._object_count += len(objects)
+    def add(self, video: VideoErrors) -> None:
+        """Add a video; videos must come in the order of their ids."""
+        targets = np.where(video.targets >= 0, video.targets + self._object_count, -1)
+        self._videos.append(replace(video, targets=targets))
+        self._object_count += len(video.object_labels)
 
     def costs(self) -> tuple[ErrorCost, ...]:
         """Return the kinds of errors, the most costly first."""
@@ -90,27 +70,57 @@ class ErrorAnalysis:
             costs.append(ErrorCost(kind.label, kind.meaning, after - before, count))
         return tuple(sorted(costs, key=lambda cost: -cost.cost))
 
-    def _joined(self) -> _Outcomes:
+    def _joined(self) -> VideoErrors:
         """Return the outcomes of all videos, best score first; equal scores keep the order of the videos."""
-        parts = [_nothing(), *self._videos]
-        order = np.argsort(-np.concatenate([part.scores for part in parts]), kind="stable")
-        return _Outcomes(
-            scores=np.concatenate([part.scores for part in parts])[order],
-            labels=np.concatenate([part.labels for part in parts], axis=1)[:, order],
-            right=np.concatenate([part.right for part in parts], axis=1)[:, order],
-            kinds=np.concatenate([part.kinds for part in parts], axis=1)[:, order],
-            targets=np.concatenate([part.targets for part in parts], axis=1)[:, order],
-            object_labels=np.concatenate([part.object_labels for part in parts]),
-            found=np.concatenate([part.found for part in parts], axis=1),
+        joined = _join(self._videos)
+        order = np.argsort(-joined.scores, kind="stable")
+        return replace(
+            joined,
+            scores=joined.scores[order],
+            labels=joined.labels[:, order],
+            right=joined.right[:, order],
+            kinds=joined.kinds[:, order],
+            targets=joined.targets[:, order],
         )
 
 
-def _nothing() -> _Outcomes:
+def find_errors(comparison: VideoComparison) -> VideoErrors:
+    """Return how the detections and objects of one video fare; the comparison must be of all pairs."""
+    evidence = gather_evidence(comparison)
+    objects = np.flatnonzero(~comparison.crowd)
+    found = np.zeros((len(IOU_THRESHOLDS), len(comparison.crowd)), np.bool_)
+    parts = []
+    for matches in comparison.matches.values():
+        right, wrong = matches.right[0], matches.wrong[0]
+        threshold, rank = np.nonzero(right)
+        found[threshold, matches.objects[0, threshold, rank]] = True
+        kinds, targets = explain(evidence, matches.detections, wrong)
+        labels = np.broadcast_to(comparison.detection_labels[matches.detections], right.shape)
+        parts.append(
+            replace(_nothing(), scores=matches.scores, labels=labels, right=right, kinds=kinds, targets=targets)
+        )
+    return replace(_join(parts), object_labels=comparison.object_labels[objects], found=found[:, objects])
+
+
+def _join(parts: Sequence[VideoErrors]) -> VideoErrors:
+    everything = [_nothing(), *parts]
+    return VideoErrors(
+        scores=np.concatenate([part.scores for part in everything]),
+        labels=np.concatenate([part.labels for part in everything], axis=1),
+        right=np.concatenate([part.right for part in everything], axis=1),
+        kinds=np.concatenate([part.kinds for part in everything], axis=1),
+        targets=np.concatenate([part.targets for part in everything], axis=1),
+        object_labels=np.concatenate([part.object_labels for part in everything]),
+        found=np.concatenate([part.found for part in everything], axis=1),
+    )
+
+
+def _nothing() -> VideoErrors:
     flags, numbers = np.zeros((len(IOU_THRESHOLDS), 0), np.bool_), np.zeros((len(IOU_THRESHOLDS), 0), np.int64)
-    return _Outcomes(np.zeros(0), numbers, flags, numbers, numbers[..., None].repeat(2, 2), numbers[0], flags)
+    return VideoErrors(np.zeros(0), numbers, flags, numbers, numbers[..., None].repeat(2, 2), numbers[0], flags)
 
 
-def _missed(outcomes: _Outcomes) -> NDArray[np.bool_]:
+def _missed(outcomes: VideoErrors) -> NDArray[np.bool_]:
     """Return (K, M) bool: objects that are not found and that no detection with an error stands for."""
     explained = np.zeros_like(outcomes.found)
     threshold, detection, place = np.nonzero(outcomes.targets >= 0)
@@ -118,7 +128,7 @@ def _missed(outcomes: _Outcomes) -> NDArray[np.bool_]:
     return ~outcomes.found & ~explained
 
 
-def _mended(outcomes: _Outcomes, kind: int) -> _Outcomes:
+def _mended(outcomes: VideoErrors, kind: int) -> VideoErrors:
     """Return the outcomes without the errors of one kind."""
     labels, right, kinds = outcomes.labels.copy(), outcomes.right.copy(), outcomes.kinds.copy()
     taken = outcomes.found.copy()
@@ -132,7 +142,7 @@ def _mended(outcomes: _Outcomes, kind: int) -> _Outcomes:
     return replace(outcomes, labels=labels, right=right, kinds=kinds)
 
 
-def _mean_average_precision(outcomes: _Outcomes, excused: NDArray[np.bool_]) -> float:
+def _mean_average_precision(outcomes: VideoErrors, excused: NDArray[np.bool_]) -> float:
     """Return the mean over classes and thresholds when the objects in ``excused`` (K, M) need not be found."""
     values = []
     for threshold in range(len(IOU_THRESHOLDS)):

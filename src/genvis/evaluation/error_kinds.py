@@ -59,7 +59,7 @@ class Evidence:
 def gather_evidence(comparison: VideoComparison) -> Evidence:
     """Look at all detections of a video; the comparison must be of all pairs."""
     objects = np.flatnonzero(~comparison.crowd)
-    iou = comparison.overlap.iou[:, objects]
+    iou = comparison.full_overlap.iou[:, objects]
     same = comparison.detection_labels[:, None] == comparison.object_labels[objects]
     same_class, nearest = _best(iou, same)
     other_class, nearest_other = _best(iou, ~same)
@@ -121,7 +121,7 @@ def _best(iou: NDArray[np.float64], allowed: NDArray[np.bool_]) -> tuple[NDArray
 def _iou_in_own_frames(comparison: VideoComparison, objects: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return (D, G) float64: IoU over those frames alone in which the detection is present."""
     areas = comparison.detected.areas
-    common = comparison.intersections[:, :, objects].sum(axis=0)
+    common = comparison.full_overlap.intersections[:, :, objects].sum(axis=0)
     visible = (areas > 0).astype(np.int64) @ comparison.annotated.areas[objects].T
     return common / np.maximum(areas.sum(axis=1)[:, None] + visible - common, 1)
 
@@ -137,7 +137,7 @@ def _switching(
     """
     areas = comparison.detected.areas.T[:, :, None]  # (T, D, 1)
     object_areas = comparison.annotated.areas[objects].T[:, None]  # (T, 1, G)
-    common = comparison.intersections[:, :, objects]
+    common = comparison.full_overlap.intersections[:, :, objects]
     unions = np.maximum(areas + object_areas - common, 1)
     iou = common / unions
     nothing = np.zeros(same.shape[0]), np.full((same.shape[0], 2), -1)

@@ -1,6 +1,7 @@
 """The evaluation: results and annotations in, a report out."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -9,9 +10,10 @@ import numpy as np
 from genvis.data.video_annotations import VideoAnnotations
 from genvis.evaluation.average_precision import ClassScores, mean, score_class
 from genvis.evaluation.comparison import VideoComparison, compare
-from genvis.evaluation.error_analysis import ErrorAnalysis
-from genvis.evaluation.identity import IdentityEvaluation
+from genvis.evaluation.error_analysis import ErrorAnalysis, VideoErrors, find_errors
+from genvis.evaluation.identity import ClassResults, IdentityEvaluation
 from genvis.evaluation.matching import Matches
+from genvis.evaluation.parallel import map_videos, processors
 from genvis.evaluation.report import AveragePrecision, CategoryScore, EvaluationReport, VideoScore
 from genvis.evaluation.results import Results, load_results
 from genvis.evaluation.subsets import SIZES, Subset
@@ -22,6 +24,9 @@ LIMITS = (1, 10, 100)
 _SUBSETS = tuple(Subset)
 _AP50, _AP75 = 0, 5
 
+# A process that has fewer masks to look at takes longer to start than it saves.
+_MASKS_PER_WORKER = 5000
+
 
 def evaluate(
     results: str | Path | Sequence[Mapping[str, Any]],
@@ -30,6 +35,7 @@ def evaluate(
     errors: bool = False,
     identity: bool = False,
     score_threshold: float = 0.3,
+    workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> EvaluationReport:
     """Score results against annotations as the YouTube-VIS and OVIS servers do.
@@ -40,6 +46,7 @@ def evaluate(
         errors: Also find out which kind of error costs how much average precision; takes about twice as long.
         identity: Also compute tracking metrics: HOTA, IDF1, identity switches.
         score_threshold: Leave out detections with a lower score from the tracking metrics, which have no use for them.
+        workers: Processes to use, on Linux; 1 for none but this one. Default: one per processor if there is much to do.
         progress: Called with the number of videos done and of all videos.
 
     Returns:
@@ -51,26 +58,24 @@ def evaluate(
     """
     if not isinstance(annotations, VideoAnnotations):
         annotations = VideoAnnotations.load(annotations)
-    analysis = ErrorAnalysis() if errors else None
     tracking = IdentityEvaluation(score_threshold) if identity else None
     detections = load_results(results, annotations)
-    classes = len(annotations.label_set)
-    matches: list[list[Matches]] = [[] for _ in range(classes)]
-    scores: dict[int, VideoScore] = {}
+    work = _VideoEvaluation(annotations, detections, errors=errors, tracking=tracking)
     # Detections of equal score rank by video id, as in the reference.
-    for done, video in enumerate(np.argsort(annotations.video_ids, kind="stable").tolist()):
+    order = np.argsort(annotations.video_ids, kind="stable").tolist()
+    analysis = ErrorAnalysis()
+    matches: list[list[Matches]] = [[] for _ in annotations.label_set.labels]
+    scores: dict[int, VideoScore] = {}
+    for done, outcome in enumerate(map_videos(work, order, workers=workers or _workers(detections)), start=1):
+        scores[order[done - 1]] = outcome.score
+        for label, found in outcome.matches.items():
+            matches[label].append(found)
+        if outcome.errors is not None:
+            analysis.add(outcome.errors)
+        if tracking is not None:
+            tracking.add(outcome.tracking)
         if progress is not None:
             progress(done, len(annotations))
-        comparison = compare(annotations, detections, video, all_pairs=errors or identity)
-        for label, found in comparison.matches.items():
-            matches[label].append(found)
-        scores[video] = _video_score(annotations, comparison)
-        if analysis is not None:
-            analysis.add(comparison)
-        if tracking is not None:
-            tracking.add(comparison)
-    if progress is not None:
-        progress(len(annotations), len(annotations))
     class_scores = [score_class(found, subsets=len(_SUBSETS), limits=LIMITS) for found in matches]
     return EvaluationReport(
         results=detections.name,
@@ -81,9 +86,46 @@ def evaluate(
         scores=_average_precision(class_scores),
         categories=_categories(annotations, detections, class_scores),
         videos=tuple(scores[video] for video in range(len(annotations))),
-        errors=analysis.costs() if analysis is not None else (),
+        errors=analysis.costs() if errors else (),
         identity=tracking.scores() if tracking is not None else None,
     )
+
+
+@dataclass(frozen=True)
+class _VideoOutcome:
+    """What remains of a video once it has been looked at."""
+
+    score: VideoScore
+    matches: Mapping[int, Matches]
+    errors: VideoErrors | None
+    tracking: Mapping[int, ClassResults]
+
+
+@dataclass(frozen=True)
+class _VideoEvaluation:
+    """Evaluates one video after the other."""
+
+    annotations: VideoAnnotations
+    results: Results
+    errors: bool
+    tracking: IdentityEvaluation | None
+
+    def __call__(self, video: int) -> _VideoOutcome:
+        """Evaluate the video at a position."""
+        all_pairs = self.errors or self.tracking is not None
+        comparison = compare(self.annotations, self.results, video, all_pairs=all_pairs)
+        return _VideoOutcome(
+            score=_video_score(self.annotations, comparison),
+            matches=comparison.matches,
+            errors=find_errors(comparison) if self.errors else None,
+            tracking=self.tracking.examine(comparison) if self.tracking is not None else {},
+        )
+
+
+def _workers(results: Results) -> int:
+    """Return how many processes are worth while."""
+    masks = sum(len(detection.counts) for video in results.detections for detection in video)
+    return max(1, min(processors(), masks // _MASKS_PER_WORKER))
 
 
 def _average_precision(scores: Sequence[ClassScores]) -> AveragePrecision:

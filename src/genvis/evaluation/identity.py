@@ -1,7 +1,7 @@
 """Tracking metrics of the `trackeval` package: HOTA, IDF1, identity switches."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,14 @@ _SAME = 0.5
 
 # A detection lies in a crowd in a frame if more than this share of its pixels does.
 _IN_CROWD = 0.5
+
+
+class ClassResults(NamedTuple):
+    """What trackeval's metrics say of one class in one video, to be combined by them later."""
+
+    hota: Mapping[str, Any]
+    clear: Mapping[str, Any]
+    identity: Mapping[str, Any]
 
 
 class IdentityEvaluation:
@@ -43,48 +51,53 @@ class IdentityEvaluation:
         self._score_threshold = score_threshold
         options = {"THRESHOLD": _SAME, "PRINT_CONFIG": False}
         self._hota, self._clear, self._identity = HOTA(), CLEAR(dict(options)), Identity(dict(options))
-        self._sequences: dict[int, list[_Sequence]] = {}
+        self._videos: dict[int, list[ClassResults]] = {}
 
-    def add(self, comparison: VideoComparison) -> None:
-        """Add a video; the comparison must be of all pairs."""
+    def examine(self, comparison: VideoComparison) -> dict[int, ClassResults]:
+        """Return the results of each class in a video; the comparison must be of all pairs."""
         kept = comparison.scores >= self._score_threshold
+        results = {}
         for label in comparison.matches:
             detections = np.flatnonzero(kept & (comparison.detection_labels == label))
             objects = np.flatnonzero((comparison.object_labels == label) & ~comparison.crowd)
             if len(detections) or len(objects):
                 data = _sequence(comparison, detections, objects, label)
-                results = [metric.eval_sequence(data) for metric in (self._hota, self._clear, self._identity)]
-                self._sequences.setdefault(label, []).append(results)
+                results[label] = ClassResults(
+                    *(metric.eval_sequence(data) for metric in (self._hota, self._clear, self._identity))
+                )
+        return results
+
+    def add(self, video: Mapping[int, ClassResults]) -> None:
+        """Add the results of a video."""
+        for label, results in video.items():
+            self._videos.setdefault(label, []).append(results)
 
     def scores(self) -> IdentityScores:
         """Return the metrics over all videos that were added."""
-        hota, clear, identity = (
-            self._combined(metric, place) for place, metric in enumerate((self._hota, self._clear, self._identity))
-        )
+        hota = self._combined(self._hota, "hota")
         total = self._hota.combine_classes_det_averaged(hota)
+        moves = self._clear.combine_classes_det_averaged(self._combined(self._clear, "clear"))
+        identity = self._identity.combine_classes_det_averaged(self._combined(self._identity, "identity"))
         per_class = [float(np.mean(values["HOTA"])) for values in hota.values()]
-        moves = self._clear.combine_classes_det_averaged(clear)
         return IdentityScores(
             score_threshold=self._score_threshold,
             hota=float(np.mean(total["HOTA"])),
             deta=float(np.mean(total["DetA"])),
             assa=float(np.mean(total["AssA"])),
-            idf1=float(self._identity.combine_classes_det_averaged(identity)["IDF1"]),
+            idf1=float(identity["IDF1"]),
             identity_switches=int(moves["IDSW"]),
             fragmentations=int(moves["Frag"]),
             hota_per_class=float(np.mean(per_class)) if per_class else 0.0,
         )
 
-    def _combined(self, metric: Any, place: int) -> dict[str, Mapping[str, Any]]:
+    def _combined(self, metric: Any, name: str) -> dict[str, Mapping[str, Any]]:
         """Return one metric per class, over the videos of each."""
         return {
-            str(label): metric.combine_sequences({str(number): results[place] for number, results in enumerate(videos)})
-            for label, videos in self._sequences.items()
+            str(label): metric.combine_sequences(
+                {str(number): getattr(results, name) for number, results in enumerate(videos)}
+            )
+            for label, videos in self._videos.items()
         }
-
-
-# The results of one class in one video: those of HOTA, CLEAR and Identity.
-_Sequence = Sequence[Mapping[str, Any]]
 
 
 def _sequence(
@@ -93,7 +106,7 @@ def _sequence(
     """Return one class in one video as the dictionary that trackeval's metrics take."""
     areas = comparison.detected.areas[detections].T[:, :, None]
     object_areas = comparison.annotated.areas[objects].T[:, None]
-    common = comparison.intersections[:, detections][:, :, objects]
+    common = comparison.full_overlap.intersections[:, detections][:, :, objects]
     iou = common / np.maximum(areas + object_areas - common, 1)  # (T, D, G)
     seen = areas[..., 0] > 0
     seen &= ~_in_crowd(comparison, detections, label) | (iou >= _SAME).any(axis=2)
@@ -122,6 +135,6 @@ def _numbered(present: NDArray[np.bool_]) -> NDArray[np.int64]:
 def _in_crowd(comparison: VideoComparison, detections: NDArray[np.int64], label: int) -> NDArray[np.bool_]:
     """Return (T, D) bool: whether most of a detection lies in a crowd of its class."""
     crowds = np.flatnonzero((comparison.object_labels == label) & comparison.crowd)
-    common = comparison.intersections[:, detections][:, :, crowds]
+    common = comparison.full_overlap.intersections[:, detections][:, :, crowds]
     areas = comparison.detected.areas[detections].T[:, :, None]
     return np.any(common > _IN_CROWD * areas, axis=2)

@@ -57,7 +57,8 @@ def match(
     """Match the detections of one class in one video.
 
     Args:
-        iou: (D, G) float64 IoU of each detection with each object of the class, 0 to 1.
+        iou: (D, G) float64 IoU of each detection with each object of the class, 0 to 1; below the lowest threshold it
+            need not be exact.
         scores: (D,) float64.
         detections: (D,) int64 positions of the detections in the video.
         objects: (G,) int64 positions of the objects in the video.
@@ -67,7 +68,7 @@ def match(
         most_detections: Only so many best detections take part.
     """
     order = np.argsort(-scores, kind="stable")[:most_detections]
-    iou = iou[order]
+    iou, counted = iou[order], (~ignored).sum(axis=1)
     found = np.full((len(ignored), len(IOU_THRESHOLDS), len(order)), -1)
     free = np.ones((*found.shape[:2], len(objects)), np.bool_)
     needed = ~ignored[:, None]
@@ -81,7 +82,8 @@ def match(
         subset, threshold = np.nonzero(taken)
         found[subset, threshold, rank] = best[taken]
         free[subset, threshold, best[taken]] = crowd[best[taken]]
-    ignores = np.take_along_axis(ignored[:, None], np.maximum(found, 0), axis=2) if len(objects) else found >= 0
-    ignores = np.where(found >= 0, ignores, outside[:, None, order])
-    positions = np.where(found >= 0, objects[found] if len(objects) else -1, -1)
-    return Matches(detections[order], scores[order], positions, ignores, (~ignored).sum(axis=1))
+    unmatched, out = found < 0, np.broadcast_to(outside[:, None, order], found.shape)
+    if not len(objects):
+        return Matches(detections[order], scores[order], found, out, counted)
+    passes = np.where(unmatched, out, np.take_along_axis(ignored[:, None], found, axis=2))
+    return Matches(detections[order], scores[order], np.where(unmatched, -1, objects[found]), passes, counted)

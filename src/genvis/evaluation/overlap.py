@@ -6,17 +6,18 @@ are told by areas and boxes and skipped.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from genvis.data.segmentation import RunLengths
 from genvis.evaluation.tracks import TrackMasks
 
 # Frames handed to the C library at a time: enough to forget the cost of a call, few enough to keep its table small.
 _FRAMES_PER_CALL = 6
+# Pairs that are ruled out are dropped once no more than this share is left.
+_WORTHWHILE = 0.8
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,12 @@ class Overlap:
     """The overlap of D detections with G annotated objects in one video of T frames.
 
     Attributes:
-        iou: (D, G) float64, 0 to 1: sum of intersections over sum of unions; 0 for pairs that were ruled out.
-        intersections: (T, D, G) int64 pixels, if every pair was computed, else None.
+        iou: (D, G) float64, 0 to 1: sum of intersections over sum of unions.
+        intersections: (T, D, G) int64 pixels.
     """
 
     iou: NDArray[np.float64]
-    intersections: NDArray[np.int64] | None
+    intersections: NDArray[np.int64]
 
 
 def full_overlap(detected: TrackMasks, annotated: TrackMasks) -> Overlap:
@@ -41,30 +42,38 @@ def full_overlap(detected: TrackMasks, annotated: TrackMasks) -> Overlap:
     return Overlap(_iou(detected, annotated, intersections.sum(axis=0)), intersections)
 
 
-def overlap_from(detected: TrackMasks, annotated: TrackMasks, pairs: NDArray[np.bool_], *, least: float) -> Overlap:
+def iou_from(
+    detected: TrackMasks, annotated: TrackMasks, pairs: NDArray[np.bool_], *, least: float
+) -> NDArray[np.float64]:
     """Compute the IoU of those pairs that can reach a value.
 
     Args:
         detected: D tracks.
         annotated: G tracks of the same video.
         pairs: (D, G) bool, the pairs of interest.
-        least: Smallest IoU of interest. Every IoU of at least this is exact; smaller ones may be given as 0.
+        least: Smallest IoU of interest, above 0.
+
+    Returns:
+        (D, G) float64: the IoU of the pairs of interest where it is at least ``least``; elsewhere it may be less than
+        it is, down to 0.
     """
     # In a frame that has not been looked at, an intersection is at most the smaller of both areas.
     bounds = np.minimum(detected.areas.T[:, :, None], annotated.areas.T[:, None])
     areas = detected.areas.sum(axis=1)[:, None] + annotated.areas.sum(axis=1)
-    intersections, rest = np.zeros(pairs.shape, np.int64), bounds.sum(axis=0)
-    comparison = _Comparison(detected, annotated, pairs)
+    intersections, most = np.zeros(pairs.shape, np.int64), bounds.sum(axis=0)
+    wanted = pairs & (most > 0) & (most >= least * (areas - most))
+    comparison = _Comparison(detected, annotated, wanted)
     for frames in _spread(detected.length):
-        most = intersections + rest
-        wanted = comparison.pairs & (most > 0) & (most >= least * (areas - most))
-        if not np.array_equal(wanted, comparison.pairs):
-            comparison = _Comparison(detected, annotated, wanted)
-        if not wanted.any():
+        left = np.count_nonzero(wanted)
+        if left == 0:
             break
-        intersections += comparison.intersections(frames).sum(axis=0)
-        rest -= bounds[frames].sum(axis=0)
-    return Overlap(_iou(detected, annotated, np.where(comparison.pairs, intersections, 0)), None)
+        if left < _WORTHWHILE * np.count_nonzero(comparison.pairs):
+            comparison = _Comparison(detected, annotated, wanted)
+        seen = comparison.intersections(frames).sum(axis=0)
+        intersections += seen
+        most += seen - bounds[frames].sum(axis=0)
+        wanted = wanted & (most >= least * (areas - most))
+    return _iou(detected, annotated, np.where(wanted, intersections, 0))
 
 
 def _spread(length: int) -> list[NDArray[np.int64]]:
@@ -94,44 +103,57 @@ class _Comparison:
 
     def __init__(self, detected: TrackMasks, annotated: TrackMasks, pairs: NDArray[np.bool_]) -> None:
         self.pairs = pairs
-        self._detected = detected
-        self._annotated = annotated
-        self._rows, self._columns = np.flatnonzero(pairs.any(axis=1)), np.flatnonzero(pairs.any(axis=0))
-        self._row_groups, self._column_groups = _groups(pairs)
+        row_groups, column_groups = _groups(pairs)
+        self._left = _Side(detected, np.flatnonzero(pairs.any(axis=1)), row_groups, len(pairs))
+        self._right = _Side(annotated, np.flatnonzero(pairs.any(axis=0)), column_groups, len(pairs))
 
     def intersections(self, frames: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return (F, D, G) int64, pixels in common in F frames; exact for the pairs, for others perhaps 0."""
         result = np.zeros((len(frames), *self.pairs.shape), np.int64)
-        left = self._masks(self._detected, self._rows, self._row_groups, frames)
-        right = self._masks(self._annotated, self._columns, self._column_groups, frames)
-        if left.masks and right.masks:
+        left, right = self._left.masks(frames), self._right.masks(frames)
+        if left and right:
             # For a crowd the library divides the intersection by the area of the detection, which is known.
-            share = coco_mask.iou(left.masks, right.masks, [1] * len(right.masks))
+            share = coco_mask.iou(left, right, [1] * len(right))
             first, second = np.nonzero(share > 0)
-            place, row, column = left.places[first], left.tracks[first], right.tracks[second]
-            result[place, row, column] = np.rint(share[first, second] * self._detected.areas[row, frames[place]])
+            place, row = (numbers[first] for numbers in self._left.cells(frames))
+            column = self._right.cells(frames)[1][second]
+            result[place, row, column] = np.rint(share[first, second] * self._left.tracks.areas[row, frames[place]])
         return result
 
-    def _masks(
-        self, tracks: TrackMasks, chosen: NDArray[np.int64], groups: NDArray[np.int64], frames: NDArray[np.int64]
-    ) -> "_Tagged":
-        places, which = np.nonzero(tracks.areas[np.ix_(chosen, frames)].T)
-        rows = chosen[which]
-        tags = places * len(self._detected) + groups[rows]
-        sizes = [[tracks.height, tracks.width + tag] for tag in range(len(frames) * len(self._detected))]
-        masks: list[RunLengths] = [
-            {"size": sizes[tag], "counts": tracks.counts[row][frame] or b""}
-            for tag, row, frame in zip(tags.tolist(), rows.tolist(), frames[places].tolist(), strict=True)
+
+class _Side:
+    """The detections, or the objects, that a comparison is about.
+
+    Args:
+        tracks: All tracks of the kind.
+        chosen: (n,) int64, those to compare.
+        groups: One number per track, below ``group_count``: only tracks of one group are compared.
+    """
+
+    def __init__(
+        self, tracks: TrackMasks, chosen: NDArray[np.int64], groups: NDArray[np.int64], group_count: int
+    ) -> None:
+        self.tracks = tracks
+        self._chosen = chosen
+        self._counts = [tracks.counts[track] for track in chosen.tolist()]
+        self._sizes = [
+            [[tracks.height, tracks.width + place * group_count + group] for group in groups[chosen].tolist()]
+            for place in range(_FRAMES_PER_CALL)
         ]
-        return _Tagged(masks, rows, places)
 
+    def masks(self, frames: NDArray[np.int64]) -> list[dict[str, Any]]:
+        """Return the masks in at most as many frames as go into a call, frame by frame."""
+        return [
+            {"size": size, "counts": counts[frame]}
+            for frame, sizes in zip(frames.tolist(), self._sizes, strict=False)
+            for counts, size in zip(self._counts, sizes, strict=True)
+            if counts[frame] is not None
+        ]
 
-class _Tagged(NamedTuple):
-    """Masks for one call of the library, with the track of each and its place among the frames."""
-
-    masks: list[RunLengths]
-    tracks: NDArray[np.int64]
-    places: NDArray[np.int64]
+    def cells(self, frames: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the place among the frames, and the track, of each of :meth:`masks`."""
+        places, rows = np.nonzero(self.tracks.present[self._chosen][:, frames].T)
+        return places, self._chosen[rows]
 
 
 def _groups(pairs: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -9,6 +9,8 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from genvis.data.segmentation import SegmentationError, to_run_lengths
 from genvis.data.video_annotations import VideoAnnotations
 from genvis.errors import InputError
@@ -16,8 +18,7 @@ from genvis.errors import InputError
 KEYS = ("video_id", "category_id", "score", "segmentations")
 
 # The 64 characters of compressed run lengths; those after the 32nd say that their number goes on.
-_ALPHABET = bytes(range(48, 112))
-_CONTINUED = 80
+_FIRST_CODE, _LAST_CODE, _CONTINUED = 48, 111, chr(80)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Detection:
     index: int
     label: int
     score: float
-    counts: tuple[bytes | None, ...]
+    counts: tuple[str | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,32 +138,55 @@ class _Reader:
             )
         return known[int(value)]
 
-    def _counts(self, where: str, video: int, masks: Sequence[Any]) -> tuple[bytes | None, ...]:
-        """Return one compressed run length per frame; most masks are in that form already and only looked at."""
+    def _counts(self, where: str, video: int, masks: Sequence[Any]) -> tuple[str | None, ...]:
+        """Return one compressed run length per frame; nearly all masks are in that form already and only looked at."""
         height, width = self._annotations.sizes[video].tolist()
-        size = [height, width]
-        counts: list[bytes | None] = []
-        for frame, mask in enumerate(masks):
-            if isinstance(mask, dict) and mask.get("size") == size and isinstance(mask.get("counts"), str | bytes):
-                text = mask["counts"]
-                counts.append(text.encode("ascii", "replace") if isinstance(text, str) else text)
-                continue
-            try:
-                converted = to_run_lengths(mask, height, width)
-            except SegmentationError as error:
-                raise self._mask_error(where, video, frame, str(error)) from None
-            counts.append(converted["counts"] if converted else None)
+        counts = _compressed(masks, [height, width])
+        if counts is None:
+            counts = [self._converted(where, video, frame, mask) for frame, mask in enumerate(masks)]
         if not _intact(counts):
             damaged = next(frame for frame, text in enumerate(counts) if not _intact([text]))
             raise self._mask_error(where, video, damaged, "its run lengths are damaged")
         return tuple(counts)
+
+    def _converted(self, where: str, video: int, frame: int, mask: Any) -> str | None:
+        """Return a mask of any form as compressed run lengths."""
+        height, width = self._annotations.sizes[video].tolist()
+        alone = _compressed([mask], [height, width])
+        if alone is not None:
+            return alone[0]
+        try:
+            converted = to_run_lengths(mask, height, width)
+        except SegmentationError as error:
+            raise self._mask_error(where, video, frame, str(error)) from None
+        return converted["counts"].decode("ascii") if converted else None
 
     def _mask_error(self, where: str, video: int, frame: int, problem: str) -> InputError:
         number = self._annotations.video_ids[video]
         return InputError(f"{where} has a wrong mask in frame {frame} of video {number}: {problem}; write it again.")
 
 
-def _intact(counts: Iterable[bytes | None]) -> bool:
+def _compressed(masks: Sequence[Any], size: list[int]) -> list[str | None] | None:
+    """Return the run lengths if all masks are absent, or compressed and of this size; else None."""
+    try:
+        sizes = [mask["size"] for mask in masks if mask is not None]
+        counts = [None if mask is None else mask["counts"] for mask in masks]
+    except (TypeError, KeyError, IndexError):
+        return None
+    types = set(map(type, counts))
+    if sizes.count(size) < len(sizes) or not types <= {str, bytes, type(None)}:
+        return None
+    return (
+        [text.decode("latin-1") if isinstance(text, bytes) else text for text in counts] if bytes in types else counts
+    )
+
+
+def _intact(counts: Iterable[str | None]) -> bool:
     """Return whether run lengths consist of whole numbers; the C library would read anything without a word."""
     texts = [text for text in counts if text]
-    return not b"".join(texts).translate(None, _ALPHABET) and all(text[-1] < _CONTINUED for text in texts)
+    block = "".join(texts)
+    if not block:
+        return True
+    codes = np.frombuffer(block.encode("ascii", "ignore"), np.uint8)
+    known = block.isascii() and codes.min() >= _FIRST_CODE and codes.max() <= _LAST_CODE
+    return bool(known) and max([text[-1] for text in texts]) < _CONTINUED

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from genvis.data.segmentation import RunLengths
 from genvis.data.video_annotations import VideoAnnotations
 from genvis.errors import InputError
 from genvis.evaluation.results import Results
@@ -30,7 +30,7 @@ class TrackMasks:
     height: int
     width: int
     length: int
-    counts: tuple[tuple[bytes | None, ...], ...]
+    counts: tuple[tuple[str | bytes | None, ...], ...]
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -50,9 +50,7 @@ class TrackMasks:
         """
         areas = np.zeros((len(self), self.length), np.int64)
         size = [self.height, self.width]
-        masks: list[RunLengths] = [
-            {"size": size, "counts": counts} for track in self.counts for counts in track if counts is not None
-        ]
+        masks = [{"size": size, "counts": counts} for track in self.counts for counts in track if counts is not None]
         starts = range(0, len(masks), _AREAS_PER_CALL)
         parts = [coco_mask.area(masks[start : start + _AREAS_PER_CALL]) for start in starts]
         areas[self.present] = np.concatenate(parts) if parts else 0
@@ -71,11 +69,13 @@ def annotated_masks(annotations: VideoAnnotations, video: int) -> TrackMasks:
     height, width = annotations.sizes[video].tolist()
     length = annotations.length(video)
     first, last = (int(start) for start in annotations.track_starts[video : video + 2])
-    counts = tuple(
-        tuple(annotations.run_lengths[int(start) + frame] or None for frame in range(length))
-        for start in annotations.mask_starts[first:last]
-    )
-    return TrackMasks(height, width, length, counts)
+    counts = []
+    for cell in annotations.mask_starts[first:last].tolist():
+        # One copy for the whole track: its masks stand one after the other.
+        starts = annotations.run_lengths.starts[cell : cell + length + 1]
+        block = annotations.run_lengths.data[starts[0] : starts[-1]].tobytes()
+        counts.append(tuple(block[start:stop] or None for start, stop in pairwise((starts - starts[0]).tolist())))
+    return TrackMasks(height, width, length, tuple(counts))
 
 
 def detected_masks(annotations: VideoAnnotations, results: Results, video: int) -> TrackMasks:

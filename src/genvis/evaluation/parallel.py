@@ -1,0 +1,49 @@
+"""Work on many videos with all processors."""
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
+
+# Videos handed to a process at a time.
+_CHUNK = 2
+
+_work: Callable[[int], Any] | None = None
+
+
+def processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def map_videos(work: Callable[[int], _T], videos: Sequence[int], *, workers: int) -> Iterator[_T]:
+    """Call ``work`` for each video and yield what it returns, in order.
+
+    Processes are forks, which see the annotations and results of their parent without a copy. Where the system has no
+    safe fork (Windows, macOS), or this process may not have children, the work is done here.
+
+    Args:
+        work: Called with each of ``videos``; what it returns is sent between processes.
+        videos: Their positions.
+        workers: Processes; 1 works here.
+    """
+    if workers < 2 or not sys.platform.startswith("linux") or multiprocessing.current_process().daemon:
+        yield from map(work, videos)
+        return
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(work,)) as pool:
+        yield from pool.map(_call, videos, chunksize=_CHUNK)
+
+
+def _start(work: Callable[[int], Any]) -> None:
+    global _work  # noqa: PLW0603 - what a process works on, set once when it starts
+    _work = work
+
+
+def _call(video: int) -> Any:
+    assert _work is not None
+    return _work(video)
