@@ -75,8 +75,8 @@ def read_state_dict(file: Path) -> dict[str, Tensor]:
         raise InputError(f"There is no file {file}.") from None
     except IsADirectoryError:
         raise InputError(f"{file} is a folder, not a checkpoint file.") from None
-    except OSError as error:
-        raise InputError(f"{file} cannot be read ({error.strerror or error}).") from None
+    except PermissionError:
+        raise InputError(f"{file} may not be read: ask for the permission, or copy it.") from None
     except Exception as error:  # A damaged file makes the reader fail in any way.
         if _holds_objects(file, error):
             raise InputError(

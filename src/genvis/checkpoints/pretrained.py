@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from transformers import PreTrainedConfig
 from transformers.utils import logging as logging_of_transformers
 
 from genvis.checkpoints.loading import load_published
@@ -58,21 +59,35 @@ def load_pretrained(
         )
     wants_information = options.get("output_loading_info", False)
     try:
-        with without_progress_bars(enabled=not is_hub_id(str(name))):
-            model, information = from_folder(source, *arguments, **{**options, "output_loading_info": True})
+        kind = PreTrainedConfig.get_config_dict(source, **options)[0].get("model_type")
+        if kind != "genvis":
+            raise InputError(f"'{name}' holds a model of type '{kind}', not 'genvis'.")
+        with without_progress_bars(enabled=not is_hub_id(str(name))), _without_warnings():
+            # Tensors of other sizes are let through here to be named below.
+            changed = {"output_loading_info": True, "ignore_mismatched_sizes": True}
+            model, information = from_folder(source, *arguments, **{**options, **changed})
     except InputError:
         raise
     except Exception as error:  # transformers, safetensors and the Hub raise many kinds for an unusable model.
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise InputError(f"The model '{name}' could not be loaded: {reason}.") from error
     problems = [
-        f"{kind}: {', '.join(sorted(map(str, information[key])))}"
-        for kind, key in (("missing", "missing_keys"), ("unknown", "unexpected_keys"), ("misshapen", "mismatched_keys"))
+        f"{problem}: {', '.join(sorted(map(_describe, information[key])))}"
+        for problem, key in (
+            ("missing", "missing_keys"),
+            ("unknown", "unexpected_keys"),
+            ("misshapen", "mismatched_keys"),
+        )
         if information.get(key)
     ]
     if problems and not options.get("ignore_mismatched_sizes"):
         raise InputError(f"The weights of '{name}' do not fit its config.json; {'; '.join(problems)}.")
     return (model, information) if wants_information else model
+
+
+def _describe(key: str | tuple[str, Any, Any]) -> str:
+    """Name a tensor; one that is misshapen comes with its shape and the right one."""
+    return key if isinstance(key, str) else f"{key[0]} is {tuple(key[1])} instead of {tuple(key[2])}"
 
 
 def announce_hub(name: str) -> None:
@@ -82,7 +97,7 @@ def announce_hub(name: str) -> None:
 
 def is_hub_id(name: str) -> bool:
     """Whether a name has the form ``owner/name``."""
-    return re.fullmatch(r"[\w.-]+/[\w.-]+", name) is not None
+    return re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name) is not None
 
 
 @contextmanager
@@ -96,3 +111,14 @@ def without_progress_bars(*, enabled: bool = True) -> Iterator[None]:
     finally:
         if enabled and was_on:
             logging_of_transformers.enable_progress_bar()
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Keep transformers from printing its own table of tensors that do not fit."""
+    verbosity = logging_of_transformers.get_verbosity()
+    logging_of_transformers.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging_of_transformers.set_verbosity(verbosity)

@@ -20,7 +20,7 @@ class Untold:
     """What the tensors cannot tell; the defaults are those of the published models.
 
     Attributes:
-        num_attention_heads: Heads of the transformers; None takes the pixel decoder's, which its tensors do tell.
+        num_attention_heads: Heads of the tracker; None takes as many as the detector, whose tensors do tell.
         clip_length: N_f of inference: 1 is online, 3 the published semi-online models.
         encoder_window_size: Frames per window of a VITA checkpoint's object encoder.
         labels: Name of the label set; None guesses it from the number of classes (25 OVIS, 40 YouTube-VIS 2021,
@@ -63,7 +63,7 @@ def config_from_tensors(state: dict[str, Tensor], *, untold: Untold, file: str) 
         "decoder_layers": read.count(rf"{predictor}\.transformer_ffn_layers\.(\d+)\.norm\.weight") + 1,
         "dim_feedforward": read.rows(f"{predictor}.transformer_ffn_layers.0.linear1.weight"),
         "num_queries": read.rows(f"{predictor}.query_embed.weight"),
-        "num_attention_heads": untold.num_attention_heads or heads,
+        "num_attention_heads": heads,
     }
     fields: dict[str, Any] = {
         "detector": detector,

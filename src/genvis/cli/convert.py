@@ -24,7 +24,8 @@ def convert(
         labels: Label set of the classes: youtube_vis_2019, youtube_vis_2021, youtube_vis_2022, ovis or coco. Default:
             by the number of classes: 25 ovis, 40 youtube_vis_2021, 80 coco.
         clip_length: Frames of a clip at inference: 1 for an online model, 3 for the published semi-online models.
-        heads: Attention heads. Default: as many as the pixel decoder's tensors tell (8 in all published models).
+        heads: Attention heads of the tracker. Default: as many as the detector's, whose tensors tell (8 in all
+            published models).
         window: Frames per attention window of a VITA model's object encoder.
         overwrite: Replace a model that is in OUT already.
     """

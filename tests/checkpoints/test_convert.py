@@ -1,0 +1,117 @@
+"""`genvis convert`: a folder that loads, or exit status 2, one sentence and nothing written."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from genvis import GenVIS
+from genvis.cli.main import main
+
+GOLDEN = Path(__file__).parents[1] / "data" / "golden"
+CHECKPOINT = GOLDEN / "genvis_r50_tiny.pth"
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *words: object) -> str:
+    """Run `genvis convert`, which must fail with one sentence, and return that."""
+    capsys.readouterr()
+    assert main(["convert", *map(str, words)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("genvis convert: error: ")
+    assert "Traceback" not in printed.err
+    assert len(printed.err.splitlines()) == 1
+    return printed.err
+
+
+@pytest.mark.parametrize("backbone", ["r50", "swin"])
+def test_a_published_checkpoint_becomes_a_folder_with_its_numbers(backbone, tmp_path, capsys):
+    out = tmp_path / "models" / "mine"
+    assert main(["convert", str(GOLDEN / f"genvis_{backbone}_tiny.pth"), str(out), "--clip_length", "3"]) == 0
+    printed = capsys.readouterr()
+    assert str(out) in printed.out
+    assert "genvis, " in printed.out
+    assert sorted(path.name for path in out.iterdir()) == ["config.json", "model.safetensors"]
+    model = GenVIS.from_pretrained(out)
+    assert model.config.clip_length == 3
+    frames = torch.from_numpy(np.load(GOLDEN / "video.npz")["frames"]).permute(0, 3, 1, 2)[None, :3]
+    with torch.inference_mode():
+        prediction, _ = model(frames)
+    expected = np.load(GOLDEN / f"inference_{backbone}_clip3.npz")["clip_logits"][:1]
+    torch.testing.assert_close(prediction.class_logits, torch.from_numpy(expected), rtol=0, atol=1e-4)
+
+
+def test_an_existing_model_is_replaced_only_when_asked(tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["convert", str(CHECKPOINT), str(out)]) == 0
+    before = (out / "model.safetensors").read_bytes()
+    assert "holds a model already" in refusal(capsys, GOLDEN / "genvis_swin_tiny.pth", out)
+    assert (out / "model.safetensors").read_bytes() == before
+    assert main(["convert", str(GOLDEN / "genvis_swin_tiny.pth"), str(out), "--overwrite", "true"]) == 0
+    assert (out / "model.safetensors").read_bytes() != before
+
+
+def test_a_misfit_is_named_and_nothing_is_written(tmp_path, capsys):
+    content = torch.load(CHECKPOINT, weights_only=True)
+    file, out = tmp_path / "file.pth", tmp_path / "out"
+    content["model"]["vita_module.extra"] = torch.zeros(1)
+    del content["model"]["vita_module.decoder_norm.bias"]
+    torch.save(content, file)
+    sentence = refusal(capsys, file, out)
+    assert "unknown: vita_module.extra" in sentence
+    assert "tracker.heads.norm.bias" in sentence
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(CHECKPOINT.read_bytes()[:5000], "truncated"), (b"hello", "no checkpoint of torch.save"), (b"", "truncated")],
+)
+def test_a_damaged_file_is_refused_and_nothing_is_written(tmp_path, capsys, content, message):
+    file, out = tmp_path / "file.pth", tmp_path / "out"
+    file.write_bytes(content)
+    assert message in refusal(capsys, file, out)
+    assert not out.exists()
+
+
+class CreatesFile:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return (Path.touch, (self.path,))
+
+
+def test_code_in_a_checkpoint_is_not_run(tmp_path, capsys):
+    file, out, sign = tmp_path / "file.pth", tmp_path / "out", tmp_path / "sign"
+    torch.save({"model": CreatesFile(sign)}, file)
+    assert "is refused" in refusal(capsys, file, out)
+    assert not sign.exists()
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--labels", "ovis"], "has 5 classes but label set 'ovis' has 25"),
+        (["--labels", "imagenet"], "no label set 'imagenet'"),
+        (["--heads", "5"], "no multiple of 5 heads"),
+        (["--clip_length", "0"], "clip_length is 0"),
+    ],
+)
+def test_options_that_do_not_fit_are_named(tmp_path, capsys, options, message):
+    assert message in refusal(capsys, CHECKPOINT, tmp_path / "out", *options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path, capsys):
+    file = tmp_path / "file"
+    file.write_text("mine")
+    assert "is a file: choose a folder" in refusal(capsys, CHECKPOINT, file)
+    assert "cannot be written" in refusal(capsys, CHECKPOINT, file / "out")
+    assert file.read_text() == "mine"
+
+
+def test_an_absent_checkpoint_is_named(tmp_path, capsys):
+    assert "There is no file" in refusal(capsys, tmp_path / "absent.pth", tmp_path / "out")
