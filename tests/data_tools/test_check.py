@@ -107,6 +107,27 @@ def test_an_annotation_may_have_no_id(tmp_path):
     assert counts_of(result) == {"no-annotation-id": 1}
 
 
+@pytest.mark.parametrize(
+    ("root", "hint"),
+    [("", "images': give that folder with --images"), ("images/one", "from"), ("images/deep", "")],
+)
+def test_the_right_folder_is_named(good, root, hint):
+    (good.parent / "images" / "deep").mkdir()
+    result = check_annotations(good, good.parent / root)
+    finding = result.findings.get("missing-image")
+    assert finding.count == 7
+    assert hint in finding.examples[0]
+    assert "there" not in finding.examples[1]
+
+
+def test_names_may_start_from_a_folder_above(good):
+    content = good_content()
+    for entry in content["videos"]:
+        entry["file_names"] = [f"train/JPEGImages/{name}" for name in entry["file_names"]]
+    result = check_annotations(write_json(good, content), good.parent / "images")
+    assert "but there is 'one/00000.jpg'" in result.findings.get("missing-image").examples[0]
+
+
 def test_damage_within_an_image_is_found_by_decoding(good):
     image = good.parent / "images/two/00001.png"
     content = bytearray(image.read_bytes())

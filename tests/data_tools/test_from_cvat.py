@@ -315,6 +315,7 @@ def test_document_types_and_entities_are_refused(tmp_path, head, encoding):
         ("<html/>", "starts with <html>"),
         ("<annotations/>", "describes no task"),
         ('<annotations><image id="0" name="a.jpg"/></annotations>', "'CVAT for images', which keeps no tracks"),
+        ("<annotations><meta><task><id>1</id><size>9999999</size></task></meta></annotations>", "more than 1,000,000"),
         ("<annotations><meta><task><id>1</id><size>many</size></task></meta></annotations>", "'size' is 'many'"),
     ],
 )
@@ -323,6 +324,21 @@ def test_other_files_are_named(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(InputError, match=message):
         read_cvat(path, CvatOptions())
+
+
+def test_a_damaged_zip_file_is_named(tmp_path):
+    path = write_cvat(tmp_path, track([polygon(0, square(1, 1, 5))]))
+    export = tmp_path / "export.zip"
+    with zipfile.ZipFile(export, "w") as archive:
+        archive.write(path, "other.xml")
+    with pytest.raises(InputError, match=r"holds 0 files 'annotations.xml'"):
+        read_cvat(export, CvatOptions())
+    with zipfile.ZipFile(export, "w") as archive:
+        archive.write(path, "annotations.xml")
+    content = export.read_bytes()
+    export.write_bytes(content.replace(b"<labels>", b"<LABELS>"))
+    with pytest.raises(InputError, match="cannot be unpacked"):
+        read_cvat(export, CvatOptions())
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,11 @@ def test_damaged_masks_are_named(segmentation, message):
         to_run_lengths(segmentation, 4, 8)
 
 
+def test_a_frame_beyond_run_lengths_is_named():
+    with pytest.raises(SegmentationError, match="larger than run lengths can be"):
+        to_run_lengths({"size": [1 << 20, 1 << 20], "counts": [1 << 40]}, 1 << 20, 1 << 20)
+
+
 @pytest.mark.parametrize("segmentation", [None, [], {"size": [4, 8], "counts": [32]}, [[20, 20, 30, 20, 30, 30]]])
 def test_a_mask_without_pixels_is_absent(segmentation):
     assert to_run_lengths(segmentation, 4, 8) is None

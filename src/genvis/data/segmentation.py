@@ -6,7 +6,7 @@ says whether more follow), from the fourth on as the difference to the count two
 """
 
 import math
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +64,8 @@ def check_counts(counts: NDArray[np.int64], height: int, width: int) -> None:
     """Raise :class:`SegmentationError` unless the counts fill a mask of this size exactly."""
     if counts.size and counts.min() < 0:
         raise SegmentationError("the run lengths hold a negative count")
+    if height * width >= 1 << 32:
+        raise SegmentationError(f"a frame of {height}x{width} is larger than run lengths can be")
     total = int(counts.sum())
     if total != height * width:
         raise SegmentationError(f"the run lengths sum to {total} instead of {height}x{width} = {height * width}")
@@ -190,6 +192,6 @@ def decode_mask(run_lengths: RunLengths) -> NDArray[np.bool_]:
     return decoded
 
 
-def is_positive_integer(value: Any) -> bool:
+def is_positive_integer(value: Any) -> TypeGuard[int]:
     """Return whether a value from a JSON file is a whole number above 0."""
     return isinstance(value, int) and not isinstance(value, bool) and value > 0

@@ -63,7 +63,9 @@ def check_images(
             sizes: dict[tuple[int, int], str] = {}
             for name, file in zip(names, pool.map(inspect, names), strict=True):
                 if file.problem is not None:
-                    findings.add(file.problem, f"{video.where}: '{name}'{file.detail}")
+                    first = file.problem is MISSING_IMAGE and findings.get(MISSING_IMAGE.name) is None
+                    hint = _elsewhere(root, name) if first else ""
+                    findings.add(file.problem, f"{video.where}: '{name}'{file.detail}{hint}")
                 if file.size is None:
                     continue
                 sizes.setdefault(file.size, name)
@@ -79,6 +81,20 @@ def check_images(
 
 def _size(size: tuple[int, int]) -> str:
     return f"{size[0]} wide and {size[1]} high"
+
+
+def _elsewhere(root: Path, name: str) -> str:
+    """Say where a missing image is instead, if a folder more or less leads to it, as it often is with data sets."""
+    relative = Path(name.replace("\\", "/"))
+    below = sorted(folder for folder in root.iterdir() if folder.is_dir())
+    for folder in [*below, root.parent]:
+        if (folder / relative).is_file():
+            return f", but it is there from '{folder}': give that folder with --images"
+    for start in range(1, len(relative.parts)):
+        rest = Path(*relative.parts[start:])
+        if (root / rest).is_file():
+            return f", but there is '{rest.as_posix()}': the names start from a folder above"
+    return ""
 
 
 def _inspect(path: Path, root: Path, *, decode: bool) -> _ImageFile:

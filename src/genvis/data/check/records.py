@@ -8,6 +8,7 @@ from typing import Any
 
 from genvis.data.check.findings import Findings, Kind, Severity
 from genvis.data.json_object import read_json_object
+from genvis.data.segmentation import is_positive_integer
 from genvis.errors import InputError
 
 ANNOTATION_FILE = "an object with 'videos', 'annotations' and 'categories'"
@@ -18,7 +19,7 @@ BAD_ID = Kind("bad-id", Severity.ERROR, "an id is missing or not a whole number"
 NO_ANNOTATION_ID = Kind(
     "no-annotation-id", Severity.WARNING, "an annotation has no id", "It gets its place in the file as its id."
 )
-BAD_SIZE = Kind("bad-size", Severity.ERROR, "height or width is missing or not a positive whole number")
+BAD_SIZE = Kind("bad-size", Severity.ERROR, "height or width is missing or not a whole number from 1 to 65,535")
 BAD_FILE_NAMES = Kind("bad-file-names", Severity.ERROR, "the list of image files is missing, empty or holds no names")
 BAD_LENGTH = Kind("bad-length", Severity.ERROR, "'length' is not the number of image files")
 BAD_CATEGORY_NAME = Kind("bad-category-name", Severity.ERROR, "a category has no name")
@@ -34,6 +35,8 @@ TRACKED_COCO = Kind(
     "these COCO images are frames of videos, with a track id per mask",
     "`genvis data convert from-coco` makes a video file of them.",
 )
+
+LARGEST_SIDE = 65_535
 
 
 class Layout(StrEnum):
@@ -120,7 +123,7 @@ def read_records(path: Path, findings: Findings) -> AnnotationRecords:
 
 def _layout(path: Path, content: dict[str, Any]) -> Layout:
     # A file with both is COCO with a frame per image, whose videos only group the images.
-    if "images" in content:
+    if content.get("images") or ("images" in content and "videos" not in content):
         return Layout.COCO
     if "videos" in content:
         return Layout.YOUTUBE_VIS
@@ -171,7 +174,7 @@ def _video(entry: dict[str, Any], where: str, layout: Layout, findings: Findings
     sides: list[int | None] = []
     for key in ("height", "width"):
         value = entry.get(key)
-        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        if is_positive_integer(value) and value <= LARGEST_SIDE:
             sides.append(value)
         else:
             findings.add(BAD_SIZE, f"{where}: '{key}' is {value!r:.60}")

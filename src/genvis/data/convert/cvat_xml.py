@@ -14,6 +14,7 @@ from genvis.errors import InputError
 
 SHAPES = frozenset({"polygon", "box", "ellipse", "mask", "polyline", "points", "cuboid", "skeleton"})
 LARGEST_XML = 4 << 30
+MOST_FRAMES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,8 @@ def read_cvat_xml(path: Path) -> CvatFile:
             _refuse_document_type(file, path)
         with _opened(path) as file:
             _read(file, path, result)
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+        raise InputError(f"'{path}' cannot be unpacked: {error}; export it again.") from None
     except (ElementTree.ParseError, expat.ExpatError, UnicodeError, LookupError) as error:
         raise InputError(f"'{path}' is not well-formed XML: {error}; export it again.") from None
     if not result.tasks:
@@ -189,13 +192,16 @@ def _task(entry: ElementTree.Element, source: str, path: Path) -> CvatTask:
     where = f"task {identifier or '?'} of '{path}'"
     step = re.search(r"step\s*=\s*(\d+)", _text(entry, "frame_filter"))
     height, width = _text(entry, "original_size/height"), _text(entry, "original_size/width")
+    size = _whole(_text(entry, "size"), "size", where)
+    if size > MOST_FRAMES:
+        raise InputError(f"In {where}, 'size' is {size:,} frames, more than {MOST_FRAMES:,}; split the task.")
     return CvatTask(
         id=identifier,
         name=_text(entry, "name"),
         source=_text(entry, "source") or source,
         start=_whole(_text(entry, "start_frame") or "0", "start_frame", where),
         step=max(1, int(step[1])) if step else 1,
-        size=_whole(_text(entry, "size"), "size", where),
+        size=size,
         height=_whole(height, "height", where) if height else None,
         width=_whole(width, "width", where) if width else None,
     )

@@ -60,7 +60,8 @@ def masks_of(label_map: NDArray[np.integer], ignore: frozenset[int]) -> dict[int
         Number -> mask.
     """
     result = {}
-    for number in np.unique(label_map).tolist():
+    # Counting is far quicker than the sorting of np.unique.
+    for number in np.flatnonzero(np.bincount(label_map.ravel())).tolist():
         if number == 0 or number in ignore:
             continue
         mask = encode_mask(label_map == number)

@@ -36,7 +36,7 @@ SEQUENCE_MAP = "seqmap.txt"
 MOTS_LABELS = {1: "car", 2: "pedestrian"}
 """The classes of KITTI MOTS and MOTSChallenge."""
 
-LINE = re.compile(r"(\d{1,9}) (\d{1,9}) (\d{1,6}) (\d{1,6}) (\d{1,6}) (\S+)")
+LINE = re.compile(r"(\d{1,6}) (\d{1,9}) (\d{1,6}) (\d{1,6}) (\d{1,6}) (\S+)")
 
 
 @dataclass
