@@ -67,12 +67,16 @@ def curve(right: list[bool], objects: int) -> float:
     precision = [hit / (number + 1) for number, hit in enumerate(hits)]
     recall = [hit / objects for hit in hits]
     return float(
-        np.mean([max((p for p, r in zip(precision, recall, strict=True) if r >= level), default=0) for level in RECALLS])
+        np.mean(
+            [max((p for p, r in zip(precision, recall, strict=True) if r >= level), default=0) for level in RECALLS]
+        )
     )
 
 
 def score_class(
-    videos: list[tuple[list[Track], list[Track]]], inside: Callable[[Track], bool], outside: Callable[[Track], bool],
+    videos: list[tuple[list[Track], list[Track]]],
+    inside: Callable[[Track], bool],
+    outside: Callable[[Track], bool],
     track_iou: TrackIoU,
 ) -> tuple[list[float], dict[int, list[float]]] | None:
     """Return average precision per threshold, and recall per limit and threshold; None without objects."""

@@ -41,7 +41,7 @@ def average_precision(right: NDArray[np.bool_], wrong: NDArray[np.bool_], object
     if detections == 0:
         return np.zeros(thresholds)
     found = np.cumsum(right, axis=1)
-    precision = found / (np.cumsum(wrong, axis=1) + found + np.spacing(1))
+    precision = found / np.maximum(np.cumsum(wrong, axis=1) + found, 1)
     envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     # The place of each recall: one search in all rows at once, each row lifted above the one before.
     needed = np.searchsorted(np.arange(objects + 1) / objects, RECALL_LEVELS, side="left")

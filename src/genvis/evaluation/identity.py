@@ -60,8 +60,8 @@ class IdentityEvaluation:
         for label in comparison.matches:
             detections = np.flatnonzero(kept & (comparison.detection_labels == label))
             objects = np.flatnonzero((comparison.object_labels == label) & ~comparison.crowd)
-            if len(detections) or len(objects):
-                data = _sequence(comparison, detections, objects, label)
+            data = _sequence(comparison, detections, objects, label)
+            if data["num_tracker_dets"] or data["num_gt_dets"]:
                 results[label] = ClassResults(
                     *(metric.eval_sequence(data) for metric in (self._hota, self._clear, self._identity))
                 )
