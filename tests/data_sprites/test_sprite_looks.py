@@ -26,13 +26,13 @@ def test_no_glyph_serves_twice():
     assert [glyph for glyph, count in counts.items() if count > 1] == []
 
 
-def test_validation_looks_never_occur_in_training():
-    train, validation = ({split: STYLES[split] for split in SPLITS}[split] for split in SPLITS)
-    assert not set(train) & set(validation)
-    assert not set(train.values()) & set(validation.values())
+def test_held_out_looks_never_occur_in_training():
+    for split in ("validation", "novel"):
+        assert not set(STYLES["train"]) & set(STYLES[split])
+        assert not set(STYLES["train"].values()) & set(STYLES[split].values())
     for category in CATEGORIES.values():
         if category.held_out:
-            assert not set(category.glyphs("train")) & set(category.glyphs("validation"))
+            assert not set(category.glyphs("train")) & set(category.glyphs("novel"))
 
 
 @pytest.mark.parametrize("split", SPLITS)

@@ -17,7 +17,7 @@ def sprites(
     occlusion: float | None = None,
     look_alikes: float | None = None,
     max_absence: int | None = None,
-    split: Literal["train", "validation"] = "train",
+    split: Literal["train", "validation", "novel"] = "train",
     seed: int = 0,
     backgrounds: Path | None = None,
     overwrite: bool = False,
@@ -40,7 +40,7 @@ def sprites(
         look_alikes: How often a further object is a look-alike of an earlier one, 0 to 1, instead of the preset's
             (0.1, 0.35 or 0.65).
         max_absence: Most frames that an object stays away, instead of the preset's (none, 20 or 45).
-        split: Training and validation differ in glyphs and styles, so that none is memorised.
+        split: Validation shows the glyphs in styles that training lacks; novel has glyphs that training lacks, too.
         seed: Another seed, other videos.
         backgrounds: A folder of pictures to use instead of the generated backgrounds.
         overwrite: Replace a folder that this command has made before.

@@ -19,7 +19,7 @@ class SourceOptions:
         difficulty: Of `sprites`: `easy`, `normal`, `hard`, or `images` for the scenes of single images.
         height: Of `sprites`, pixels.
         width: Of `sprites`, pixels.
-        split: `train` or `validation`: the glyphs and styles of `sprites` differ.
+        split: Of `sprites`: `train`, `validation` (other styles) or `novel` (other glyphs, too).
         seed: Of `sprites`.
     """
 
@@ -30,7 +30,7 @@ class SourceOptions:
     difficulty: str = "normal"
     height: int = 96
     width: int = 160
-    split: Literal["train", "validation"] = "train"
+    split: Literal["train", "validation", "novel"] = "train"
     seed: int = 0
 
 

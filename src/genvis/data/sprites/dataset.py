@@ -33,7 +33,7 @@ class SpriteVideos(Dataset[VideoSample]):
         width: Width of the frames, pixels.
         length: T, frames of a video; None takes the difficulty's own.
         difficulty: ``"easy"``, ``"normal"``, ``"hard"`` or a `Difficulty`.
-        split: ``"train"`` or ``"validation"``: their glyphs and styles differ.
+        split: ``"train"``, ``"validation"`` (other styles) or ``"novel"`` (other styles, and glyphs where there are).
         seed: 0 or more.
         span: Draw the ``length`` frames at random, in order, from a stretch of this many frames, as training clips are
             drawn; None takes consecutive frames.
@@ -138,7 +138,7 @@ class SpriteImages(SpriteVideos):
         height: Height, pixels.
         width: Width, pixels.
         difficulty: ``"easy"``, ``"normal"``, ``"hard"`` or a `Difficulty`; None for the sprites above.
-        split: ``"train"`` or ``"validation"``: their glyphs and styles differ.
+        split: ``"train"``, ``"validation"`` (other styles) or ``"novel"`` (other styles, and glyphs where there are).
         seed: 0 or more.
         backgrounds: A folder of pictures to use instead of the procedural backgrounds.
     """

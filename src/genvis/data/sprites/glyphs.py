@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from genvis.errors import InputError, MissingExtraError
 from genvis.label_sets import label_set
 
-Split: TypeAlias = Literal["train", "validation"]
-SPLITS: tuple[Split, ...] = ("train", "validation")
+Split: TypeAlias = Literal["train", "validation", "novel"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "novel")
 
 LABEL_SET = "ovis"
 RASTER_SIZES = (32, 64, 128, 256, 512)
@@ -27,9 +27,8 @@ class Category:
     """The glyphs of one category, one character each.
 
     Attributes:
-        train: Glyphs of the training split.
-        held_out: Glyphs of the validation split. Empty where the font has no second likeness of the category:
-            validation then shows the training glyphs, in styles that training never sees.
+        train: Glyphs of training, and of validation, which shows them in styles that training never sees.
+        held_out: Glyphs that only the novel split has. Empty where the font has no second likeness of the category.
         any_hue: Whether it comes in all colours, as cars do. The hue of the others stays near the natural one.
     """
 
@@ -39,7 +38,7 @@ class Category:
 
     def glyphs(self, split: Split) -> str:
         """Return the glyphs of a split."""
-        return self.held_out or self.train if split == "validation" else self.train
+        return self.held_out or self.train if split == "novel" else self.train
 
 
 # One line per category, in the order of label_set("ovis"). Only single code points: sequences would need a text shaper.

@@ -59,7 +59,7 @@ def draw_scene(
 
     Args:
         seed: The data set's seed, 0 or more.
-        split: ``"train"`` or ``"validation"``: their glyphs and styles differ.
+        split: ``"train"``, ``"validation"`` (other styles) or ``"novel"`` (other styles, and glyphs where there are).
         index: The number of the video in its data set, 0 or more.
         difficulty: How hard it is.
         height: Height of the frames, pixels.

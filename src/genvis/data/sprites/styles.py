@@ -1,6 +1,6 @@
 """Styles: how a glyph is recoloured and stretched, so that no two sprites need look the same.
 
-A look is a glyph in a style. Training and validation have no style in common.
+A look is a glyph in a style. Training has no style in common with the other two splits.
 """
 
 from dataclasses import dataclass, replace
@@ -42,29 +42,28 @@ class Style:
         return np.asarray(np.array(self.tint)[:, None] * (saturation @ rotation))
 
 
-STYLES: dict[Split, dict[str, Style]] = {
-    "train": {
-        "natural": Style(),
-        "vivid": Style(saturation=1.3),
-        "sunny": Style(hue=14, tint=(1.0, 0.97, 0.78)),
-        "autumn": Style(hue=-16, tint=(1.0, 0.86, 0.72), stretch=1.06),
-        "ash": Style(saturation=0.45, tint=(0.86, 0.86, 0.88)),
-        "moss": Style(hue=38, tint=(0.86, 0.96, 0.78), stretch=0.94),
-        "berry": Style(hue=-48, tint=(1.0, 0.85, 0.92)),
-        "ocean": Style(hue=170, saturation=0.9, tint=(0.82, 0.94, 1.0), stretch=0.96),
-        "dusk": Style(hue=-20, tint=(0.84, 0.80, 0.96), stretch=1.04),
-        "mint": Style(hue=100, saturation=0.8, tint=(0.84, 1.0, 0.93)),
-        "slim": Style(hue=6, stretch=0.88),
-        "stout": Style(hue=-6, stretch=1.14),
-    },
-    "validation": {
-        "peach": Style(hue=-28, saturation=0.9, tint=(1.0, 0.9, 0.84), stretch=0.98),
-        "lilac": Style(hue=-70, saturation=0.8, tint=(0.93, 0.86, 1.0), stretch=1.08),
-        "olive": Style(hue=24, saturation=0.85, tint=(0.92, 0.92, 0.7), stretch=0.92),
-        "frost": Style(hue=10, saturation=0.7, tint=(0.86, 0.93, 1.0), stretch=1.1),
-        "honey": Style(hue=4, saturation=1.15, tint=(1.0, 0.92, 0.66), stretch=0.9),
-    },
+_TRAINING = {
+    "natural": Style(),
+    "vivid": Style(saturation=1.3),
+    "sunny": Style(hue=14, tint=(1.0, 0.97, 0.78)),
+    "autumn": Style(hue=-16, tint=(1.0, 0.86, 0.72), stretch=1.06),
+    "ash": Style(saturation=0.45, tint=(0.86, 0.86, 0.88)),
+    "moss": Style(hue=38, tint=(0.86, 0.96, 0.78), stretch=0.94),
+    "berry": Style(hue=-48, tint=(1.0, 0.85, 0.92)),
+    "ocean": Style(hue=170, saturation=0.9, tint=(0.82, 0.94, 1.0), stretch=0.96),
+    "dusk": Style(hue=-20, tint=(0.84, 0.80, 0.96), stretch=1.04),
+    "mint": Style(hue=100, saturation=0.8, tint=(0.84, 1.0, 0.93)),
+    "slim": Style(hue=6, stretch=0.88),
+    "stout": Style(hue=-6, stretch=1.14),
 }
+_HELD_OUT = {
+    "peach": Style(hue=-28, saturation=0.9, tint=(1.0, 0.9, 0.84), stretch=0.98),
+    "lilac": Style(hue=-70, saturation=0.8, tint=(0.93, 0.86, 1.0), stretch=1.08),
+    "olive": Style(hue=24, saturation=0.85, tint=(0.92, 0.92, 0.7), stretch=0.92),
+    "frost": Style(hue=10, saturation=0.7, tint=(0.86, 0.93, 1.0), stretch=1.1),
+    "honey": Style(hue=4, saturation=1.15, tint=(1.0, 0.92, 0.66), stretch=0.9),
+}
+STYLES: dict[Split, dict[str, Style]] = {"train": _TRAINING, "validation": _HELD_OUT, "novel": _HELD_OUT}
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def draw_look(generator: np.random.Generator, *, split: Split, label: int | None
 
     Args:
         generator: The random stream.
-        split: ``"train"`` or ``"validation"``; their glyphs and styles differ.
+        split: ``"train"``, ``"validation"`` (styles that training lacks) or ``"novel"`` (glyphs too, where there are).
         label: The class index; None draws it, all categories alike.
 
     Returns:
