@@ -1,22 +1,17 @@
 """The main entry: a model, how to run it, and videos."""
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from genvis.errors import InputError
 from genvis.inference.clip_tracking import Association
-from genvis.inference.frame_size import frames_to_tensor, resized_size
-from genvis.inference.mask_geometry import MaskGeometry
 from genvis.inference.result import FrameResult, VideoResult
+from genvis.inference.run_setup import RunSetup
 from genvis.inference.session import Session
 from genvis.inference.video_run import VideoRun
 from genvis.inference.whole_video import Selection
@@ -71,21 +66,25 @@ class VideoSegmenter:
         classes: Sequence[str] | None = None,
         association: Association | None = None,
     ) -> None:
-        config = model.config
-        self.model = model.eval()
-        self.labels: LabelSet = config.label_set
-        self.clip_length = clip_length or config.clip_length
-        self.min_size = min_size or config.min_size_test
-        self.max_size = max_size or max(config.max_size_test, self.min_size)
-        self.memory_clips = memory_clips
-        self.association: Association = association or ("matching" if config.method == "minvis" else "propagation")
-        self.is_offline = config.method == "vita" and association is None
-        self.classes = None if classes is None else _class_numbers(classes, self.labels)
-        self._geometry: MaskGeometry | None = None
-        for name in ("clip_length", "min_size", "max_size", "memory_clips"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name} is {value}; it must be at least 1.")
+        self.setup = RunSetup(
+            model,
+            clip_length=clip_length,
+            min_size=min_size,
+            max_size=max_size,
+            memory_clips=memory_clips,
+            classes=classes,
+            association=association,
+        )
+
+    @property
+    def model(self) -> GenVIS:
+        """The network."""
+        return self.setup.model
+
+    @property
+    def labels(self) -> LabelSet:
+        """The classes of the model."""
+        return self.setup.labels
 
     def segment(
         self,
@@ -146,10 +145,10 @@ class VideoSegmenter:
         Raises:
             InputError: If the model is an offline one, or the file does not fit.
         """
-        if self.is_offline:
+        if self.setup.is_offline:
             raise InputError("A VITA model sees the whole video at once, so it has no sessions: use a GenVIS model.")
         session = Session(
-            self, score_threshold=score_threshold, presence_threshold=presence_threshold, frame_rate=frame_rate
+            self.setup, score_threshold=score_threshold, presence_threshold=presence_threshold, frame_rate=frame_rate
         )
         if resume is not None:
             session.load(resume)
@@ -170,16 +169,16 @@ class VideoSegmenter:
 
     def start(self, *, name: str, folder: Path | None = None) -> VideoRun:
         """Begin a whole video by hand: see `VideoRun`."""
-        return VideoRun(self, name=name, folder=folder)
+        return VideoRun(self.setup, name=name, folder=folder)
 
     def selection(
         self, *, detections: int | None = None, score_threshold: float = 0.0, one_label_each: bool = False
     ) -> Selection:
         """Return which pairs of identity and class become tracks, with the model's defaults."""
         return Selection(
-            detections=self.model.config.detections_per_video if detections is None else detections,
+            detections=self.setup.model.config.detections_per_video if detections is None else detections,
             score_threshold=score_threshold,
-            classes=self.classes,
+            classes=self.setup.classes,
             one_label_each=one_label_each,
         )
 
@@ -188,59 +187,8 @@ class VideoSegmenter:
         clip: list[FrameT] = []
         for frame in frames:
             clip.append(frame)
-            if len(clip) == self.clip_length:
+            if len(clip) == self.setup.clip_length:
                 yield clip
                 clip = []
         if clip:
             yield clip
-
-    def prepare(self, images: Sequence[NDArray[np.uint8]]) -> tuple[Tensor, MaskGeometry]:
-        """Resize the frames of a clip and move them to the model.
-
-        Args:
-            images: (H, W, 3) uint8 RGB each, of one size.
-
-        Returns:
-            (T, 3, h, w) uint8, and the sizes on the way back.
-
-        Raises:
-            InputError: If a frame has another shape, size or type.
-        """
-        height, width = images[0].shape[:2] if len(images) and getattr(images[0], "ndim", 0) == 3 else (1, 1)
-        if 0 in (height, width):
-            raise InputError(f"A frame of {height}x{width} pixels holds nothing to segment.")
-        geometry = self.geometry(height, width)
-        return frames_to_tensor(images, size=geometry.resized, device=self.model.device), geometry
-
-    def geometry(self, height: int, width: int) -> MaskGeometry:
-        """Return the sizes that a frame of this size goes through."""
-        if self._geometry is None or self._geometry.frame != (height, width):
-            resized = resized_size(height, width, min_size=self.min_size, max_size=self.max_size)
-            divisor = self.model.config.size_divisibility
-            padded = [-(-length // divisor) * divisor for length in resized]
-            stride4 = (padded[0] // 4, padded[1] // 4)
-            self._geometry = MaskGeometry(frame=(height, width), resized=resized, stride4=stride4)
-        return self._geometry
-
-    def settings(self) -> dict[str, Any]:
-        """Return what a saved run depends on besides the model."""
-        names = ("clip_length", "min_size", "max_size", "memory_clips", "association")
-        return {name: getattr(self, name) for name in names}
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """A digest of the weights, by which saved sessions and runs know their model."""
-        digest = hashlib.sha256()
-        for name, tensor in sorted(self.model.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-        return digest.hexdigest()[:16]
-
-
-def _class_numbers(names: Sequence[str], labels: LabelSet) -> tuple[int, ...]:
-    known = {label.lower(): number for number, label in enumerate(labels.labels)}
-    unknown = [name for name in names if name.lower() not in known]
-    if unknown or not names:
-        what = f"no class '{unknown[0]}'" if unknown else "an empty list of classes"
-        raise InputError(f"The model has {what}; it knows {', '.join(labels.labels)}.")
-    return tuple(sorted({known[name.lower()] for name in names}))

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,14 +12,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from genvis.errors import InputError
-from genvis.inference.clip_tracking import ClipTracking, TrackedClip
+from genvis.inference.clip_tracking import TrackedClip
 from genvis.inference.mask_geometry import MaskCrop, MaskGeometry
 from genvis.inference.mask_store import positive_boxes
 from genvis.inference.result import FrameResult, FrameStamp, Instance
+from genvis.inference.run_setup import RunSetup
 from genvis.video.source import Frame
-
-if TYPE_CHECKING:
-    from genvis.inference.segmenter import VideoSegmenter
 
 FORMAT = "genvis-session-1"
 
@@ -37,16 +34,14 @@ class Session:
     """
 
     def __init__(
-        self, segmenter: "VideoSegmenter", *, score_threshold: float, presence_threshold: float, frame_rate: float
+        self, setup: RunSetup, *, score_threshold: float, presence_threshold: float, frame_rate: float
     ) -> None:
         self.frames_seen = 0
-        self._segmenter = segmenter
+        self._setup = setup
         self._score_threshold = score_threshold
         self._presence_threshold = presence_threshold
         self._frame_rate = frame_rate
-        self._tracking = ClipTracking(
-            segmenter.model, association=segmenter.association, memory_clips=segmenter.memory_clips
-        )
+        self._tracking = setup.tracking()
         self._ids: dict[int, int] = {}
         self._class_scores: Tensor | None = None
         self._sigmoid_sum = torch.zeros(0)
@@ -78,7 +73,7 @@ class Session:
             InputError: If there is none, or one has another shape, size or type.
         """
         images = [frame.image if isinstance(frame, Frame) else frame for frame in frames]
-        tensor, geometry = self._segmenter.prepare(images)
+        tensor, geometry = self._setup.prepare(images)
         clip = self._tracking.step(tensor)
         self._take_scores(clip)
         scores, labels = self._scores()
@@ -111,9 +106,9 @@ class Session:
         if self._class_scores is None:
             raise InputError("The session has seen no frame yet.")
         allowed = self._class_scores
-        if self._segmenter.classes is not None:
+        if self._setup.classes is not None:
             allowed = torch.full_like(allowed, -1)
-            kept = list(self._segmenter.classes)
+            kept = list(self._setup.classes)
             allowed[:, kept] = self._class_scores[:, kept]
         class_scores, labels = allowed.max(dim=1)
         return class_scores * self._sigmoid_sum / self._pixels.clamp(min=1), labels
@@ -137,7 +132,7 @@ class Session:
             instances.append(
                 Instance(
                     id=self._ids.setdefault(query, len(self._ids) + 1),
-                    label=self._segmenter.labels.labels[label],
+                    label=self._setup.labels.labels[label],
                     label_id=label,
                     score=float(scores[query]),
                     mask=np.ascontiguousarray(mask),
@@ -166,7 +161,7 @@ class Session:
             }
         about = {
             "format": FORMAT,
-            "model": self._segmenter.fingerprint,
+            "model": self._setup.fingerprint,
             "frames_seen": self.frames_seen,
             "ids": sorted(self._ids.items()),
         }
@@ -196,7 +191,7 @@ class Session:
             raise InputError(f"{path} is no saved session, or is damaged ({error}).") from None
         if about.get("format") != FORMAT:
             raise InputError(f"{path} is no saved session of this version: expected {FORMAT}.")
-        if about["model"] != self._segmenter.fingerprint:
+        if about["model"] != self._setup.fingerprint:
             raise InputError(
                 f"The session in {path} was made by another model: load the weights that it was saved with."
             )

@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,15 +11,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from genvis.errors import InputError
-from genvis.inference.clip_tracking import ClipTracking
 from genvis.inference.mask_store import MaskStore
 from genvis.inference.offline_tracking import OfflineTracking
 from genvis.inference.result import FrameStamp, VideoResult
+from genvis.inference.run_setup import RunSetup
 from genvis.inference.whole_video import Selection, WholeVideo
 from genvis.video.source import Frame
-
-if TYPE_CHECKING:
-    from genvis.inference.segmenter import VideoSegmenter
 
 FORMAT = "genvis-run-1"
 STATE_FILE, MASKS_FILE = "state.safetensors", "masks.bin"
@@ -30,15 +26,15 @@ class VideoRun:
     """The whole-video procedure, clip after clip; made by `VideoSegmenter.start`.
 
     Args:
-        segmenter: The model and how to run it.
+        setup: The model and how to run it.
         name: Name of the video.
         folder: Where `save` keeps what is done so far, so that `restore` continues it; None for runs that are not to
             be resumed.
     """
 
-    def __init__(self, segmenter: "VideoSegmenter", *, name: str, folder: Path | None = None) -> None:
+    def __init__(self, setup: RunSetup, *, name: str, folder: Path | None = None) -> None:
         self.name = name
-        self._segmenter = segmenter
+        self._setup = setup
         self._folder = folder
         if folder is not None:
             try:
@@ -46,10 +42,8 @@ class VideoRun:
             except OSError as error:
                 raise InputError(f"The folder {folder} cannot be made ({error.strerror}): choose another.") from None
         self._video: WholeVideo | None = None
-        self._tracking = ClipTracking(
-            segmenter.model, association=segmenter.association, memory_clips=segmenter.memory_clips
-        )
-        self._offline = OfflineTracking(segmenter.model) if segmenter.is_offline else None
+        self._tracking = setup.tracking()
+        self._offline = OfflineTracking(setup.model) if setup.is_offline else None
         self._stamps: list[FrameStamp] = []
 
     @property
@@ -77,7 +71,7 @@ class VideoRun:
         Raises:
             InputError: If a frame has another shape, size or type than those before, or the disk is full.
         """
-        tensor, geometry = self._segmenter.prepare([frame.image for frame in frames])
+        tensor, geometry = self._setup.prepare([frame.image for frame in frames])
         if self._video is None:
             path = None if self._folder is None else self._folder / MASKS_FILE
             self._video = WholeVideo(geometry=geometry, store=MaskStore(path))
@@ -118,8 +112,8 @@ class VideoRun:
             height=height,
             width=width,
             frames=tuple(self._stamps),
-            tracks=self._video.tracks(selection, self._segmenter.labels),
-            label_set=self._segmenter.labels.name,
+            tracks=self._video.tracks(selection, self._setup.labels),
+            label_set=self._setup.labels.name,
             problem=problem,
         )
 
@@ -138,8 +132,8 @@ class VideoRun:
         tensors["mask_index"] = torch.from_numpy(index)
         about = {
             "format": FORMAT,
-            "model": self._segmenter.fingerprint,
-            "settings": self._segmenter.settings(),
+            "model": self._setup.fingerprint,
+            "settings": self._setup.settings(),
             "frame": self._video.geometry.frame,
             "stamps": [asdict(stamp) for stamp in self._stamps],
         }
@@ -166,14 +160,14 @@ class VideoRun:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         except (OSError, SafetensorError, ValueError) as error:
             raise InputError(f"{path} is damaged ({error}): start anew with --overwrite true.") from None
-        wanted = (FORMAT, self._segmenter.fingerprint, self._segmenter.settings())
+        wanted = (FORMAT, self._setup.fingerprint, self._setup.settings())
         if (about.get("format"), about.get("model"), about.get("settings")) != wanted:
             raise InputError(
                 f"'{self.name}' was begun with another model or other settings than these: repeat it with those, or "
                 "start anew with --overwrite true."
             )
         height, width = about["frame"]
-        geometry = self._segmenter.geometry(height, width)
+        geometry = self._setup.geometry(height, width)
         self._video = WholeVideo(geometry=geometry, store=MaskStore(path.with_name(MASKS_FILE)))
         self._stamps = [FrameStamp(**stamp) for stamp in about["stamps"]]
         index = tensors.pop("mask_index").numpy().astype(np.int64)
