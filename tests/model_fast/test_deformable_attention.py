@@ -32,7 +32,7 @@ def plain(values: Tensor, positions: Tensor, weights: Tensor, sizes: Sizes) -> T
 
 
 def deformable_attention(values: Tensor, positions: Tensor, weights: Tensor, sizes: Sizes) -> Tensor:
-    geometry = map_geometry(tuple(sizes), channels=4, like=values)
+    geometry = map_geometry(tuple(sizes), channels=4, heads=HEADS, points=POINTS, like=values)
     return module.deformable_attention(values, positions, weights, geometry)
 
 

@@ -14,8 +14,8 @@ from torch.autograd.function import once_differentiable
 
 from genvis.model.map_geometry import MapGeometry
 
-# Queries whose temporaries fit a core's cache; without gradient only, as autograd would keep them all.
-_QUERIES_AT_ONCE = 1024
+# Bounds the temporaries of large frames; without gradient only, as autograd would keep them all.
+_QUERIES_AT_ONCE = 8192
 
 
 def deformable_attention(values: Tensor, positions: Tensor, weights: Tensor, geometry: MapGeometry) -> Tensor:
@@ -37,36 +37,39 @@ def deformable_attention(values: Tensor, positions: Tensor, weights: Tensor, geo
     if torch.is_grad_enabled() and (values.requires_grad or positions.requires_grad or weights.requires_grad):
         return _sum_of_rows(values, positions, weights, geometry)
     parts = zip(positions.split(_QUERIES_AT_ONCE, 1), weights.split(_QUERIES_AT_ONCE, 1), strict=True)
-    return torch.cat([_sum_of_rows(values, *part, geometry) for part in parts], dim=1)
+    sums = [_sum_of_rows(values, *part, geometry) for part in parts]
+    return sums[0] if len(sums) == 1 else torch.cat(sums, dim=1)
+
+
+def sample_weights(logits: Tensor) -> Tensor:
+    """Return the softmax over the last dimension, without gradient 2 to 4 times as fast as PyTorch's for few samples."""
+    if torch.is_grad_enabled() and logits.requires_grad:
+        return logits.softmax(dim=-1)
+    exponentials = (logits - logits.amax(dim=-1, keepdim=True)).exp_()
+    return exponentials.div_(exponentials.sum(dim=-1, keepdim=True))
 
 
 def _sum_of_rows(values: Tensor, positions: Tensor, weights: Tensor, geometry: MapGeometry) -> Tensor:
     """Compute `deformable_attention` for maps of at least 2 x 2 pixels."""
     batch, length, heads, channels = values.shape
-    queries, levels, points = positions.shape[1], positions.shape[4], positions.shape[5]
-    samples = (heads, levels, points)
-    # Of the two pixels that are read on an axis, the first is kept inside so that the second is inside too. fmin takes
-    # what is not a number to be inside: so no row beyond the table is ever read.
+    # Of the two pixels that are read on an axis, the first is kept inside so that the second is inside too.
     floor = positions.detach().floor()
-    last_first = geometry.last_first[:, None, :, None].expand(2, *samples).contiguous()
-    first = floor.fmin(last_first).clamp_(min=0)
-    (left, top), (right, bottom) = (pixel.unbind(2) for pixel in _axis_weights(positions, floor, first))
-    upper, lower = weights * top, weights * bottom
-    corner_weights = torch.stack([upper * left, upper * right, lower * left, lower * right], dim=3)
+    first = floor.minimum(geometry.last_first).clamp_(min=0)
+    (x_first, y_first), (x_second, y_second) = (x.unbind(2) for x in _axis_weights(positions, floor, first))
+    upper, lower = weights * y_first, weights * y_second
+    corner_weights = torch.stack([upper * x_first, upper * x_second, lower * x_first, lower * x_second], dim=3)
 
+    # What is not a number becomes the least integer, which must not lead to a row outside the table.
+    x, y = first.int().clamp_(min=0).mul_(geometry.row_steps).unbind(2)
     index_type = torch.int32 if batch * length * heads < 2**31 else torch.int64
-    below = (geometry.widths * heads).to(index_type)[:, None].expand(samples).contiguous()
-    steps = torch.stack([torch.full_like(below, heads), below])
-    x, y = (first.to(index_type) * steps).unbind(2)
-    frame = torch.arange(batch, device=values.device).view(-1, 1, 1, 1, 1) * (length * heads)
-    head = torch.arange(heads, device=values.device).view(-1, 1, 1)
-    origin = (frame + head + (geometry.starts * heads)[:, None]).to(index_type).expand(batch, 1, *samples).contiguous()
-    here = x.add(y).add_(origin)
-    corners = torch.stack([here, here + heads, here + below, here + (below + heads)], dim=3)
+    frame = torch.arange(0, batch * length * heads, length * heads, dtype=index_type, device=values.device)
+    here = (x + y) + (geometry.first_rows + frame.view(-1, 1, 1, 1, 1))
+    right, below = geometry.row_steps
+    corners = torch.stack([here, here + right, here + below, here + (right + below)], dim=3)
 
     table = values.reshape(-1, channels)
-    summed = weighted_row_sum(table, corners.view(-1, 4 * levels * points), corner_weights.flatten(3).flatten(0, 2))
-    return summed.view(batch, queries, heads * channels)
+    summed = weighted_row_sum(table, corners.flatten(0, 2).flatten(1), corner_weights.flatten(0, 2).flatten(1))
+    return summed.view(batch, -1, heads * channels)
 
 
 def _axis_weights(positions: Tensor, floor: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
@@ -136,7 +139,7 @@ def _sum_of_grids(values: Tensor, positions: Tensor, weights: Tensor, geometry: 
     queries = positions.shape[1]
     per_head = weights.permute(0, 2, 1, 3, 4).reshape(batch * heads, 1, queries, -1)
     samples = []
-    for level, part in enumerate(values.split([height * width for height, width in geometry.sizes], dim=1)):
+    for level, part in enumerate(values.split(geometry.pixels, dim=1)):
         height, width = geometry.sizes[level]
         maps = part.permute(0, 2, 3, 1).reshape(batch * heads, channels, height, width)
         size = torch.tensor([width, height], device=positions.device)

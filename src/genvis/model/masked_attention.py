@@ -63,7 +63,7 @@ def _level_tokens(
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Return the inputs, (F, H_l·W_l, C), of the keys and of the values of each level."""
     keys, values = [], []
-    sines = pixels.geometry.sine.split([height * width for height, width in pixels.geometry.sizes])
+    sines = pixels.geometry.sine.split(pixels.geometry.pixels)
     for level, (tokens, size, sine) in enumerate(zip(pixels.levels, pixels.geometry.sizes, sines, strict=True)):
         projection = transformer.input_projections[level]
         if isinstance(projection, nn.Conv2d):

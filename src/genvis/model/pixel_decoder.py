@@ -12,7 +12,7 @@ from transformers.models.mask2former.modeling_mask2former import (
     Mask2FormerPixelDecoderEncoderMultiscaleDeformableAttention,
 )
 
-from genvis.model.deformable_attention import deformable_attention
+from genvis.model.deformable_attention import deformable_attention, sample_weights
 from genvis.model.linear import apply_linear, linear
 from genvis.model.map_geometry import MapGeometry, map_geometry
 
@@ -40,21 +40,23 @@ def decode_pixels(decoder: Mask2FormerPixelDecoder, features: Sequence[Tensor]) 
     """
     maps = list(features[::-1][: decoder.num_feature_levels])
     sizes = tuple((int(x.shape[-2]), int(x.shape[-1])) for x in maps)
-    tokens = [project(x).flatten(2).mT for project, x in zip(decoder.input_projections, maps, strict=True)]
-    hidden = torch.cat(tokens, dim=1)
-    geometry = map_geometry(sizes, channels=hidden.shape[-1], like=hidden)
-    pixels_per_level = [height * width for height, width in sizes]
-    level_embedding = decoder.level_embed.repeat_interleave(torch.tensor(pixels_per_level, device=hidden.device), dim=0)
-    position = geometry.sine + level_embedding
+    projected = [project(x).flatten(2).mT for project, x in zip(decoder.input_projections, maps, strict=True)]
+    hidden = torch.cat(projected, dim=1)
+    attention = cast(Mask2FormerPixelDecoderEncoderLayer, decoder.encoder.layers[0]).self_attn
+    geometry = map_geometry(
+        sizes, channels=hidden.shape[-1], heads=attention.n_heads, points=attention.n_points, like=hidden
+    )
+    levels = zip(decoder.level_embed, geometry.sine.split(geometry.pixels), strict=True)
+    position = torch.cat([sine + embedding for embedding, sine in levels])
     for layer in decoder.encoder.layers:
         hidden = _encoder_layer(cast(Mask2FormerPixelDecoderEncoderLayer, layer), hidden, position, geometry)
-    levels = hidden.split(pixels_per_level, dim=1)
-    finest = levels[-1].mT.unflatten(2, sizes[-1])
+    tokens = hidden.split(geometry.pixels, dim=1)
+    finest = tokens[-1].mT.unflatten(2, sizes[-1])
     for index, feature in enumerate(features[: decoder.num_fpn_levels][::-1]):
         lateral = decoder.lateral_convolutions[index](feature)
         upsampled = F.interpolate(finest, size=lateral.shape[-2:], mode="bilinear", align_corners=False)
         finest = decoder.output_convolutions[index](lateral + upsampled)
-    return PixelFeatures(levels=levels, geometry=geometry, stride4=finest)
+    return PixelFeatures(levels=tokens, geometry=geometry, stride4=finest)
 
 
 def _encoder_layer(
@@ -87,7 +89,7 @@ def _self_attention(
     )
     projected = linear(hidden + position, weight, bias)
     offsets, logits = projected.split([2 * heads * levels * points, heads * levels * points], dim=-1)
-    positions = offsets.unflatten(-1, (2, heads, levels, points)) + geometry.reference[:, :, None, :, None]
-    weights = logits.unflatten(-1, (heads, levels * points)).softmax(-1).unflatten(-1, (levels, points))
-    summed = deformable_attention(values, positions, weights, geometry)
+    positions = (offsets + geometry.reference).unflatten(-1, (2, heads, levels, points))
+    weights = sample_weights(logits.unflatten(-1, (heads, levels * points)))
+    summed = deformable_attention(values, positions, weights.unflatten(-1, (levels, points)), geometry)
     return apply_linear(attention.output_proj, summed)
