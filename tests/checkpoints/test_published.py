@@ -198,7 +198,7 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path):
         assert part in str(raised.value)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(data=st.data())
 def test_no_tensor_can_be_lost_or_renamed_unnoticed(tmp_path_factory, data):
     state = dict(published_state("r50"))
