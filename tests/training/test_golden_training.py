@@ -16,8 +16,9 @@ from genvis.data.batch import VideoBatch, collate
 from genvis.data.sample import VideoSample
 from genvis.model.genvis import GenVIS
 from genvis.training import tracker_criterion, tracker_stage
+from genvis.training.detected_videos import detect_videos
 from genvis.training.loss_options import LossOptions
-from genvis.training.tracker_stage import clip_losses, detect_videos
+from genvis.training.tracker_stage import clip_losses
 
 DATA = Path(__file__).parents[1] / "data"
 PUBLISHED_NAMES = {"classification": "ce", "mask": "mask", "dice": "dice", "similarity": "sim"}

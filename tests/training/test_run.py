@@ -49,12 +49,21 @@ def randomised(recipe: Recipe) -> Recipe:
     return recipe
 
 
-@pytest.mark.parametrize("stage", ["detector", "genvis"])
-@pytest.mark.parametrize("kill_after", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("stage", "kill_after", "accumulate"),
+    [
+        ("detector", 2, 1),
+        ("genvis", 2, 2),
+        pytest.param("detector", 1, 2, marks=pytest.mark.slow),
+        pytest.param("genvis", 1, 1, marks=pytest.mark.slow),
+        pytest.param("genvis", 3, 1, marks=pytest.mark.slow),
+        pytest.param("vita", 2, 1, marks=pytest.mark.slow),
+    ],
+)
 def test_a_killed_run_continues_bit_exactly(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: Any, kill_after: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: Any, kill_after: int, accumulate: int
 ) -> None:
-    options = {"max_steps": 4, "checkpoint_steps": 1, "accumulate": 2 if kill_after == 2 else 1}
+    options = {"max_steps": kill_after + 1, "checkpoint_steps": 1, "accumulate": accumulate}
     whole = weights(randomised(tiny_recipe(tmp_path / "whole", stage, **options)), monkeypatch)
     broken = weights(randomised(tiny_recipe(tmp_path / "broken", stage, **options)), monkeypatch, kill_after=kill_after)
     assert whole.keys() == broken.keys()

@@ -1,5 +1,7 @@
 """Batches by their step alone: which samples a step takes never depends on when the run was last resumed."""
 
+from collections.abc import Callable
+
 import lightning
 from torch.utils.data import DataLoader, Subset
 
@@ -7,6 +9,8 @@ from genvis.data.batch import VideoBatch, collate
 from genvis.data.mixture import SampleStream
 from genvis.data.stream_loader import StreamBatches
 from genvis.errors import InputError
+from genvis.training.cached_stream import CachedViews
+from genvis.training.detected_videos import DetectedVideos
 from genvis.training.sample_stream import HeldOut
 
 
@@ -14,7 +18,8 @@ class TrainingData(lightning.LightningDataModule):
     """Training samples in the order of the steps, and held-out samples.
 
     Args:
-        stream: The training samples: an item depends on its position alone.
+        stream: The training samples, or cached views: an item depends on its position alone.
+        collate_items: Puts items into a batch.
         batch_size: Samples of a batch over all processes.
         accumulate: Batches of a step.
         workers: Processes that prepare samples, for each training process; 0 for none.
@@ -23,19 +28,20 @@ class TrainingData(lightning.LightningDataModule):
 
     def __init__(
         self,
-        stream: SampleStream,
+        stream: SampleStream | CachedViews,
         *,
+        collate_items: Callable[..., VideoBatch | DetectedVideos] = collate,
         batch_size: int,
         accumulate: int = 1,
         workers: int = 0,
         held_out: HeldOut | None = None,
     ) -> None:
         super().__init__()
-        self.stream, self.held_out = stream, held_out
+        self.stream, self.collate_items, self.held_out = stream, collate_items, held_out
         self._batch_size, self._accumulate = batch_size, accumulate
         self._workers = workers
 
-    def train_dataloader(self) -> "DataLoader[VideoBatch]":
+    def train_dataloader(self) -> "DataLoader[VideoBatch | DetectedVideos]":
         """Return the endless batches of this process, from the trainer's current step on.
 
         Raises:
@@ -59,8 +65,8 @@ class TrainingData(lightning.LightningDataModule):
                 start=trainer.global_step * self._accumulate * self._batch_size,
             ),
             num_workers=self._workers,
-            collate_fn=collate,
-            pin_memory=trainer.strategy.root_device.type == "cuda",
+            collate_fn=self.collate_items,
+            pin_memory=trainer.strategy.root_device.type == "cuda" and isinstance(self.stream, SampleStream),
         )
 
     def val_dataloader(self) -> "DataLoader[VideoBatch] | list[DataLoader[VideoBatch]]":

@@ -87,3 +87,18 @@ class DataOptions:
     augmentation: AugmentationOptions = field(default_factory=AugmentationOptions)
     batch_size: int = 8
     workers: int = 1
+
+
+@dataclass
+class CacheOptions:
+    """The frozen detector's outputs on disk (stage `genvis` only), so that a step costs only the tracker.
+
+    Args:
+        folder: Where the cache is made or found; without it, the detector runs in every step.
+        views: How many augmented samples are cached; training goes through them again and again.
+        stored_as: `float16` needs half the space; `float32` gives the very losses of training without a cache.
+    """
+
+    folder: str = ""
+    views: int = 1000
+    stored_as: Literal["float16", "float32"] = "float16"

@@ -77,17 +77,15 @@ def dry_run(recipe: Recipe) -> Measurement:
 def measure(recipe: Recipe) -> Measurement:
     """Take a few steps with the recipe's model, data and losses, and time them."""
     module = build_module(recipe)
-    stream = build_data(recipe, module).stream
+    data = build_data(recipe, module)
     device = torch.device("cuda" if torch.cuda.is_available() and recipe.run.accelerator != "cpu" else "cpu")
     module.to(device)
     processes = recipe.run.nodes * (recipe.run.devices if isinstance(recipe.run.devices, int) else 1)
     share = max(1, recipe.data.batch_size // processes)
     seconds, data_seconds, first = 0.0, 0.0, 0.0
-    from genvis.data.batch import collate
-
     for step in range(_MEASURED_STEPS + 1):
         start = time.perf_counter()
-        batch = collate([stream[step * share + place] for place in range(share)]).to(device)
+        batch = data.collate_items([data.stream[step * share + place] for place in range(share)]).to(device)
         prepared = time.perf_counter()
         with torch.autocast(device.type, _dtype(recipe), enabled=recipe.run.precision != "32-true"):
             loss = torch.stack(list(module.losses(batch).values())).sum()

@@ -1,6 +1,7 @@
 """What the three stages of training have in common: optimizer, schedule, seeds, logging."""
 
 from abc import abstractmethod
+from typing import Any
 
 import lightning
 import torch
@@ -58,7 +59,7 @@ class StageModule(lightning.LightningModule):
         """Return the parts of the model that are neither trained nor in training mode."""
 
     @abstractmethod
-    def losses(self, batch: VideoBatch) -> dict[str, Tensor]:
+    def losses(self, batch: Any) -> dict[str, Tensor]:
         """Return the weighted losses of a batch by name; their sum is minimised."""
 
     def train(self, mode: bool = True) -> "StageModule":
@@ -68,17 +69,18 @@ class StageModule(lightning.LightningModule):
             part.eval()
         return self
 
-    def training_step(self, batch: VideoBatch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the sum of the losses."""
         torch.manual_seed(hash((self.seed, batch_idx, self.global_rank)) & 0x7FFF_FFFF_FFFF_FFFF)
         losses = self.losses(batch)
         total = torch.stack(list(losses.values())).sum()
         self.log("loss", total.detach(), prog_bar=True, batch_size=len(batch))
+        self.log("joint_loss", total.detach(), sync_dist=True, batch_size=len(batch))
         self.log_dict({f"loss/{name}": value.detach() for name, value in losses.items()}, batch_size=len(batch))
         return total
 
-    def transfer_batch_to_device(self, batch: VideoBatch, device: torch.device, dataloader_idx: int) -> VideoBatch:
-        """Move a batch; Lightning does not know its type."""
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Move a batch of whichever kind; Lightning does not know ours."""
         return batch.to(device, non_blocking=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

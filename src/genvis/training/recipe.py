@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from genvis.training.data_options import DataOptions
+from genvis.training.data_options import CacheOptions, DataOptions
 from genvis.training.loss_options import LossOptions
 
 Stage = Literal["detector", "vita", "genvis"]
@@ -123,6 +123,7 @@ class Recipe:
         optimizer: AdamW and its schedule.
         loss: What is learned from.
         run: How the run goes.
+        cache: Of the frozen detector's outputs.
     """
 
     stage: Stage = "genvis"
@@ -131,3 +132,4 @@ class Recipe:
     optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
     loss: LossOptions = field(default_factory=LossOptions)
     run: RunOptions = field(default_factory=RunOptions)
+    cache: CacheOptions = field(default_factory=CacheOptions)

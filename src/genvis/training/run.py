@@ -1,6 +1,8 @@
 """A training run from its recipe to the finished model."""
 
 import logging
+import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,10 @@ import torch
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, LearningRateMonitor
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
+from genvis.data.batch import collate
+from genvis.data.mixture import SampleStream
+from genvis.errors import InputError
+from genvis.training.cached_stream import CachedViews, collate_views, fill_cache, open_cache
 from genvis.training.callbacks import DivergenceGuard, ResumableCheckpoint
 from genvis.training.data_module import TrainingData
 from genvis.training.detector_stage import DetectorStage
@@ -66,15 +72,36 @@ def build_module(recipe: Recipe) -> StageModule:
 
 
 def build_data(recipe: Recipe, module: StageModule) -> TrainingData:
-    """Build the stream of training samples and the held-out set, in the model's classes."""
+    """Build the stream of training samples, or of cached views, and the held-out set, in the model's classes.
+
+    Raises:
+        InputError: If a source is impossible, or a cache is asked for where the detector is trained.
+    """
     labels = module.model.config.label_set
+    samples = training_stream(recipe.data, labels=labels, seed=recipe.run.seed)
+    stream: SampleStream | CachedViews = samples
+    if recipe.cache.folder:
+        if recipe.stage != "genvis":
+            raise InputError("cache.folder needs a frozen detector: it is for stage 'genvis' only.")
+        stream = _cached(recipe, module, samples)
     return TrainingData(
-        training_stream(recipe.data, labels=labels, seed=recipe.run.seed),
+        stream,
+        collate_items=collate_views if isinstance(stream, CachedViews) else collate,
         batch_size=recipe.data.batch_size,
         accumulate=recipe.run.accumulate,
         workers=recipe.data.workers,
         held_out=held_out_set(recipe.data, labels=labels) if recipe.run.validate_steps else None,
     )
+
+
+def _cached(recipe: Recipe, module: StageModule, stream: SampleStream) -> CachedViews:
+    options: dict[str, Any] = {"model": module.model, "loss": recipe.loss, "seed": recipe.run.seed}
+    cache = open_cache(recipe.cache, data=recipe.data, **options)
+    if len(cache) < recipe.cache.views:
+        if int(os.environ.get("LOCAL_RANK", "0")) or int(os.environ.get("NODE_RANK", "0")):
+            raise InputError("Several processes need a finished cache: run the recipe once with --run.devices 1 first.")
+        fill_cache(cache, stream, views=recipe.cache.views, **options)
+    return CachedViews(cache, seed=recipe.run.seed)
 
 
 def build_trainer(recipe: Recipe) -> lightning.Trainer:
@@ -99,6 +126,7 @@ def build_trainer(recipe: Recipe) -> lightning.Trainer:
         log_every_n_steps=run.log_steps,
         logger=_loggers(recipe, output),
         callbacks=_callbacks(recipe, output, validates=validates),
+        sync_batchnorm=processes > 1 and not recipe.model.freeze_batch_norm and run.accelerator != "cpu",
         use_distributed_sampler=False,
         enable_model_summary=False,
         default_root_dir=output,
@@ -121,8 +149,6 @@ def _callbacks(recipe: Recipe, output: Path, *, validates: bool) -> list[Callbac
     if run.checkpoint_steps:
         callbacks.append(ResumableCheckpoint(**resuming, every_n_train_steps=run.checkpoint_steps))
     elif run.checkpoint_minutes:
-        from datetime import timedelta
-
         every = timedelta(minutes=run.checkpoint_minutes)
         callbacks.append(ResumableCheckpoint(**resuming, train_time_interval=every))
     if validates:

@@ -1,8 +1,5 @@
 """Stage 3: the tracker on the frozen detector, clip after clip with propagated queries (paper, section 3.2)."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 
@@ -11,61 +8,13 @@ from genvis.data.sample import VideoSample
 from genvis.errors import InputError
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.model.genvis import GenVIS
-from genvis.model.outputs import DetectorOutput
+from genvis.training.detected_videos import DetectedVideos, detect_videos
 from genvis.training.detector_stage import by_layer
-from genvis.training.label_assignment import Indices
 from genvis.training.loss_options import LossOptions
-from genvis.training.module import StageModule, batch_targets, network_input
+from genvis.training.module import StageModule
 from genvis.training.process_group import gathered
-from genvis.training.targets import ObjectTargets
-from genvis.training.tracker_criterion import TrackerCriterion, frame_matching
+from genvis.training.tracker_criterion import TrackerCriterion
 from genvis.training.video_average_precision import VideoRecord, evaluate_videos, video_record
-
-
-class DetectedVideos(NamedTuple):
-    """All that the tracker learns from: B videos of T frames as the detector sees them.
-
-    Attributes:
-        frame_queries: (L, B, T, Q_f, C) of the last L detector layers.
-        stride4_features: (B, T, C, H/4, W/4).
-        frame_assignment: For every video and frame (L, N), the frame query of each object or -1.
-        targets: Of the B videos, T frames.
-    """
-
-    frame_queries: Tensor
-    stride4_features: Tensor
-    frame_assignment: Sequence[Sequence[Indices]]
-    targets: Sequence[ObjectTargets]
-
-
-@torch.no_grad()
-def detect_videos(model: GenVIS, batch: VideoBatch, *, loss: LossOptions) -> DetectedVideos:
-    """Run the frozen detector.
-
-    Of the detector's own losses, which nobody would learn from, only the matching is computed: the similarity loss
-    needs to know which frame query holds which object.
-
-    Args:
-        model: The network; its detector should be in evaluation mode.
-        batch: B videos of T frames.
-        loss: How many detector layers are used, and how masks are compared.
-    """
-    pixels = network_input(model, batch)
-    output = model.detector(pixels, layers=loss.detector_layers)
-    targets = batch_targets(batch, height=pixels.shape[-2], width=pixels.shape[-1])
-    assignment = match_detections(model, output, targets, loss=loss)
-    shape = (len(batch), batch.frames.shape[1])
-    return DetectedVideos(
-        output.frame_queries.unflatten(1, shape), output.stride4_features.unflatten(0, shape), assignment, targets
-    )
-
-
-@torch.no_grad()
-def match_detections(
-    model: GenVIS, output: DetectorOutput, targets: Sequence[ObjectTargets], *, loss: LossOptions
-) -> list[list[Indices]]:
-    """Return which frame query holds which object, for every video and frame (L, N)."""
-    return frame_matching(model.detector.predict(output), targets, points=loss.point_source, weights=loss.weights)
 
 
 def clip_losses(model: GenVIS, videos: DetectedVideos, *, frames_per_clip: int, loss: LossOptions) -> dict[str, Tensor]:
@@ -142,7 +91,7 @@ class TrackerStage(VideoStage):
         """Return the detector."""
         return [self.model.detector]
 
-    def losses(self, batch: VideoBatch) -> dict[str, Tensor]:
-        """Return the losses of all clips."""
-        videos = detect_videos(self.model, batch, loss=self.loss_options)
+    def losses(self, batch: VideoBatch | DetectedVideos) -> dict[str, Tensor]:
+        """Return the losses of all clips; a cached batch needs no detector."""
+        videos = detect_videos(self.model, batch, loss=self.loss_options) if isinstance(batch, VideoBatch) else batch
         return clip_losses(self.model, videos, frames_per_clip=self.model.config.clip_length, loss=self.loss_options)

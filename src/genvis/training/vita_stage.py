@@ -3,11 +3,12 @@
 from torch import Tensor, nn
 
 from genvis.data.batch import VideoBatch
+from genvis.training.detected_videos import DetectedVideos
 from genvis.training.detector_criterion import detector_losses
 from genvis.training.detector_stage import by_layer
 from genvis.training.module import batch_norms, batch_targets, network_input
 from genvis.training.tracker_criterion import by_video
-from genvis.training.tracker_stage import DetectedVideos, VideoStage, clip_losses
+from genvis.training.tracker_stage import VideoStage, clip_losses
 
 
 class VitaStage(VideoStage):

@@ -1,0 +1,109 @@
+"""Training from cached views: filling the cache, choosing views by their position in the stream, batching them."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from rich.progress import Progress
+from torch.nn import functional as F
+from torch.utils.data import Dataset
+
+from genvis.data.batch import collate
+from genvis.data.mixture import SampleStream
+from genvis.data.random_key import RandomKey
+from genvis.model.genvis import GenVIS
+from genvis.training.data_options import CacheOptions, DataOptions
+from genvis.training.detected_videos import DetectedVideos, detect_videos
+from genvis.training.detector_cache import CachedView, DetectorCache
+from genvis.training.loss_options import LossOptions
+from genvis.training.targets import ObjectTargets
+
+
+def collate_views(views: Sequence[CachedView]) -> DetectedVideos:
+    """Put views into one batch; smaller ones are padded with zeros on the right and bottom."""
+    h = max(view.stride4_features.shape[-2] for view in views)
+    w = max(view.stride4_features.shape[-1] for view in views)
+    H, W = (max(view.masks.shape[axis] for view in views) for axis in (-2, -1))
+    features = [
+        F.pad(view.stride4_features, (0, w - view.stride4_features.shape[-1], 0, h - view.stride4_features.shape[-2]))
+        for view in views
+    ]
+    masks = [F.pad(view.masks, (0, W - view.masks.shape[-1], 0, H - view.masks.shape[-2])) for view in views]
+    return DetectedVideos(
+        torch.stack([view.frame_queries for view in views], dim=1),
+        torch.stack(features),
+        [view.frame_assignment for view in views],
+        [ObjectTargets(view.labels, mask) for view, mask in zip(views, masks, strict=True)],
+    )
+
+
+class CachedViews(Dataset[CachedView]):
+    """An endless stream of views: all of them once per epoch, each epoch in a new order.
+
+    Args:
+        cache: The filled cache.
+        seed: Of the order.
+    """
+
+    def __init__(self, cache: DetectorCache, *, seed: int) -> None:
+        self._cache, self._seed = cache, seed
+
+    def __getitem__(self, index: int) -> CachedView:
+        return self._cache[RandomKey(self._seed, index).choose(len(self._cache))]
+
+
+def open_cache(
+    options: CacheOptions, *, model: GenVIS, data: DataOptions, loss: LossOptions, seed: int
+) -> DetectorCache:
+    """Open the cache that belongs to a detector, data set and seed.
+
+    Raises:
+        InputError: If the folder holds the views of another one.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.detector.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    seen = asdict(data)
+    for name in ("validation", "validation_videos", "validation_frames", "batch_size", "workers"):
+        seen.pop(name)
+    matching = [loss.detector_layers, asdict(loss.weights), asdict(loss.points), loss.fixed_grid]
+    digest.update(json.dumps([seen, matching, seed], sort_keys=True).encode())
+    return DetectorCache(Path(options.folder), fingerprint=digest.hexdigest(), stored_as=options.stored_as)
+
+
+def fill_cache(
+    cache: DetectorCache, stream: SampleStream, *, views: int, model: GenVIS, loss: LossOptions, seed: int
+) -> None:
+    """Run the detector on the first samples of a stream that the cache does not hold yet.
+
+    Args:
+        cache: Takes the views.
+        stream: The training samples.
+        views: How many views the cache is to hold.
+        model: The network; its detector is frozen and in evaluation mode.
+        loss: Detector layers and the matching.
+        seed: Of the points of the matching.
+    """
+    if len(cache) >= views:
+        return
+    with Progress(transient=True) as progress:
+        task = progress.add_task("Caching the frozen detector", total=views, completed=len(cache))
+        for position in range(len(cache), views):
+            torch.manual_seed(hash((seed, position)) & 0x7FFF_FFFF_FFFF_FFFF)
+            batch = collate([stream[position]]).to(model.device)
+            found = detect_videos(model, batch, loss=loss)
+            (target,) = found.targets
+            cache.append(
+                CachedView(
+                    frame_queries=found.frame_queries[:, 0],
+                    stride4_features=found.stride4_features[0],
+                    frame_assignment=found.frame_assignment[0],
+                    labels=target.labels,
+                    masks=target.masks,
+                )
+            )
+            progress.advance(task)
