@@ -112,7 +112,7 @@ def assert_equal_to_reference(document: dict[str, Any], results: list[dict[str, 
             assert got is None or got == pytest.approx(value, abs=1e-9), name
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32), st.booleans())
 def test_equals_the_reference_on_small_masks(seed: int, occlusion: bool) -> None:
     assert_equal_to_reference(*random_case(seed, side=10, occlusion=occlusion))

@@ -29,7 +29,7 @@ _MASKS_PER_WORKER = 5000
 
 
 def evaluate(
-    results: str | Path | Sequence[Mapping[str, Any]],
+    results: str | Path | Sequence[Mapping[str, Any]] | Results,
     annotations: str | Path | VideoAnnotations,
     *,
     errors: bool = False,
@@ -41,7 +41,7 @@ def evaluate(
     """Score results against annotations as the YouTube-VIS and OVIS servers do.
 
     Args:
-        results: A results file of the servers' format (JSON), or the list that it holds.
+        results: A results file of the servers' format (JSON), or the list that it holds, or what was read from either.
         annotations: An annotation file of YouTube-VIS or OVIS, or of the same format, or what was read from one.
         errors: Also find out which kind of error costs how much average precision; takes about twice as long.
         identity: Also compute tracking metrics: HOTA, IDF1, identity switches.
@@ -59,7 +59,7 @@ def evaluate(
     if not isinstance(annotations, VideoAnnotations):
         annotations = VideoAnnotations.load(annotations)
     tracking = IdentityEvaluation(score_threshold) if identity else None
-    detections = load_results(results, annotations)
+    detections = results if isinstance(results, Results) else load_results(results, annotations)
     work = _VideoEvaluation(annotations, detections, errors=errors, tracking=tracking)
     # Detections of equal score rank by video id, as in the reference.
     order = np.argsort(annotations.video_ids, kind="stable").tolist()
