@@ -11,6 +11,7 @@ from tiny import tiny_recipe
 
 from genvis.data.sprites import SpriteVideos
 from genvis.label_sets import label_set
+from genvis.model.genvis import GenVIS
 from genvis.model.outputs import FramePrediction
 from genvis.training.data_options import SourceOptions
 from genvis.training.frame_average_precision import frame_average_precision, frame_instances, frame_record
@@ -68,7 +69,7 @@ def test_perfect_videos_score_100_and_exchanged_identities_less() -> None:
 
 @pytest.mark.parametrize(("stage", "column"), [("detector", "frame_AP"), ("genvis", "video_AP"), ("vita", "video_AP")])
 def test_a_run_measures_ap_and_keeps_the_best_weights(tmp_path: Path, stage: Any, column: str) -> None:
-    recipe = tiny_recipe(tmp_path, stage, validate_steps=1, max_steps=2)
+    recipe = tiny_recipe(tmp_path, stage, validate_steps=1, max_steps=2, picture_steps=1, tensorboard=True)
     recipe.data.validation = SourceOptions(height=64, width=64, split="validation")
     recipe.data.validation_videos, recipe.data.validation_frames = 2, 3
     train(recipe)
@@ -78,3 +79,18 @@ def test_a_run_measures_ap_and_keeps_the_best_weights(tmp_path: Path, stage: Any
     assert all(0 <= score <= 100 for score in scores)
     assert (tmp_path / "checkpoints" / "best.ckpt").is_file()
     assert (tmp_path / "recipe.yaml").is_file()
+    assert len(list((tmp_path / "pictures").glob("*.png"))) == 2
+    assert list((tmp_path / "tensorboard").glob("*/events*"))
+
+
+def test_the_moving_average_is_validated_saved_and_resumed(tmp_path: Path) -> None:
+    states = []
+    for decay, steps in ((0.0, [3]), (0.9, [3]), (0.9, [2, 3])):
+        folder = tmp_path / f"{decay}-{len(steps)}"
+        for last in steps:
+            recipe = tiny_recipe(folder, "genvis", max_steps=last, ema_decay=decay, checkpoint_steps=1)
+            train(recipe)
+        states.append(GenVIS.from_pretrained(folder / "model").state_dict())
+    name = "tracker.heads.class_predictor.weight"
+    assert not torch.equal(states[0][name], states[1][name])
+    assert all(torch.equal(value, states[2][key]) for key, value in states[1].items())

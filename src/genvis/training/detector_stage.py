@@ -14,6 +14,8 @@ from genvis.training.process_group import gathered
 class DetectorStage(StageModule):
     """Trains the detector; a video's frames are learned one by one, and the tracker is left as it is."""
 
+    finds_videos = False
+
     def frozen_parts(self) -> list[nn.Module]:
         """Return the tracker, and batch norm if it is frozen."""
         frozen: list[nn.Module] = [] if self.model.tracker is None else [self.model.tracker]

@@ -31,7 +31,12 @@ class StageModule(lightning.LightningModule):
         max_steps: Optimizer steps of the whole run.
         seed: Of the random numbers.
         freeze_batch_norm: Whether batch norm keeps its statistics and affine values.
+
+    Attributes:
+        finds_videos: Whether the stage's model segments whole videos, or single frames only.
     """
+
+    finds_videos = True
 
     def __init__(
         self,
@@ -68,6 +73,12 @@ class StageModule(lightning.LightningModule):
         for part in self.frozen_parts():
             part.eval()
         return self
+
+    def compile_network(self) -> None:
+        """Compile detector and tracker in place with torch.compile; names and weights stay as they are."""
+        self.model.detector.compile(dynamic=True)
+        if self.model.tracker is not None:
+            self.model.tracker.compile(dynamic=True)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the sum of the losses."""

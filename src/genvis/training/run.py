@@ -22,7 +22,8 @@ from genvis.training.model_building import build_model
 from genvis.training.module import StageModule
 from genvis.training.recipe import Recipe
 from genvis.training.recipe_loading import save_recipe
-from genvis.training.sample_stream import held_out_set, training_stream
+from genvis.training.sample_pictures import SamplePictures
+from genvis.training.sample_stream import HeldOut, held_out_set, training_stream
 from genvis.training.tracker_stage import TrackerStage
 from genvis.training.vita_stage import VitaStage
 
@@ -49,7 +50,9 @@ def train(recipe: Recipe) -> Path:
     save_recipe(recipe, output / "recipe.yaml")
     module = build_module(recipe)
     data = build_data(recipe, module)
-    trainer = build_trainer(recipe)
+    trainer = build_trainer(recipe, data)
+    if recipe.model.compile:
+        module.compile_network()
     last = output / "checkpoints" / "last.ckpt"
     trainer.fit(module, data, ckpt_path=last if recipe.run.resume and last.is_file() else None, weights_only=False)
     folder = output / "model"
@@ -104,8 +107,13 @@ def _cached(recipe: Recipe, module: StageModule, stream: SampleStream) -> Cached
     return CachedViews(cache, seed=recipe.run.seed)
 
 
-def build_trainer(recipe: Recipe) -> lightning.Trainer:
-    """Build Lightning's trainer."""
+def build_trainer(recipe: Recipe, data: TrainingData | None = None) -> lightning.Trainer:
+    """Build Lightning's trainer.
+
+    Args:
+        recipe: How the run goes.
+        data: With held-out samples of which pictures are drawn, if the recipe asks for them.
+    """
     run, output = recipe.run, Path(recipe.run.output)
     processes = max(1, run.nodes) * (run.devices if isinstance(run.devices, int) else 1)
     validates = bool(run.validate_steps and recipe.data.validation is not None)
@@ -125,7 +133,7 @@ def build_trainer(recipe: Recipe) -> lightning.Trainer:
         limit_val_batches=None if validates else 0,
         log_every_n_steps=run.log_steps,
         logger=_loggers(recipe, output),
-        callbacks=_callbacks(recipe, output, validates=validates),
+        callbacks=_callbacks(recipe, output, validates=validates, held_out=data.held_out if data else None),
         sync_batchnorm=processes > 1 and not recipe.model.freeze_batch_norm and run.accelerator != "cpu",
         use_distributed_sampler=False,
         enable_model_summary=False,
@@ -140,11 +148,13 @@ def _loggers(recipe: Recipe, output: Path) -> list[Logger]:
     return loggers
 
 
-def _callbacks(recipe: Recipe, output: Path, *, validates: bool) -> list[Callback]:
+def _callbacks(recipe: Recipe, output: Path, *, validates: bool, held_out: HeldOut | None) -> list[Callback]:
     run, folder = recipe.run, output / "checkpoints"
     callbacks: list[Callback] = [DivergenceGuard(), LearningRateMonitor("step")]
     if run.ema_decay:
         callbacks.append(EMAWeightAveraging(decay=run.ema_decay))
+    if run.picture_steps and validates and held_out is not None:
+        callbacks.append(SamplePictures(held_out, folder=output / "pictures", every=run.picture_steps))
     resuming: dict[str, Any] = {"dirpath": folder, "filename": "last", "save_top_k": 1, "enable_version_counter": False}
     if run.checkpoint_steps:
         callbacks.append(ResumableCheckpoint(**resuming, every_n_train_steps=run.checkpoint_steps))
