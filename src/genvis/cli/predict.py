@@ -113,7 +113,9 @@ def load_model(weights: str, *, device: str, dtype: str) -> "GenVIS":
     except (RuntimeError, AssertionError):
         raise InputError(f"There is no device '{device}' on this machine: use --device auto or cpu.") from None
     model: GenVIS = GenVIS.from_pretrained(weights)
-    return model.to(device=place, dtype=getattr(torch, dtype))
+    # The typed `to`: transformers' own only adds a guard for quantised models.
+    torch.nn.Module.to(model, device=place, dtype=getattr(torch, dtype))
+    return model
 
 
 COMPONENTS = predict
