@@ -120,15 +120,17 @@ def test_a_bare_state_dict_and_half_precision_load_too(tmp_path):
 
 
 @pytest.mark.parametrize(("classes", "labels"), [(25, "ovis"), (40, "youtube_vis_2021"), (80, "coco")])
-def test_the_number_of_classes_tells_the_label_set(tmp_path, classes, labels):
+def test_the_number_of_classes_tells_the_label_set(tmp_path, caplog, classes, labels):
     assert load_published(write(tmp_path, with_classes(classes))).config.label_set_name == labels
+    assert ("name the label set youtube_vis_2019" in caplog.text) == (classes == 40)
 
 
-def test_a_label_set_of_the_same_size_can_be_named(tmp_path):
+def test_a_label_set_of_the_same_size_can_be_named(tmp_path, caplog):
     file = write(tmp_path, with_classes(40))
     config = load_published(file, untold=Untold(labels="youtube_vis_2019")).config
     assert config.label_set_name == "youtube_vis_2019"
     assert config.id2label[1] == "giant_panda"
+    assert caplog.text == ""
 
 
 def test_another_label_set_is_refused_with_those_that_fit(tmp_path):

@@ -1,5 +1,6 @@
 """What the tensors of a published checkpoint tell of its network: every size but the head counts."""
 
+import logging
 import math
 import re
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from torch import Tensor
 from genvis.errors import InputError
 from genvis.label_sets import LabelSet, label_set, label_set_names
 from genvis.model.config import GenVISConfig
+
+_log = logging.getLogger(__name__)
 
 _DEFORMABLE_POINTS_AND_LEVELS = 4 * 3  # Of each head; Mask2Former fixes both.
 _STAGES = ["stage1", "stage2", "stage3", "stage4"]
@@ -148,6 +151,12 @@ def _tracker(read: _Reader, untold: Untold) -> dict[str, Any]:
 def _labels(name: str | None, classes: int, file: str) -> LabelSet:
     if name is None:
         name = {25: "ovis", 40: "youtube_vis_2021", 80: "coco"}.get(classes)
+        if classes == 40:
+            _log.warning(
+                "%s has 40 classes, as YouTube-VIS 2019 and 2021 have: taking those of 2021; name the label set "
+                "youtube_vis_2019 if it was trained on that.",
+                file,
+            )
     if name is None:
         return LabelSet("", tuple(range(1, classes + 1)), tuple(f"class {number}" for number in range(1, classes + 1)))
     labels = label_set(name)
