@@ -23,7 +23,7 @@ def check_folder(folder: Path, *, overwrite: bool = False) -> None:
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file: choose a folder.")
     if (folder / "config.json").exists() and not overwrite:
-        raise InputError(f"{folder} holds a model already: choose another folder or allow to overwrite it.")
+        raise InputError(f"{folder} holds a model already: choose another folder, or say overwrite to replace it.")
 
 
 def save_model(model: GenVIS, folder: Path, *, overwrite: bool = False) -> None:
