@@ -5,14 +5,15 @@
 Makes annotations and results like those of OVIS' validation set: 140 videos of 60 frames of 720x1280 pixels, 10 objects
 a video, mostly of one class (herds, flocks, crowds), and 20 detections a video: good ones, poor ones, duplicates,
 fragments, switched identities, false alarms, wrong classes. Then the straightforward evaluation (for every pair of one
-class, two merges and two areas of run lengths per frame) and ours take turns in one process. Both start from what is in
-memory after reading, and must agree to 1e-9.
+class, two merges and two areas of run lengths per frame), ours in one process and ours with all processors take turns.
+All start from what is in memory after reading, and must agree to 1e-9.
 """
 
 import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -23,7 +24,8 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from genvis.data.video_annotations import VideoAnnotations
-from genvis.evaluation import evaluate
+from genvis.evaluation import EvaluationReport, evaluate
+from genvis.evaluation.parallel import processors
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "evaluation"))
 from reference_evaluation import reference_evaluation
@@ -157,7 +159,9 @@ def main() -> None:
         path.write_text(json.dumps(document))
         start = perf_counter()
         annotations = VideoAnnotations.load(path)
-        print(f"reading the annotations ({path.stat().st_size / 1e6:.0f} MB): {perf_counter() - start:.1f} s", flush=True)
+        print(
+            f"reading the annotations ({path.stat().st_size / 1e6:.0f} MB): {perf_counter() - start:.1f} s", flush=True
+        )
     same = sum(
         one["category_id"] == other["category_id"] and one["video_id"] == other["video_id"]
         for one in results
@@ -165,32 +169,35 @@ def main() -> None:
     )
     print(f"{len(results)} detections, {same} pairs of one class, {FRAMES} frames each", flush=True)
     evaluate(results[:20], annotations)  # imports and caches
-    times: dict[str, list[float]] = {"pairwise": [], "ours": []}
-    for number in range(options.rounds):
-        start = perf_counter()
-        expected = reference_evaluation(document, results, pairwise_iou)
-        times["pairwise"].append(perf_counter() - start)
-        start = perf_counter()
-        report = evaluate(results, annotations)
-        times["ours"].append(perf_counter() - start)
-        ratio = times["pairwise"][-1] / times["ours"][-1]
-        print(
-            f"round {number + 1}: pairwise {times['pairwise'][-1]:.2f} s, ours {times['ours'][-1]:.2f} s, "
-            f"{ratio:.1f} times faster, AP {100 * (report.scores.ap or 0):.3f}",
-            flush=True,
-        )
-        for name, value in expected.items():
-            got = getattr(report.scores, name, value)
-            assert (got is None) == (value is None), name
-            assert got is None or abs(got - value) < 1e-9, (name, got, value)
-    medians = {name: median(values) for name, values in times.items()}
-    print(
-        f"median: pairwise {medians['pairwise']:.2f} s, ours {medians['ours']:.2f} s: "
-        f"{medians['pairwise'] / medians['ours']:.1f} times faster, equal to 1e-9"
-    )
+    contenders: dict[str, Callable[[], EvaluationReport | dict[str, float | None]]] = {
+        "pairwise": lambda: reference_evaluation(document, results, pairwise_iou),
+        "ours, one process": lambda: evaluate(results, annotations, workers=1),
+        f"ours, {processors()} processors": lambda: evaluate(results, annotations),
+    }
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    for number in range(1, options.rounds + 1):
+        outcomes = {}
+        for name, run in contenders.items():
+            start = perf_counter()
+            outcomes[name] = run()
+            times[name].append(perf_counter() - start)
+        print(f"round {number}: " + ", ".join(f"{name} {each[-1]:.2f} s" for name, each in times.items()), flush=True)
+        check_equality(*outcomes.values())
+    medians = {name: median(each) for name, each in times.items()}
+    for name, seconds in medians.items():
+        print(f"median {seconds:7.2f} s, {medians['pairwise'] / seconds:5.1f} times as fast: {name}")
     start = perf_counter()
     evaluate(results, annotations, errors=True)
-    print(f"ours with error analysis: {perf_counter() - start:.2f} s")
+    print(f"with error analysis: {perf_counter() - start:.2f} s")
+
+
+def check_equality(expected: dict[str, float | None], *reports: EvaluationReport) -> None:
+    for report in reports:
+        got = vars(report.scores) | {f"AP of {category.category_id}": category.ap for category in report.categories}
+        for name, value in expected.items():
+            assert (got[name] is None) == (value is None), name
+            assert value is None or abs(got[name] - value) < 1e-9, (name, got[name], value)
+    print(f"AP {100 * (expected['ap'] or 0):.3f}, all numbers equal to 1e-9")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,24 @@
 """``genvis eval``: score results against annotations."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from genvis.errors import InputError
 
+if TYPE_CHECKING:
+    from genvis.data.video_annotations import VideoAnnotations
+
 
 def evaluate(
-    results: Path,
+    results: Path | None,
     *,
     annotations: Path | None = None,
     images: Path | None = None,
+    weights: str | None = None,
+    device: str = "auto",
+    clip_length: int | None = None,
+    resolution: int | None = None,
+    detections: int | None = None,
     out: Path | None = None,
     errors: bool = True,
     identity: bool = False,
@@ -18,15 +27,22 @@ def evaluate(
     workers: int | None = None,
     submission: Path | None = None,
 ) -> None:
-    """Score results as the servers of YouTube-VIS and OVIS do, and say which errors cost most.
+    """Score results, or a model, as the servers of YouTube-VIS and OVIS do, and say which errors cost most.
 
     Prints AP, AP50, AP75, AR1, AR10, by size, by class and, where the annotations know, by occlusion; what each kind of
     error costs; and the worst videos.
 
     Args:
-        results: The results file (JSON): a list of video_id, category_id, score and segmentations.
+        results: The results file (JSON): a list of video_id, category_id, score and segmentations. Left out with
+            --weights, which makes the results first: OUT/results.json, and OUT/submission.zip for the servers. The
+            same command continues after an interruption.
         annotations: The annotation file of YouTube-VIS or OVIS, or of the same format.
-        images: The folder that the file names of the annotations start from, for pictures in the report.
+        images: The folder that the file names of the annotations start from, for pictures in the report and the model.
+        weights: Run this model: a bundled name, a model folder, a published .pth file, or a Hub id.
+        device: Where the model runs: auto, cpu, cuda, mps ...
+        clip_length: Frames that the model sees together. Default: the model's.
+        resolution: Frames are resized so that the shorter side has this many pixels. Default: the model's.
+        detections: How many pairs of object and class the model gives per video. Default: the model's number.
         out: Folder for the report: report.html, with pictures if there are images, and report.json.
         errors: Find out which kind of error costs how much AP: missed objects, wrong classes, switched identities ...
         identity: Also print HOTA, IDF1 and identity switches (needs the extra "eval").
@@ -37,6 +53,10 @@ def evaluate(
     """
     if annotations is None:
         raise InputError("The annotations are missing: add --annotations FILE.json.")
+    if (results is None) == (weights is None):
+        raise InputError("Give a results file, or --weights for a model to run: one of them, not both.")
+    if weights is not None and (images is None or out is None):
+        raise InputError("--weights needs --images ROOT to read the videos from, and -o FOLDER for the results.")
     if images is not None and out is None:
         raise InputError("--images is for the pictures of the report: add -o FOLDER to write one.")
     if worst < 0:
@@ -45,7 +65,7 @@ def evaluate(
 
     from genvis.cli.progress import live_progress
     from genvis.data.video_annotations import VideoAnnotations
-    from genvis.evaluation.evaluate import evaluate as evaluate_results
+    from genvis.evaluation.evaluator import evaluate as evaluate_results
     from genvis.evaluation.report_folder import check_images, write_report
     from genvis.evaluation.results import load_results
     from genvis.evaluation.submission import write_submission
@@ -53,12 +73,26 @@ def evaluate(
 
     console = Console()
     truth = VideoAnnotations.load(annotations)
-    detections = load_results(results, truth)
     if images is not None:
         check_images(truth, images)
+    if weights is not None and images is not None and out is not None:
+        results = _run_model(
+            truth,
+            images,
+            out,
+            weights=weights,
+            device=device,
+            clip_length=clip_length,
+            resolution=resolution,
+            detections=detections,
+        )
+        submission = submission or out / "submission.zip"
+    if results is None:
+        raise InputError("There are no results to score.")
+    found = load_results(results, truth)
     with live_progress() as show:
         report = evaluate_results(
-            detections,
+            found,
             truth,
             errors=errors,
             identity=identity,
@@ -69,12 +103,43 @@ def evaluate(
     print_report(report, console)
     if out is not None:
         page = write_report(
-            report, out, annotations=truth, results=detections, images=images, worst=worst, threshold=score_threshold
+            report, out, annotations=truth, results=found, images=images, worst=worst, threshold=score_threshold
         )
         console.print(f"Report: {page}", highlight=False, soft_wrap=True)
     if submission is not None:
         write_submission(results, submission)
         console.print(f"Submission: {submission}", highlight=False, soft_wrap=True)
+
+
+def _run_model(
+    truth: "VideoAnnotations",
+    images: Path,
+    out: Path,
+    *,
+    weights: str,
+    device: str,
+    clip_length: int | None,
+    resolution: int | None,
+    detections: int | None,
+) -> Path:
+    from genvis.cli.predict import load_model
+    from genvis.cli.progress import live_progress
+    from genvis.evaluation.run_model import chosen_classes, common_classes, run_model
+    from genvis.inference.segmenter import VideoSegmenter
+
+    model = load_model(weights, device=device, dtype="float32")
+    labels = model.config.label_set
+    classes = chosen_classes(common_classes(labels, truth.label_set, file=truth.path), labels)
+    segmenter = VideoSegmenter(model, clip_length=clip_length, min_size=resolution, classes=classes)
+    with live_progress() as show:
+        return run_model(
+            segmenter,
+            truth,
+            images=images,
+            folder=out,
+            detections=detections,
+            on_video=lambda done, total: show("segmenting videos", done, total),
+        )
 
 
 COMPONENTS = evaluate

@@ -1,6 +1,6 @@
 """Scores: average precision as YouTube-VIS defines it, identity metrics, error analysis, reports."""
 
-from genvis.evaluation.evaluate import evaluate
+from genvis.evaluation.evaluator import evaluate
 from genvis.evaluation.report import EvaluationReport
 from genvis.evaluation.submission import write_submission
 

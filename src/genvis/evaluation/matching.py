@@ -72,16 +72,24 @@ def match(
     found = np.full((len(ignored), len(IOU_THRESHOLDS), len(order)), -1)
     free = np.ones((*found.shape[:2], len(objects)), np.bool_)
     needed = ~ignored[:, None]
-    for rank in np.flatnonzero((iou >= IOU_THRESHOLDS[0]).any(axis=1)).tolist():
-        open_to = free & (iou[rank] >= IOU_THRESHOLDS[:, None])
-        counting = open_to & needed
-        open_to = np.where(counting.any(axis=2, keepdims=True), counting, open_to)
-        # Among equal IoUs the reference takes the last.
-        best = len(objects) - 1 - np.where(open_to, iou[rank], -1.0)[..., ::-1].argmax(axis=2)
-        taken = open_to.any(axis=2)
-        subset, threshold = np.nonzero(taken)
-        found[subset, threshold, rank] = best[taken]
-        free[subset, threshold, best[taken]] = crowd[best[taken]]
+    for rank, reached in enumerate(iou >= IOU_THRESHOLDS[0]):
+        candidates = np.flatnonzero(reached)
+        if len(candidates) == 1:
+            # Nothing to choose.
+            only = candidates[0]
+            taken = free[:, :, only] & (iou[rank, only] >= IOU_THRESHOLDS)
+            found[:, :, rank][taken] = only
+            free[:, :, only] &= ~taken | crowd[only]
+        elif len(candidates):
+            open_to = free & (iou[rank] >= IOU_THRESHOLDS[:, None])
+            counting = open_to & needed
+            open_to = np.where(counting.any(axis=2, keepdims=True), counting, open_to)
+            # Among equal IoUs the reference takes the last.
+            best = len(objects) - 1 - np.where(open_to, iou[rank], -1.0)[..., ::-1].argmax(axis=2)
+            subset, threshold = np.nonzero(open_to.any(axis=2))
+            chosen = best[subset, threshold]
+            found[subset, threshold, rank] = chosen
+            free[subset, threshold, chosen] = crowd[chosen]
     unmatched, out = found < 0, np.broadcast_to(outside[:, None, order], found.shape)
     if not len(objects):
         return Matches(detections[order], scores[order], found, out, counted)

@@ -91,8 +91,8 @@ def _errors(errors: Sequence[ErrorCost], *, meanings: bool) -> Table:
     most = max(error.cost for error in errors)
     for error in errors:
         bar = _bar(error.cost / most if most > 0 else 0.0, _LOST)
-        row = [error.kind, percent(error.cost), bar, str(error.count)]
-        table.add_row(*row, *([error.meaning] if meanings else []))
+        meaning = [error.meaning] if meanings else []
+        table.add_row(error.kind, percent(error.cost), bar, str(error.count), *meaning)
     return table
 
 
