@@ -10,6 +10,7 @@ from genvis.model.folded_resnet import forget_folded, resnet_features
 from genvis.model.masked_attention import decode_queries
 from genvis.model.outputs import DetectorOutput, FramePrediction
 from genvis.model.pixel_decoder import decode_pixels
+from genvis.model.swin_inference import swin_features
 
 Arithmetic = Literal["fast", "plain"]
 
@@ -18,6 +19,8 @@ def run_backbone(backbone: nn.Module, pixel_values: Tensor) -> tuple[Tensor, ...
     """Compute the feature maps, stride 4 to 32, of (F, 3, H, W) by the fastest way there is for a backbone."""
     if isinstance(backbone, ResNetBackbone):
         return resnet_features(backbone, pixel_values)
+    if isinstance(backbone, SwinBackbone):
+        return swin_features(backbone, pixel_values)
     maps: tuple[Tensor, ...] = backbone(pixel_values).feature_maps
     return maps
 
