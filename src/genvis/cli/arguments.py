@@ -13,7 +13,8 @@ SHORT = {"-o": "--out"}
 def run_verb(components: Verb | dict[str, Verb], words: Sequence[str], *, prog: str) -> int:
     """Parse the words of a verb and call its function.
 
-    Options may be spelled with dashes or underscores; a switch needs no value; a list takes commas.
+    Options may be spelled with dashes or underscores; a switch needs no value; a list takes commas. A parameter without
+    a default is a positional word; a list takes one or more of them, and one that may be None may be left out.
 
     Args:
         components: The function, or functions by the name of their sub-verb.
@@ -32,10 +33,14 @@ def run_verb(components: Verb | dict[str, Verb], words: Sequence[str], *, prog: 
     function = components
     parser = ArgumentParser(prog=prog, description=_description(function))
     parser.add_argument("--config", action="config", help="A YAML file with any of these options.")
-    several = [name for name in _positional(function) if _is_list(_annotation(function, name))]
-    for name in several:
-        parser.add_argument(name, nargs="+", type=str, help=_help_of(function, name))
-    parser.add_function_arguments(function, as_positional=True, skip=set(several), as_group=False)
+    own: set[str | int] = set()  # What jsonargparse has no word for: several positional words, or perhaps none.
+    for name in _positional(function):
+        kind = _annotation(function, name)
+        if _is_list(kind) or _is_optional(kind):
+            nargs = "+" if _is_list(kind) else "?"
+            parser.add_argument(name, nargs=nargs, type=str if _is_list(kind) else kind, help=_help_of(function, name))
+            own.add(name)
+    parser.add_function_arguments(function, as_positional=True, skip=own, as_group=False)
     namespace = parser.instantiate_classes(parser.parse_args(spelled(words, function)))
     values = namespace.as_dict()
     values.pop("config", None)
@@ -94,6 +99,10 @@ def _is_list(annotation: Any) -> bool:
     if get_origin(annotation) in (Union, types.UnionType):
         return any(_is_list(member) for member in get_args(annotation))
     return annotation is list or get_origin(annotation) is list
+
+
+def _is_optional(annotation: Any) -> bool:
+    return get_origin(annotation) in (Union, types.UnionType) and type(None) in get_args(annotation)
 
 
 def _description(function: Verb) -> str:
