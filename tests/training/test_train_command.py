@@ -1,0 +1,51 @@
+"""`genvis train`: help, lists, aliases, dry runs and mistakes."""
+
+from pathlib import Path
+
+import pytest
+from tiny import tiny_recipe
+
+from genvis.cli.train import run, spelled
+from genvis.errors import InputError
+from genvis.training.recipe_loading import save_recipe
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def test_help_and_list_name_options_and_recipes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert "--optimizer.learning_rate" in text
+    assert "ovis-r50-semi-online" in text
+    assert run(["--list"]) == 0
+    assert "VITA on YouTube-VIS 2019" in capsys.readouterr().out
+
+
+def test_short_names_of_options() -> None:
+    assert spelled(["--init=a.pth", "-o", "out", "--dry-run"]) == [
+        "--model.init=a.pth",
+        "--run.output",
+        "out",
+        "--run.dry_run=true",
+    ]
+
+
+def test_the_recipe_comes_first() -> None:
+    with pytest.raises(InputError, match="The recipe comes first"):
+        run(["--run.max_steps", "3"])
+
+
+def test_a_dry_run_measures_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_recipe(tiny_recipe(tmp_path / "run", "genvis"), tmp_path / "recipe.yaml")
+    assert run([str(tmp_path / "recipe.yaml"), "--dry-run"]) == 0
+    text = capsys.readouterr().out
+    for word in ("Stage genvis", "tracker", "frozen", "s a step", "GB at the peak"):
+        assert word in text
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_leaves_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_recipe(tiny_recipe(tmp_path / "run"), tmp_path / "recipe.yaml")
+    assert run([str(tmp_path / "recipe.yaml"), "--run.max_steps", "1", "-o", str(tmp_path / "other")]) == 0
+    assert (tmp_path / "other" / "model" / "model.safetensors").is_file()
+    assert "genvis predict VIDEO --weights" in capsys.readouterr().out
