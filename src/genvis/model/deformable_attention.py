@@ -33,7 +33,8 @@ def deformable_attention(values: Tensor, positions: Tensor, weights: Tensor, geo
     """
     if values.device.type != "cpu" or min(min(size) for size in geometry.sizes) < 2:
         return _sum_of_grids(values, positions, weights, geometry)
-    positions = positions.float()
+    if positions.dtype in (torch.float16, torch.bfloat16):
+        positions = positions.float()
     if torch.is_grad_enabled() and (values.requires_grad or positions.requires_grad or weights.requires_grad):
         return _sum_of_rows(values, positions, weights, geometry)
     parts = zip(positions.split(_QUERIES_AT_ONCE, 1), weights.split(_QUERIES_AT_ONCE, 1), strict=True)

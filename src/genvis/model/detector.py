@@ -57,6 +57,14 @@ class FrameDetector(nn.Module):
         forget_folded(self)
         return super().train(mode)
 
+    @property
+    def is_fast(self) -> bool:
+        """Whether `forward` takes the fast path: not where it was not asked for, or the model is of an unusual kind."""
+        config, layers = self.mask2former.config, self.mask2former.transformer_module.decoder.layers
+        is_checkpointed = self.training and any(layer.gradient_checkpointing for layer in layers)
+        drops_layers = self.training and self.mask2former.transformer_module.decoder.layerdrop > 0
+        return self.arithmetic == "fast" and not (config.pre_norm or is_checkpointed or drops_layers)
+
     def forward(self, pixel_values: Tensor, *, layers: int = 1) -> DetectorOutput:
         """Detect.
 
@@ -68,7 +76,7 @@ class FrameDetector(nn.Module):
         Returns:
             Frame queries (L, F, Q_f, C) and the stride-4 map (F, C, H/4, W/4).
         """
-        if self.arithmetic == "fast":
+        if self.is_fast:
             queries, stride4_features = self._fast(pixel_values)
         else:
             queries, stride4_features = self._plain(pixel_values)

@@ -19,7 +19,7 @@ class MapGeometry(NamedTuple):
         sizes: Height and width of the maps.
         sine: (S, C), the sine embedding of each pixel's position in its map.
         reference: (S, 2·M·L·P), where each pixel lies on the map of each sample: all x, then all y, in that map's
-            pixels, the centre of its first pixel being 0.
+            pixels, the centre of its first pixel being 0. At least float32.
         last_first: (2, M, L, P), width - 2 and height - 2: the last pixel with a pixel after it.
         row_steps: (2, M, L, P), int32: in a table with a row for each pixel and head, the rows from a pixel to the one
             on its right and to the one below.
@@ -75,7 +75,7 @@ def _build(layout: _Layout, device: torch.device, dtype: torch.dtype) -> MapGeom
     right = torch.full_like(width, heads)
     row_steps = torch.stack([right, width * heads])[:, None, :, None]
     last_first = torch.stack([width - 2, height - 2])[:, None, :, None]
-    reference = _reference(sizes, device=device)[:, :, None, :, None]
+    reference = _reference(sizes, device=device, dtype=torch.promote_types(dtype, torch.float32))[:, :, None, :, None]
     return MapGeometry(
         sizes=sizes,
         sine=torch.cat(sine),
@@ -89,13 +89,13 @@ def _build(layout: _Layout, device: torch.device, dtype: torch.dtype) -> MapGeom
 _remembered = lru_cache(maxsize=4)(_build)
 
 
-def _reference(sizes: tuple[MapSize, ...], *, device: torch.device) -> Tensor:
+def _reference(sizes: tuple[MapSize, ...], *, device: torch.device, dtype: torch.dtype) -> Tensor:
     """Return (S, 2, L): x and y of each pixel on each map."""
-    target = torch.tensor(sizes, device=device).flip(1).T.float()  # (2, L): widths, heights
+    target = torch.tensor(sizes, device=device, dtype=dtype).flip(1).T  # (2, L): widths, heights
     positions = []
     for height, width in sizes:
-        y = (torch.arange(height, device=device) + 0.5) / height
-        x = (torch.arange(width, device=device) + 0.5) / width
+        y = (torch.arange(height, device=device, dtype=dtype) + 0.5) / height
+        x = (torch.arange(width, device=device, dtype=dtype) + 0.5) / width
         relative = torch.stack([x.repeat(height), y.repeat_interleave(width)], dim=1)
         positions.append(relative[:, :, None] * target - 0.5)
     return torch.cat(positions)

@@ -19,7 +19,7 @@ from genvis.model.map_geometry import MapSize
 
 
 def swin_features(backbone: SwinBackbone, pixel_values: Tensor) -> tuple[Tensor, ...]:
-    """Compute what ``backbone`` does, fast in evaluation mode without gradient.
+    """Compute what ``backbone`` does, fast in evaluation mode without gradient or tracing.
 
     Args:
         backbone: The module whose parameters are used.
@@ -28,7 +28,7 @@ def swin_features(backbone: SwinBackbone, pixel_values: Tensor) -> tuple[Tensor,
     Returns:
         The feature maps that ``backbone`` is configured to return.
     """
-    if backbone.training or torch.is_grad_enabled():
+    if backbone.training or torch.is_grad_enabled() or torch.compiler.is_compiling():
         maps: tuple[Tensor, ...] = backbone(pixel_values).feature_maps
         return maps
     tokens, size = backbone.swin.embeddings(pixel_values)
@@ -128,8 +128,6 @@ def window_layout(size: MapSize, *, window: int, shift: int, like: Tensor) -> Wi
         shift: Pixels by which the windows are shifted, 0 or half a window.
         like: Gives device, and type of the mask.
     """
-    if torch.compiler.is_compiling():
-        return _build(size, window, shift, like.device, like.dtype)
     with torch.inference_mode(mode=False):
         return _remembered(size, window, shift, like.device, like.dtype)
 
