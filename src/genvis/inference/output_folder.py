@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -10,8 +11,10 @@ from genvis.errors import InputError
 from genvis.inference.export import write_label_pngs
 from genvis.inference.result import VideoResult
 from genvis.inference.result_json import RESULT_FILE
+from genvis.video.background_writing import BackgroundWriter
 from genvis.video.contact_sheet import ContactSheet
 from genvis.video.files import make_folder, write_json, write_text
+from genvis.video.prefetch import prefetch
 from genvis.video.reading import Source, open_source
 from genvis.video.writing import VideoWriter
 
@@ -136,8 +139,8 @@ def render_result(
             raise InputError(
                 f"'{frames.name}' is live and cannot be read again to draw on: draw while it is segmented."
             )
-        writer = video and stack.enter_context(VideoWriter(video, frame_rate=frames.frame_rate))
-        for frame in frames:
+        writer = video and stack.enter_context(BackgroundWriter(VideoWriter(video, frame_rate=frames.frame_rate)))
+        for frame in prefetch(frames):
             if frame.index not in positions:
                 continue
             if (frame.height, frame.width) != (result.height, result.width):
@@ -147,7 +150,7 @@ def render_result(
                 )
             instances = result.frame(positions[frame.index])
             if writer:
-                writer.write(instances.draw(frame.image), time=frame.time)
+                writer.write(partial(instances.draw, frame.image), time=frame.time)
             tile = instances.draw(sheet.fit(frame.image)) if contact_sheet and sheet.wants_next else None
             if contact_sheet:
                 sheet.add(tile, time=frame.time, index=frame.index)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from itertools import dropwhile
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from genvis.inference.segmenter import Progress, VideoSegmenter
 from genvis.inference.session import Session
 from genvis.inference.video_run import VideoRun
 from genvis.video import Frame, FrameSource, prefetch
+from genvis.video.background_writing import BackgroundWriter
 from genvis.video.contact_sheet import ContactSheet
 from genvis.video.files import make_folder
 from genvis.video.writing import VideoWriter
@@ -188,13 +190,13 @@ def predict_live(
     is_stopped = False
     with ExitStack() as stack:
         video = folder / FILE_NAMES["video"] if "video" in options.outputs else None
-        writer = video and stack.enter_context(VideoWriter(video, frame_rate=source.frame_rate))
+        writer = video and stack.enter_context(BackgroundWriter(VideoWriter(video, frame_rate=source.frame_rate)))
         frames = stack.enter_context(prefetch(source, drop_late=source.is_live))
         for clip in segmenter.clips(frames):
             for frame, found in zip(clip, session.step_clip(clip), strict=True):
                 recorder.add(found)
                 if writer:
-                    writer.write(found.draw(frame.image), time=frame.time)
+                    writer.write(partial(found.draw, frame.image), time=frame.time)
                 tile = found.draw(sheet.fit(frame.image)) if sheet.wants_next else None
                 sheet.add(tile, time=frame.time, index=frame.index)
             on_progress(Progress(len(recorder), source.frame_count, recorder.objects))

@@ -48,6 +48,11 @@ class RunSetup:
             if value is not None and value < 1:
                 raise InputError(f"{name} is {value}; it must be at least 1.")
 
+    @property
+    def frames_at_once(self) -> int:
+        """How many frames go through the detector together: a clip, or some frames of an offline model's one clip."""
+        return max(4, self.clip_length) if self.is_offline else self.clip_length
+
     def tracking(self) -> ClipTracking:
         """Return what follows the identities of one new video."""
         return ClipTracking(self.model, association=self.association, memory_clips=self.memory_clips)

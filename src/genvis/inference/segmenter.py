@@ -187,7 +187,7 @@ class VideoSegmenter:
         clip: list[FrameT] = []
         for frame in frames:
             clip.append(frame)
-            if len(clip) == self.setup.clip_length:
+            if len(clip) == self.setup.frames_at_once:
                 yield clip
                 clip = []
         if clip:
