@@ -22,7 +22,7 @@ def run_recipe(recipe: Recipe, *words: str) -> tuple[dict[str, torch.Tensor], li
     save_recipe(recipe, output / "given.yaml")
     command = [sys.executable, "-m", "genvis.cli.train", str(output / "given.yaml"), *words]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=900, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     with next((output / "log").glob("*/metrics.csv")).open() as file:
         losses = [float(row["joint_loss"]) for row in csv.DictReader(file) if row.get("joint_loss")]
@@ -37,14 +37,13 @@ def test_two_processes_are_one(tmp_path: Path, stage: Any) -> None:
         recipe = tiny_recipe(tmp_path / str(devices), stage, max_steps=3)
         recipe.model.freeze_batch_norm = True  # Statistics of half a batch are other statistics.
         recipe.data.batch_size = 4
+        # Some gradients are rounding only, such as those of a key's bias; Adam would make full steps of them.
+        recipe.optimizer.epsilon = 1e-3
         results.append(run_recipe(recipe, "--run.devices", str(devices)))
     (one, one_losses), (two, two_losses) = results
     assert len(one_losses) == 3
     assert two_losses == pytest.approx(one_losses, rel=1e-4)
     for name, value in one.items():
-        # A bias of keys shifts all scores of a softmax alike: its gradient is rounding, which Adam makes a full step.
-        if name.endswith(("in_proj_bias", "k_proj.bias", "memory_key.bias")):
-            continue
         torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-4, msg=name)
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 import torch
 from rich.progress import Progress
 from torch.nn import functional as F
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from genvis.data.batch import collate
 from genvis.data.mixture import SampleStream
 from genvis.data.random_key import RandomKey
+from genvis.data.stream_loader import StreamBatches
 from genvis.model.genvis import GenVIS
 from genvis.training.data_options import CacheOptions, DataOptions
 from genvis.training.detected_videos import DetectedVideos, detect_videos
@@ -76,7 +77,14 @@ def open_cache(
 
 
 def fill_cache(
-    cache: DetectorCache, stream: SampleStream, *, views: int, model: GenVIS, loss: LossOptions, seed: int
+    cache: DetectorCache,
+    stream: SampleStream,
+    *,
+    views: int,
+    model: GenVIS,
+    loss: LossOptions,
+    seed: int,
+    workers: int = 0,
 ) -> None:
     """Run the detector on the first samples of a stream that the cache does not hold yet.
 
@@ -87,15 +95,22 @@ def fill_cache(
         model: The network; its detector is frozen and in evaluation mode.
         loss: Detector layers and the matching.
         seed: Of the points of the matching.
+        workers: Processes that prepare samples; 0 for none.
     """
     if len(cache) >= views:
         return
+    first = len(cache)
+    batches = DataLoader(
+        stream,  # type: ignore[arg-type]  # the loader's type is that of a batch, the data set's of a sample
+        batch_sampler=StreamBatches(batch_size=1, start=first),
+        num_workers=workers,
+        collate_fn=collate,
+    )
     with Progress(transient=True) as progress:
         task = progress.add_task("Caching the frozen detector", total=views, completed=len(cache))
-        for position in range(len(cache), views):
+        for position, batch in zip(range(first, views), batches, strict=False):
             torch.manual_seed(hash((seed, position)) & 0x7FFF_FFFF_FFFF_FFFF)
-            batch = collate([stream[position]]).to(model.device)
-            found = detect_videos(model, batch, loss=loss)
+            found = detect_videos(model, batch.to(model.device), loss=loss)
             (target,) = found.targets
             cache.append(
                 CachedView(

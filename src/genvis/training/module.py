@@ -97,7 +97,9 @@ class StageModule(lightning.LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return AdamW with its schedule, which advances in every optimizer step."""
         groups = parameter_groups(self, self.optimizer_options)
-        optimizer = torch.optim.AdamW(groups, lr=self.optimizer_options.learning_rate)
+        optimizer = torch.optim.AdamW(
+            groups, lr=self.optimizer_options.learning_rate, eps=self.optimizer_options.epsilon
+        )
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: rate_factor(step, options=self.optimizer_options, max_steps=self.max_steps)
         )

@@ -43,6 +43,7 @@ class OptimizerOptions:
         learning_rate: The highest learning rate.
         backbone_multiplier: Factor of the learning rate for the backbone.
         weight_decay: For all weights except those of norms and embeddings, which have none.
+        epsilon: Of AdamW: gradients far smaller than this hardly move a weight.
         schedule: `steps` multiplies with gamma at each milestone, `one_cycle` rises for a share of the run and then
             falls to almost zero as a cosine, `constant` does neither.
         milestones: Steps at which `steps` lowers the rate.
@@ -56,6 +57,7 @@ class OptimizerOptions:
     learning_rate: float = 5e-5
     backbone_multiplier: float = 0.1
     weight_decay: float = 0.05
+    epsilon: float = 1e-8
     schedule: Literal["steps", "one_cycle", "constant"] = "steps"
     milestones: list[int] = field(default_factory=list)
     gamma: float = 0.1

@@ -103,7 +103,7 @@ def _cached(recipe: Recipe, module: StageModule, stream: SampleStream) -> Cached
     if len(cache) < recipe.cache.views:
         if int(os.environ.get("LOCAL_RANK", "0")) or int(os.environ.get("NODE_RANK", "0")):
             raise InputError("Several processes need a finished cache: run the recipe once with --run.devices 1 first.")
-        fill_cache(cache, stream, views=recipe.cache.views, **options)
+        fill_cache(cache, stream, views=recipe.cache.views, workers=recipe.data.workers, **options)
     return CachedViews(cache, seed=recipe.run.seed)
 
 
