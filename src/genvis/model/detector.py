@@ -9,20 +9,10 @@ from transformers import Mask2FormerConfig, Mask2FormerModel, ResNetBackbone, Sw
 from genvis.model.folded_resnet import forget_folded, resnet_features
 from genvis.model.masked_attention import decode_queries
 from genvis.model.outputs import DetectorOutput, FramePrediction
-from genvis.model.pixel_decoder import decode_pixels
+from genvis.model.pixel_decoder import PixelFeatures, decode_pixels, decoder_geometry
 from genvis.model.swin_inference import swin_features
 
 Arithmetic = Literal["fast", "plain"]
-
-
-def run_backbone(backbone: nn.Module, pixel_values: Tensor) -> tuple[Tensor, ...]:
-    """Compute the feature maps, stride 4 to 32, of (F, 3, H, W) by the fastest way there is for a backbone."""
-    if isinstance(backbone, ResNetBackbone):
-        return resnet_features(backbone, pixel_values)
-    if isinstance(backbone, SwinBackbone):
-        return swin_features(backbone, pixel_values)
-    maps: tuple[Tensor, ...] = backbone(pixel_values).feature_maps
-    return maps
 
 
 class FrameDetector(nn.Module):
@@ -59,7 +49,7 @@ class FrameDetector(nn.Module):
 
     @property
     def is_fast(self) -> bool:
-        """Whether `forward` takes the fast path: not where it was not asked for, or the model is of an unusual kind."""
+        """Whether the fast path is taken: not where it was not asked for, or the model is of an unusual kind."""
         config, layers = self.mask2former.config, self.mask2former.transformer_module.decoder.layers
         is_checkpointed = self.training and any(layer.gradient_checkpointing for layer in layers)
         drops_layers = self.training and self.mask2former.transformer_module.decoder.layerdrop > 0
@@ -76,28 +66,45 @@ class FrameDetector(nn.Module):
         Returns:
             Frame queries (L, F, Q_f, C) and the stride-4 map (F, C, H/4, W/4).
         """
+        pixels = self.decode_pixels(self.backbone_maps(pixel_values))
+        queries = self.decode_queries(pixels)
+        return DetectorOutput(frame_queries=torch.stack(queries[-layers:]), stride4_features=pixels.stride4)
+
+    def backbone_maps(self, pixel_values: Tensor) -> tuple[Tensor, ...]:
+        """Return the backbone's maps of stride 4 to 32, each (F, C_l, H_l, W_l)."""
+        backbone = self.mask2former.pixel_level_module.encoder
+        if self.is_fast and isinstance(backbone, ResNetBackbone):
+            return resnet_features(backbone, pixel_values)
+        if self.is_fast and isinstance(backbone, SwinBackbone):
+            return swin_features(backbone, pixel_values)
+        maps: tuple[Tensor, ...] = backbone(pixel_values).feature_maps
+        return maps
+
+    def decode_pixels(self, maps: tuple[Tensor, ...]) -> PixelFeatures:
+        """Return what the pixel decoder makes of the backbone's maps."""
+        decoder = self.mask2former.pixel_level_module.decoder
         if self.is_fast:
-            queries, stride4_features = self._fast(pixel_values)
-        else:
-            queries, stride4_features = self._plain(pixel_values)
-        return DetectorOutput(frame_queries=torch.stack(queries[-layers:]), stride4_features=stride4_features)
-
-    def _fast(self, pixel_values: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Return the normalised queries, (F, Q_f, C), of all layers, and the stride-4 map."""
-        pixel_level = self.mask2former.pixel_level_module
-        features = run_backbone(pixel_level.encoder, pixel_values)
-        pixels = decode_pixels(pixel_level.decoder, features)
-        queries = decode_queries(self.mask2former.transformer_module, self.mask_projection, pixels)
-        return queries, pixels.stride4
-
-    def _plain(self, pixel_values: Tensor) -> tuple[list[Tensor], Tensor]:
-        pixel_level = self.mask2former.pixel_level_module(pixel_values)
-        stride4_features = pixel_level.decoder_last_hidden_state
-        decoded = self.mask2former.transformer_module(
-            multi_scale_features=pixel_level.decoder_hidden_states,
-            mask_features=self.mask_projection(stride4_features),
+            return decode_pixels(decoder, maps)
+        output = decoder(maps)
+        sizes = tuple((int(x.shape[-2]), int(x.shape[-1])) for x in output.multi_scale_features)
+        return PixelFeatures(
+            levels=tuple(x.flatten(2).mT for x in output.multi_scale_features),
+            geometry=decoder_geometry(decoder, sizes, like=output.mask_features),
+            stride4=output.mask_features,
         )
-        return [queries.transpose(0, 1) for queries in decoded.intermediate_hidden_states], stride4_features
+
+    def decode_queries(self, pixels: PixelFeatures) -> list[Tensor]:
+        """Return the normalised queries, (F, Q_f, C), before the first decoder layer and after each layer."""
+        transformer = self.mask2former.transformer_module
+        if self.is_fast:
+            return decode_queries(transformer, self.mask_projection, pixels)
+        decoded = transformer(
+            multi_scale_features=[
+                x.mT.unflatten(2, size) for x, size in zip(pixels.levels, pixels.geometry.sizes, strict=True)
+            ],
+            mask_features=self.mask_projection(pixels.stride4),
+        )
+        return [queries.transpose(0, 1) for queries in decoded.intermediate_hidden_states]
 
     def predict(self, output: DetectorOutput) -> FramePrediction:
         """Return the detector's own classes and masks, which the tracker does not need.

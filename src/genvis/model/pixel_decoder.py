@@ -14,7 +14,7 @@ from transformers.models.mask2former.modeling_mask2former import (
 
 from genvis.model.deformable_attention import deformable_attention, sample_weights
 from genvis.model.linear import apply_linear, linear
-from genvis.model.map_geometry import MapGeometry, map_geometry
+from genvis.model.map_geometry import MapGeometry, MapSize, map_geometry
 
 
 class PixelFeatures(NamedTuple):
@@ -42,10 +42,7 @@ def decode_pixels(decoder: Mask2FormerPixelDecoder, features: Sequence[Tensor]) 
     sizes = tuple((int(x.shape[-2]), int(x.shape[-1])) for x in maps)
     projected = [project(x).flatten(2).mT for project, x in zip(decoder.input_projections, maps, strict=True)]
     hidden = torch.cat(projected, dim=1)
-    attention = cast(Mask2FormerPixelDecoderEncoderLayer, decoder.encoder.layers[0]).self_attn
-    geometry = map_geometry(
-        sizes, channels=hidden.shape[-1], heads=attention.n_heads, points=attention.n_points, like=hidden
-    )
+    geometry = decoder_geometry(decoder, sizes, like=hidden)
     levels = zip(decoder.level_embed, geometry.sine.split(geometry.pixels), strict=True)
     position = torch.cat([sine + embedding for embedding, sine in levels])
     for layer in decoder.encoder.layers:
@@ -57,6 +54,14 @@ def decode_pixels(decoder: Mask2FormerPixelDecoder, features: Sequence[Tensor]) 
         upsampled = F.interpolate(finest, size=lateral.shape[-2:], mode="bilinear", align_corners=False)
         finest = decoder.output_convolutions[index](lateral + upsampled)
     return PixelFeatures(levels=tokens, geometry=geometry, stride4=finest)
+
+
+def decoder_geometry(decoder: Mask2FormerPixelDecoder, sizes: tuple[MapSize, ...], *, like: Tensor) -> MapGeometry:
+    """Return the geometry of the maps of stride 32, 16 and 8 for the attention of ``decoder``."""
+    attention = cast(Mask2FormerPixelDecoderEncoderLayer, decoder.encoder.layers[0]).self_attn
+    return map_geometry(
+        sizes, channels=attention.d_model, heads=attention.n_heads, points=attention.n_points, like=like
+    )
 
 
 def _encoder_layer(
