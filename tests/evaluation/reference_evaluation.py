@@ -64,13 +64,10 @@ def match(detections: list[Track], objects: list[Track], ignored: list[bool], io
 def curve(right: list[bool], objects: int) -> float:
     """Average precision of right and wrong detections, best score first."""
     hits = np.cumsum(right)
-    precision = [hit / (number + 1) for number, hit in enumerate(hits)]
-    recall = [hit / objects for hit in hits]
-    return float(
-        np.mean(
-            [max((p for p, r in zip(precision, recall, strict=True) if r >= level), default=0) for level in RECALLS]
-        )
-    )
+    precision = hits / np.arange(1, len(hits) + 1)
+    best_from_here = np.maximum.accumulate(precision[::-1])[::-1]
+    places = np.searchsorted(hits / objects, RECALLS, side="left")
+    return float(np.mean([best_from_here[place] if place < len(hits) else 0 for place in places]))
 
 
 def score_class(
@@ -111,6 +108,10 @@ def reference_evaluation(
     videos = sorted(video["id"] for video in annotations["videos"])
     categories = sorted(category["id"] for category in annotations["categories"])
     known: dict[tuple[int, int], float] = {}
+    grouped: dict[tuple[int, int], tuple[list[Track], list[Track]]] = {}
+    for place, tracks in enumerate((results, annotations["annotations"])):
+        for track in tracks:
+            grouped.setdefault((track["video_id"], track["category_id"]), ([], []))[place].append(track)
 
     def cached_iou(first: list[Any], second: list[Any]) -> float:
         key = (id(first), id(second))
@@ -121,13 +122,7 @@ def reference_evaluation(
     def scores(inside: Callable[[Track], bool], outside: Callable[[Track], bool]) -> dict[int, Any]:
         return {
             category: score_class(
-                [
-                    tuple(
-                        [track for track in tracks if (track["video_id"], track["category_id"]) == (video, category)]
-                        for tracks in (results, annotations["annotations"])
-                    )
-                    for video in videos
-                ],
+                [grouped[video, category] for video in videos if (video, category) in grouped],
                 inside,
                 outside,
                 cached_iou,
@@ -135,11 +130,14 @@ def reference_evaluation(
             for category in categories
         }
 
+    areas = {id(track): area(track) for track in [*results, *annotations["annotations"]]}
+    occlusions = {id(track): occlusion(track) for track in annotations["annotations"]}
+
     def within(track: Track, name: str) -> bool:
-        return AREAS[name][0] <= area(track) <= AREAS[name][1]
+        return AREAS[name][0] <= areas[id(track)] <= AREAS[name][1]
 
     def hidden(track: Track, name: str) -> bool:
-        score = occlusion(track)
+        score = occlusions[id(track)]
         return score is not None and OCCLUSIONS[name][0] < score <= OCCLUSIONS[name][1]
 
     def mean(values: list[Any]) -> float | None:
