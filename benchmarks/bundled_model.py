@@ -1,0 +1,75 @@
+"""Scores of a sprite model on held-out generated videos: `python benchmarks/bundled_model.py MODEL`.
+
+Prints the detector's frame-level mask AP, and for GenVIS online, GenVIS semi-online and MinVIS' matching on the same
+detector: video AP, AP50, HOTA, IDF1 and identity switches.
+"""
+
+import argparse
+import time
+
+import torch
+
+from genvis.data.batch import collate
+from genvis.data.sprites import SpriteImages, SpriteVideos
+from genvis.inference.segmenter import VideoSegmenter
+from genvis.model.genvis import GenVIS
+from genvis.training.frame_average_precision import frame_average_precision, frame_instances, frame_record
+from genvis.training.module import network_input
+from genvis.training.video_average_precision import evaluate_videos, video_record
+
+
+@torch.no_grad()
+def frame_scores(model: GenVIS, images: SpriteImages) -> dict[str, float]:
+    """Return COCO's mask AP of the detector on single images."""
+    records = []
+    for image in (images[index] for index in range(len(images))):
+        pixels = network_input(model, collate([image]))
+        prediction = model.detector.predict(model.detector(pixels, layers=1))
+        height, width = image.frames.shape[-2:]
+        (found,) = frame_instances(prediction, height=height, width=width, padded=tuple(pixels.shape[-2:]), top=20)
+        records.append(frame_record(found, labels=image.labels, masks=image.masks[:, 0]))
+    return frame_average_precision(records, classes=model.config.num_classes)
+
+
+def as_minvis(model: GenVIS) -> GenVIS:
+    """Return MinVIS on the same detector: its frame queries are matched from frame to frame."""
+    fields = {**model.config.to_dict(), "method": "minvis"}
+    for name in ("transformers_version", "architectures", "dtype"):
+        fields.pop(name, None)
+    minvis = GenVIS(type(model.config)(**fields))
+    minvis.detector.load_state_dict(model.detector.state_dict())
+    return minvis.eval()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model")
+    parser.add_argument("--videos", type=int, default=50)
+    parser.add_argument("--images", type=int, default=200)
+    parser.add_argument("--difficulty", default="normal")
+    parser.add_argument("--split", default="validation", choices=["train", "validation", "novel"])
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    model = GenVIS.from_pretrained(options.model).eval()
+    images = SpriteImages(options.images, split=options.split, seed=options.seed)
+    scores = {name: round(value, 1) for name, value in frame_scores(model, images).items()}
+    print(f"detector, {options.images} images: {scores}", flush=True)
+    videos = SpriteVideos(options.videos, difficulty=options.difficulty, split=options.split, seed=options.seed)
+    for name, segmenter in (
+        ("GenVIS online", VideoSegmenter(model, clip_length=1)),
+        ("GenVIS semi-online, clips of 3", VideoSegmenter(model, clip_length=3)),
+        ("MinVIS matching", VideoSegmenter(as_minvis(model), clip_length=1)),
+    ):
+        start = time.perf_counter()
+        records = [video_record(videos[index], segmenter) for index in range(len(videos))]
+        report = evaluate_videos(records, labels=model.config.label_set, identity=True)
+        ap, identity = report.scores, report.identity
+        assert identity is not None
+        percent = {"AP": ap.ap, "AP50": ap.ap50, "AP75": ap.ap75, "HOTA": identity.hota, "IDF1": identity.idf1}
+        numbers = "  ".join(f"{kind} {100 * (value or 0):5.1f}" for kind, value in percent.items())
+        seconds = time.perf_counter() - start
+        print(f"{name:31} {numbers}  switches {identity.identity_switches}  ({seconds:.0f} s)", flush=True)
+
+
+if __name__ == "__main__":
+    main()
