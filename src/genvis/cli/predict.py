@@ -100,9 +100,19 @@ def load_model(weights: str, *, device: str, dtype: str) -> "GenVIS":
     Raises:
         InputError: If there is no such model, device or number format.
     """
-    import torch
-
     from genvis.model.genvis import GenVIS
+
+    model: GenVIS = GenVIS.from_pretrained(weights)
+    return to_device(model, device=device, dtype=dtype)
+
+
+def to_device(model: "GenVIS", *, device: str, dtype: str) -> "GenVIS":
+    """Move a model.
+
+    Raises:
+        InputError: If there is no such device.
+    """
+    import torch
 
     if device == "auto":
         accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
@@ -112,7 +122,6 @@ def load_model(weights: str, *, device: str, dtype: str) -> "GenVIS":
         torch.empty(0, device=place)
     except (RuntimeError, AssertionError):
         raise InputError(f"There is no device '{device}' on this machine: use --device auto or cpu.") from None
-    model: GenVIS = GenVIS.from_pretrained(weights)
     # The typed `to`: transformers' own only adds a guard for quantised models.
     torch.nn.Module.to(model, device=place, dtype=getattr(torch, dtype))
     return model

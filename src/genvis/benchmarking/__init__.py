@@ -1,0 +1,1 @@
+"""Speed and memory, part by part, as anyone can report them."""

@@ -1,0 +1,120 @@
+"""A clip's way through decoding, network, masks and writing, with the time and the arithmetic of each part."""
+
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from genvis.benchmarking.machine import synchronize
+from genvis.inference.clip_tracking import mask_logits
+from genvis.inference.mask_geometry import MaskCrop, MaskGeometry
+from genvis.inference.mask_store import positive_boxes
+from genvis.inference.run_setup import RunSetup
+from genvis.model.outputs import TrackerState
+from genvis.video import Frame
+
+
+@dataclass
+class Stopwatch:
+    """Seconds of each part in each clip, and floating-point operations of each part in the first clip.
+
+    Attributes:
+        device: Where the parts run.
+        seconds: By part, one entry for each clip.
+        operations: By part, for the clips in which they were counted.
+    """
+
+    device: torch.device
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+    operations: dict[str, int] = field(default_factory=dict)
+    is_counting: bool = False
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Measure a part; while operations are counted, its time is not taken."""
+        counter = FlopCounterMode(display=False) if self.is_counting else None
+        start = time.perf_counter()
+        with counter or nullcontext():
+            yield
+        synchronize(self.device)
+        if counter is not None:
+            self.operations[name] = self.operations.get(name, 0) + counter.get_total_flops()
+        else:
+            self.seconds.setdefault(name, []).append(time.perf_counter() - start)
+
+    def median(self, name: str) -> float:
+        """Return the median seconds of a part in a clip."""
+        return statistics.median(self.seconds[name])
+
+
+class DrawnClip(NamedTuple):
+    """The masks of a clip at the size of its frames, (T, N, H, W) bool, and the identities they belong to, from 1."""
+
+    masks: NDArray[np.bool_]
+    identities: list[int]
+
+
+class ClipBenchmark:
+    """Runs a model clip by clip as a live session does, part by part.
+
+    Args:
+        setup: The model and how it is run.
+        objects: How many identities, the most probable ones, get masks at the size of the frame.
+        stopwatch: Takes the times.
+    """
+
+    def __init__(self, setup: RunSetup, *, objects: int, stopwatch: Stopwatch) -> None:
+        self.setup = setup
+        self.objects = objects
+        self.stopwatch = stopwatch
+        self._state: TrackerState | None = None
+
+    def step(self, frames: Sequence[Frame]) -> DrawnClip:
+        """Run one clip of T frames."""
+        # The counter of operations does not work in inference mode.
+        with torch.no_grad() if self.stopwatch.is_counting else torch.inference_mode():
+            return self._step(frames)
+
+    def _step(self, frames: Sequence[Frame]) -> DrawnClip:
+        measure, model = self.stopwatch.part, self.setup.model
+        detector, tracker = model.detector, model.tracker
+        with measure("prepare"):
+            tensor, geometry = self.setup.prepare([frame.image for frame in frames])
+            pixel_values = model.prepare_frames(tensor[None]).to(model.dtype)
+        with measure("backbone"):
+            maps = detector.backbone_maps(pixel_values)
+        with measure("pixel decoder"):
+            pixels = detector.decode_pixels(maps)
+        with measure("frame decoder"):
+            frame_queries = detector.decode_queries(pixels)[-1]
+        with measure("tracker"):
+            if tracker is None:  # MinVIS: the detector's own heads, of the last frame.
+                embedder = detector.mask2former.transformer_module.decoder.mask_predictor.mask_embedder
+                class_logits, embeddings = detector.class_predictor(frame_queries)[-1], embedder(frame_queries)[-1]
+                features = detector.mask_projection(pixels.stride4)
+            else:
+                output, self._state = tracker(frame_queries[None], self._state)
+                class_logits, embeddings = output.class_logits[-1, 0], output.mask_embeddings[-1, 0]
+                features = tracker.mask_features(pixels.stride4)
+        with measure("masks"):
+            return self._masks(class_logits, mask_logits(embeddings, features), geometry)
+
+    def _masks(self, class_logits: Tensor, logits: Tensor, geometry: MaskGeometry) -> DrawnClip:
+        scores = class_logits.float().softmax(dim=-1)[:, :-1].amax(dim=1)
+        chosen = scores.topk(min(self.objects, len(scores))).indices
+        masks = np.zeros((len(logits), len(chosen), *geometry.frame), np.bool_)
+        for frame, frame_logits in enumerate(logits[:, chosen]):
+            values = frame_logits.cpu().numpy()
+            for row, (top, left, bottom, right) in enumerate(positive_boxes(frame_logits).tolist()):
+                if bottom > top:
+                    crop = MaskCrop(top, left, values[row, top:bottom, left:right])
+                    masks[frame, row] = geometry.mask(crop)
+        return DrawnClip(masks, [index + 1 for index in chosen.tolist()])

@@ -1,0 +1,95 @@
+"""What a benchmark runs on, and how fast that multiplies matrices."""
+
+import os
+import platform
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from genvis.model.linear import linear
+
+_MATRIX_SIZE = 1024
+
+
+class Machine(NamedTuple):
+    """What a benchmark runs on.
+
+    Attributes:
+        processor: Name of the CPU or GPU.
+        cores: CPU cores that this process may use.
+        threads: CPU threads that PyTorch uses.
+        system: Operating system, Python and PyTorch.
+        matrix_product: Measured speed of a product of large matrices, in GFLOP/s: what arithmetic can reach here.
+        load: Processes that wanted to run, over the last minute, before the benchmark; None where the system does not
+            tell. Above the number of cores minus ``threads``, figures are too bad.
+    """
+
+    processor: str
+    cores: int
+    threads: int
+    system: str
+    matrix_product: float
+    load: float | None
+
+
+def measure_machine(device: torch.device, dtype: torch.dtype) -> Machine:
+    """Describe a device and measure its matrix product in a number format."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return Machine(
+        processor=torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name(),
+        cores=cores,
+        threads=torch.get_num_threads(),
+        system=f"{platform.platform(terse=True)}, Python {platform.python_version()}, torch {torch.__version__}",
+        matrix_product=_matrix_product(device, dtype),
+        load=load,
+    )
+
+
+@torch.inference_mode()
+def _matrix_product(device: torch.device, dtype: torch.dtype, *, repeats: int = 7) -> float:
+    """Return GFLOP/s of the better library at the median of some products."""
+    left = torch.randn(1, _MATRIX_SIZE, _MATRIX_SIZE, device=device, dtype=dtype)
+    right = torch.randn(_MATRIX_SIZE, _MATRIX_SIZE, device=device, dtype=dtype)
+    best = 0.0
+    for product in (lambda: left @ right, lambda: linear(left, right, None)):
+        seconds = []
+        for _ in range(repeats + 1):
+            start = time.perf_counter()
+            product()
+            synchronize(device)
+            seconds.append(time.perf_counter() - start)
+        best = max(best, 2e-9 * _MATRIX_SIZE**3 / statistics.median(seconds[1:]))
+    return best
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until a GPU has done what it was given."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
+
+
+def peak_memory(device: torch.device) -> dict[str, float]:
+    """Return the greatest memory so far, in megabytes: of the process, and of a CUDA device."""
+    peaks = {}
+    if sys.platform != "win32":
+        import resource
+
+        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        peaks["process"] = used / 1e6 if sys.platform == "darwin" else used * 1024 / 1e6
+    if device.type == "cuda":
+        peaks["device"] = torch.cuda.max_memory_allocated(device) / 1e6
+    return peaks
+
+
+def _cpu_name() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        for line in information.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,87 @@
+"""``genvis bench``: speed and memory of a model, part by part."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from genvis.model.genvis import GenVIS
+
+DEFAULT_MODEL = "ovis-r50-online"
+
+
+def bench(
+    model: str | None,
+    *,
+    source: Path | None = None,
+    height: int = 360,
+    width: int = 640,
+    resolution: int | None = None,
+    clip_length: int | None = None,
+    clips: int = 9,
+    objects: int = 5,
+    device: str = "auto",
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32",
+    arithmetic: Literal["fast", "plain"] = "fast",
+    threads: int | None = None,
+    reference: bool = False,
+    out: Path | None = None,
+) -> None:
+    """Print the time of each part, frames/s, achieved against possible arithmetic, and peak memory.
+
+    Args:
+        model: The name of a published model, whose sizes are then measured with random weights (ovis-r50-online,
+            ytvis21-swinl-semi-online, ...), or weights as genvis predict takes them. Default: ovis-r50-online.
+        source: A video to run on. Default: a made one.
+        height: Height of the made video.
+        width: Width of the made video.
+        resolution: Frames are resized so that the shorter side has this many pixels. Default: the size of the made
+            video, or the model's number for a given one.
+        clip_length: Frames that go through the network together. Default: the model's.
+        clips: How many clips are measured, after two to warm up.
+        objects: How many objects get masks and are drawn.
+        device: auto, cpu, cuda, mps ...
+        dtype: Number format of the network.
+        arithmetic: fast, or plain to run transformers' modules as they are.
+        threads: CPU threads. Default: all cores.
+        reference: Also run transformers' own Mask2Former on the same frames, in turns, and print the ratio.
+        out: Write all figures to this JSON file.
+    """
+    import torch
+    from rich.console import Console
+
+    from genvis.benchmarking.run import BenchOptions, run_benchmark
+    from genvis.video.files import write_json
+
+    options = BenchOptions(
+        source=source,
+        height=height,
+        width=width,
+        resolution=resolution,
+        clip_length=clip_length,
+        clips=clips,
+        objects=objects,
+        reference=reference,
+    )
+    if threads is not None:
+        torch.set_num_threads(threads)
+    name = model or DEFAULT_MODEL
+    network = _model(name, device=device, dtype=dtype)
+    network.detector.arithmetic = arithmetic
+    report = run_benchmark(network, options, name=name)
+    Console().print(report.table())
+    if out is not None:
+        write_json(out, report.to_json())
+
+
+def _model(name: str, *, device: str, dtype: str) -> "GenVIS":
+    from genvis.cli.predict import load_model, to_device
+    from genvis.model.config import GenVISConfig
+    from genvis.model.genvis import GenVIS
+    from genvis.model.recipes import recipe_names
+
+    if name not in recipe_names():
+        return load_model(name, device=device, dtype=dtype)
+    return to_device(GenVIS(GenVISConfig.from_recipe(name)).eval(), device=device, dtype=dtype)
+
+
+COMPONENTS = bench

@@ -1,0 +1,64 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from genvis.benchmarking.run import PARTS, BenchOptions, run_benchmark
+from genvis.cli.main import main
+from genvis.errors import InputError
+from genvis.model.genvis import GenVIS
+from genvis.video.writing import VideoWriter
+
+WEIGHTS = "tests/data/golden/genvis_r50_tiny.pth"
+SMALL = BenchOptions(height=64, width=96, clips=2, objects=2, clip_length=2, reference=True)
+
+
+def test_every_part_is_measured_and_counted() -> None:
+    model = GenVIS.from_pretrained(WEIGHTS)
+    report = run_benchmark(model, SMALL, name="tiny")
+    assert tuple(part.name for part in report.parts) == PARTS
+    assert all(part.milliseconds > 0 for part in report.parts)
+    counted = {part.name for part in report.parts if part.gigaflop}
+    assert counted >= {"backbone", "pixel decoder", "frame decoder", "tracker", "masks"}
+    assert (report.network_size, report.clip_length, report.clips) == ((64, 96), 2, 2)
+    assert report.reference is not None
+    assert report.reference.ratio > 0
+    assert report.machine["matrix_product"] > 0
+    assert report.peak_memory["process"] > 50
+
+
+def test_fast_and_plain_are_told_apart() -> None:
+    model = GenVIS.from_pretrained(WEIGHTS)
+    model.detector.arithmetic = "plain"
+    options = BenchOptions(height=64, width=64, clips=1, clip_length=1)
+    plain = run_benchmark(model, options, name="tiny")
+    model.detector.arithmetic = "fast"
+    fast = run_benchmark(model, options, name="tiny")
+    assert (plain.arithmetic, fast.arithmetic) == ("plain", "fast")
+    assert fast.network.gigaflop < plain.network.gigaflop
+
+
+def test_the_command_prints_a_table_and_writes_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "figures.json"
+    words = ["bench", WEIGHTS, "--height", "64", "--width", "96", "--clips", "1", "--clip-length", "1"]
+    assert main([*words, "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert all(part in printed for part in (*PARTS, "matrix product"))
+    figures = json.loads(out.read_text())
+    assert [part["name"] for part in figures["parts"]] == list(PARTS)
+    assert figures["frames_per_second"] > 0
+
+
+def test_a_short_video_is_refused(tmp_path: Path) -> None:
+    source = tmp_path / "short.mp4"
+    with VideoWriter(source) as writer:
+        for index in range(3):
+            writer.write(np.zeros((64, 64, 3), np.uint8), time=index / 25)
+    with pytest.raises(InputError, match=r"has 3 frames, but 4 are needed: ask for fewer clips\."):
+        run_benchmark(GenVIS.from_pretrained(WEIGHTS), BenchOptions(source=source, clips=2, resolution=64), name="tiny")
+
+
+def test_wrong_numbers_are_refused() -> None:
+    with pytest.raises(InputError, match="clips is 0"):
+        BenchOptions(clips=0)
