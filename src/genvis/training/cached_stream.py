@@ -101,7 +101,7 @@ def fill_cache(
         return
     first = len(cache)
     batches = DataLoader(
-        stream,  # type: ignore[arg-type]  # the loader's type is that of a batch, the data set's of a sample
+        stream,
         batch_sampler=StreamBatches(batch_size=1, start=first),
         num_workers=workers,
         collate_fn=collate,

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import warnings
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, LearningRateMonitor
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
+from genvis.checkpoints.pretrained import without_progress_bars
 from genvis.data.batch import collate
 from genvis.data.mixture import SampleStream
 from genvis.errors import InputError
@@ -20,6 +22,7 @@ from genvis.training.data_module import TrainingData
 from genvis.training.detector_stage import DetectorStage
 from genvis.training.model_building import build_model
 from genvis.training.module import StageModule
+from genvis.training.progress import TrainingProgress
 from genvis.training.recipe import Recipe
 from genvis.training.recipe_loading import save_recipe
 from genvis.training.sample_pictures import SamplePictures
@@ -27,7 +30,6 @@ from genvis.training.sample_stream import HeldOut, held_out_set, training_stream
 from genvis.training.tracker_stage import TrackerStage
 from genvis.training.vita_stage import VitaStage
 
-_log = logging.getLogger(__name__)
 _STAGES: dict[str, type[StageModule]] = {"detector": DetectorStage, "genvis": TrackerStage, "vita": VitaStage}
 _BEST_BY = {"detector": "frame_AP", "vita": "video_AP", "genvis": "video_AP"}
 
@@ -45,6 +47,7 @@ def train(recipe: Recipe) -> Path:
         InputError: If the recipe is impossible or training diverges.
     """
     output = Path(recipe.run.output)
+    _quieten_lightning()
     if recipe.run.threads:
         torch.set_num_threads(recipe.run.threads)
     save_recipe(recipe, output / "recipe.yaml")
@@ -54,11 +57,25 @@ def train(recipe: Recipe) -> Path:
     if recipe.model.compile:
         module.compile_network()
     last = output / "checkpoints" / "last.ckpt"
+    if recipe.run.resume and last.is_file():
+        print(f"Continuing from {last}.", flush=True)
     trainer.fit(module, data, ckpt_path=last if recipe.run.resume and last.is_file() else None, weights_only=False)
     folder = output / "model"
     if trainer.is_global_zero:
-        module.model.eval().save_pretrained(folder)
+        with without_progress_bars():
+            module.model.eval().save_pretrained(folder)
     return folder
+
+
+def _quieten_lightning() -> None:
+    """Silence hints about Lightning's own services, and warnings about what is meant here."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in (
+        r"Found \d+ module\(s\) in eval mode",
+        r"You have overridden `transfer_batch_to_device`",
+        ".*LeafSpec",
+    ):
+        warnings.filterwarnings("ignore", message=message)
 
 
 def build_module(recipe: Recipe) -> StageModule:
@@ -150,7 +167,11 @@ def _loggers(recipe: Recipe, output: Path) -> list[Logger]:
 
 def _callbacks(recipe: Recipe, output: Path, *, validates: bool, held_out: HeldOut | None) -> list[Callback]:
     run, folder = recipe.run, output / "checkpoints"
-    callbacks: list[Callback] = [DivergenceGuard(), LearningRateMonitor("step")]
+    callbacks: list[Callback] = [
+        DivergenceGuard(),
+        LearningRateMonitor("step"),
+        TrainingProgress(every=run.log_steps),
+    ]
     if run.ema_decay:
         callbacks.append(EMAWeightAveraging(decay=run.ema_decay))
     if run.picture_steps and validates and held_out is not None:
