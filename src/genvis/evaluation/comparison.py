@@ -1,16 +1,17 @@
 """One video's detections beside its annotated objects: overlaps and matches, from which everything else is counted."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genvis.data.video_annotations import VideoAnnotations
-from genvis.evaluation.matching import IOU_THRESHOLDS, Matches, match
+from genvis.evaluation.matching import Matcher, Matches
 from genvis.evaluation.overlap import Overlap, full_overlap, iou_from
 from genvis.evaluation.results import Results
-from genvis.evaluation.subsets import membership, occlusion_scores
+from genvis.evaluation.subsets import Membership, membership, occlusion_scores
 from genvis.evaluation.tracks import TrackMasks, annotated_masks, detected_masks
 
 MOST_DETECTIONS = 100
@@ -78,22 +79,48 @@ def compare(annotations: VideoAnnotations, results: Results, video: int, *, all_
         occlusion=occlusion_scores(annotations, video),
     )
     overlap = full_overlap(detected, annotated) if all_pairs else None
-    iou = (
-        iou_from(detected, annotated, labels[:, None] == object_labels, least=float(IOU_THRESHOLDS[0]))
-        if overlap is None
-        else overlap.iou
-    )
-    matches = {}
-    for label in np.union1d(labels, object_labels).tolist():
-        mine, objects = np.flatnonzero(labels == label), np.flatnonzero(object_labels == label)
-        matches[label] = match(
-            iou[np.ix_(mine, objects)],
-            scores[mine],
-            detections=mine,
-            objects=objects,
-            crowd=crowd[objects],
-            ignored=members.ignored[:, objects],
-            outside=members.outside[:, mine],
-            most_detections=MOST_DETECTIONS,
-        )
+    ranking = np.argsort(-scores, kind="stable")
+    classes = [
+        _Class(ranking[labels[ranking] == label], np.flatnonzero(object_labels == label), crowd=crowd, members=members)
+        for label in np.union1d(labels, object_labels)
+    ]
+    for turn in range(_TURNS):
+        iou = overlap.iou if overlap is not None else _iou_of_turn(detected, annotated, classes, turn)
+        for one in classes:
+            one.matcher.add(iou[one.pairs(turn)])
+    matches = {
+        int(label): one.matcher.matches(one.ranked, scores[one.ranked], members.outside[:, one.ranked])
+        for label, one in zip(np.union1d(labels, object_labels), classes, strict=True)
+    }
     return VideoComparison(video, detected, annotated, labels, scores, object_labels, crowd, overlap, matches)
+
+
+# Detections of a class choose in two turns, as many as there are objects in the first: what these have taken need not
+# be compared with the rest.
+_TURNS = 2
+
+
+class _Class:
+    """The detections, best first, and the objects of one class of a video."""
+
+    def __init__(
+        self, ranked: NDArray[np.int64], objects: NDArray[np.int64], *, crowd: NDArray[np.bool_], members: Membership
+    ) -> None:
+        self.ranked = ranked[:MOST_DETECTIONS]
+        self.matcher = Matcher(objects, crowd=crowd[objects], ignored=members.ignored[:, objects])
+        self._objects = objects
+        self._turns = np.split(self.ranked, [len(objects)])
+
+    def pairs(self, turn: int) -> tuple[NDArray[Any], ...]:
+        """Return the index of a turn's detections and all objects of the class in an array of all pairs."""
+        return np.ix_(self._turns[turn], self._objects)
+
+
+def _iou_of_turn(
+    detected: TrackMasks, annotated: TrackMasks, classes: Sequence[_Class], turn: int
+) -> NDArray[np.float64]:
+    """Return (D, G) float64 IoU, exact where a detection of this turn can take an object of its class."""
+    least = np.full((len(detected), len(annotated)), np.inf)
+    for one in classes:
+        least[one.pairs(turn)] = one.matcher.least
+    return iou_from(detected, annotated, least)

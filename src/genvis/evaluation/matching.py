@@ -43,55 +43,67 @@ class Matches:
         return (self.objects < 0) & ~self.ignored
 
 
-def match(
-    iou: NDArray[np.float64],
-    scores: NDArray[np.float64],
-    *,
-    detections: NDArray[np.int64],
-    objects: NDArray[np.int64],
-    crowd: NDArray[np.bool_],
-    ignored: NDArray[np.bool_],
-    outside: NDArray[np.bool_],
-    most_detections: int,
-) -> Matches:
-    """Match the detections of one class in one video.
+class Matcher:
+    """Matches the detections of one class in one video, best score first, some at a time.
 
     Args:
-        iou: (D, G) float64 IoU of each detection with each object of the class, 0 to 1; below the lowest threshold it
-            need not be exact.
-        scores: (D,) float64.
-        detections: (D,) int64 positions of the detections in the video.
         objects: (G,) int64 positions of the objects in the video.
         crowd: (G,) bool, objects that are crowds.
         ignored: (S, G) bool, objects that need not be found, for each of S subsets; crowds are in it always.
-        outside: (S, D) bool, detections that are ignored if they find nothing, for each subset.
-        most_detections: Only so many best detections take part.
     """
-    order = np.argsort(-scores, kind="stable")[:most_detections]
-    iou, counted = iou[order], (~ignored).sum(axis=1)
-    found = np.full((len(ignored), len(IOU_THRESHOLDS), len(order)), -1)
-    free = np.ones((*found.shape[:2], len(objects)), np.bool_)
-    needed = ~ignored[:, None]
-    for rank, reached in enumerate(iou >= IOU_THRESHOLDS[0]):
-        candidates = np.flatnonzero(reached)
-        if len(candidates) == 1:
-            # Nothing to choose.
-            only = candidates[0]
-            taken = free[:, :, only] & (iou[rank, only] >= IOU_THRESHOLDS)
-            found[:, :, rank][taken] = only
-            free[:, :, only] &= ~taken | crowd[only]
-        elif len(candidates):
-            open_to = free & (iou[rank] >= IOU_THRESHOLDS[:, None])
-            counting = open_to & needed
-            open_to = np.where(counting.any(axis=2, keepdims=True), counting, open_to)
-            # Among equal IoUs the reference takes the last.
-            best = len(objects) - 1 - np.where(open_to, iou[rank], -1.0)[..., ::-1].argmax(axis=2)
-            subset, threshold = np.nonzero(open_to.any(axis=2))
-            chosen = best[subset, threshold]
-            found[subset, threshold, rank] = chosen
-            free[subset, threshold, chosen] = crowd[chosen]
-    unmatched, out = found < 0, np.broadcast_to(outside[:, None, order], found.shape)
-    if not len(objects):
-        return Matches(detections[order], scores[order], found, out, counted)
-    passes = np.where(unmatched, out, np.take_along_axis(ignored[:, None], found, axis=2))
-    return Matches(detections[order], scores[order], np.where(unmatched, -1, objects[found]), passes, counted)
+
+    def __init__(self, objects: NDArray[np.int64], *, crowd: NDArray[np.bool_], ignored: NDArray[np.bool_]) -> None:
+        self._objects = objects
+        self._crowd = crowd
+        self._ignored = ignored
+        self._free = np.ones((len(ignored), len(IOU_THRESHOLDS), len(objects)), np.bool_)
+        self._found: list[NDArray[np.int64]] = []
+
+    @property
+    def least(self) -> NDArray[np.float64]:
+        """(G,) float64: the smallest IoU by which an object can still be taken; infinite if by none."""
+        return np.where(self._free.any(axis=0), IOU_THRESHOLDS[:, None], np.inf).min(axis=0)
+
+    def add(self, iou: NDArray[np.float64]) -> None:
+        """Let the next n detections choose; ``iou`` (n, G) must be exact from ``least`` on, and below it else."""
+        found = np.full((*self._free.shape[:2], len(iou)), -1)
+        for row, reached in enumerate(iou >= IOU_THRESHOLDS[0]):
+            candidates = np.flatnonzero(reached)
+            if len(candidates) == 1:
+                # Nothing to choose.
+                only = candidates[0]
+                taken = self._free[:, :, only] & (iou[row, only] >= IOU_THRESHOLDS)
+                found[:, :, row][taken] = only
+                self._free[:, :, only] &= ~taken | self._crowd[only]
+            elif len(candidates):
+                self._choose(iou[row], found[:, :, row])
+        self._found.append(found)
+
+    def _choose(self, iou: NDArray[np.float64], found: NDArray[np.int64]) -> None:
+        """Take the best free object for one detection and write it to ``found`` (S, K)."""
+        open_to = self._free & (iou >= IOU_THRESHOLDS[:, None])
+        counting = open_to & ~self._ignored[:, None]
+        open_to = np.where(counting.any(axis=2, keepdims=True), counting, open_to)
+        # Among equal IoUs the reference takes the last.
+        best = len(self._objects) - 1 - np.where(open_to, iou, -1.0)[..., ::-1].argmax(axis=2)
+        subset, threshold = np.nonzero(open_to.any(axis=2))
+        chosen = best[subset, threshold]
+        found[subset, threshold] = chosen
+        self._free[subset, threshold, chosen] = self._crowd[chosen]
+
+    def matches(
+        self, detections: NDArray[np.int64], scores: NDArray[np.float64], outside: NDArray[np.bool_]
+    ) -> Matches:
+        """Return the matching of all detections that were added.
+
+        Args:
+            detections: (D,) int64 positions of the detections in the video, best score first.
+            scores: (D,) float64, descending.
+            outside: (S, D) bool, detections that are ignored if they find nothing, for each subset.
+        """
+        found, counted = np.concatenate(self._found, axis=2), (~self._ignored).sum(axis=1)
+        unmatched, out = found < 0, np.broadcast_to(outside[:, None], found.shape)
+        if not len(self._objects):
+            return Matches(detections, scores, found, out, counted)
+        passes = np.where(unmatched, out, np.take_along_axis(self._ignored[:, None], found, axis=2))
+        return Matches(detections, scores, np.where(unmatched, -1, self._objects[found]), passes, counted)

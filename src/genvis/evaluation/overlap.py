@@ -42,26 +42,24 @@ def full_overlap(detected: TrackMasks, annotated: TrackMasks) -> Overlap:
     return Overlap(_iou(detected, annotated, intersections.sum(axis=0)), intersections)
 
 
-def iou_from(
-    detected: TrackMasks, annotated: TrackMasks, pairs: NDArray[np.bool_], *, least: float
-) -> NDArray[np.float64]:
+def iou_from(detected: TrackMasks, annotated: TrackMasks, least: NDArray[np.float64]) -> NDArray[np.float64]:
     """Compute the IoU of those pairs that can reach a value.
 
     Args:
         detected: D tracks.
         annotated: G tracks of the same video.
-        pairs: (D, G) bool, the pairs of interest.
-        least: Smallest IoU of interest, above 0.
+        least: (D, G) float64, the smallest IoU of interest of each pair, above 0; infinite where there is none.
 
     Returns:
-        (D, G) float64: the IoU of the pairs of interest where it is at least ``least``; elsewhere it may be less than
-        it is, down to 0.
+        (D, G) float64: the IoU where it is at least ``least``, elsewhere something below that.
     """
     # In a frame that has not been looked at, an intersection is at most the smaller of both areas.
     bounds = np.minimum(detected.areas.T[:, :, None], annotated.areas.T[:, None])
     areas = detected.areas.sum(axis=1)[:, None] + annotated.areas.sum(axis=1)
-    intersections, most = np.zeros(pairs.shape, np.int64), bounds.sum(axis=0)
-    wanted = pairs & (most > 0) & (most >= least * (areas - most))
+    intersections, most = np.zeros(least.shape, np.int64), bounds.sum(axis=0)
+    # No IoU exceeds 1; infinity times nothing would not be a number.
+    reach = np.minimum(least, 2.0)
+    wanted = (most > 0) & (most >= reach * (areas - most))
     comparison = _Comparison(detected, annotated, wanted)
     for frames in _spread(detected.length):
         left = np.count_nonzero(wanted)
@@ -72,7 +70,7 @@ def iou_from(
         seen = comparison.intersections(frames).sum(axis=0)
         intersections += seen
         most += seen - bounds[frames].sum(axis=0)
-        wanted = wanted & (most >= least * (areas - most))
+        wanted = wanted & (most >= reach * (areas - most))
     return _iou(detected, annotated, np.where(wanted, intersections, 0))
 
 
