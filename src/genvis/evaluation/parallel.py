@@ -1,5 +1,6 @@
 """Work on many videos with all processors."""
 
+import gc
 import multiprocessing
 import os
 import sys
@@ -42,6 +43,8 @@ def map_videos(work: Callable[[int], _T], videos: Sequence[int], *, workers: int
 def _start(work: Callable[[int], Any]) -> None:
     global _work  # noqa: PLW0603 - what a process works on, set once when it starts
     _work = work
+    # The garbage collector would write to all that the parent has in memory, and so copy it.
+    gc.freeze()
 
 
 def _call(video: int) -> Any:
