@@ -43,6 +43,7 @@ class MaskStore:
         self._index = np.zeros((0, len(_Entry._fields)), np.int64)
         self._filled = 0
         self._size = 0
+        self._path = path
         if path is None:
             self._file = cast(BinaryIO, SpooledTemporaryFile(max_size=IN_MEMORY_BYTES))  # noqa: SIM115
         else:
