@@ -81,9 +81,9 @@ class MaskStore:
             self._file.seek(self._size)
             self._file.write(b"".join(chunks))
         except OSError as error:
+            elsewhere = "choose another output folder" if self._path else "set TMPDIR to a folder on another disk"
             raise InputError(
-                f"The masks of frame {position} cannot be kept ({error.strerror}): free some disk space, or set TMPDIR "
-                "to a folder on another disk."
+                f"The masks of frame {position} cannot be kept ({error.strerror}): free some disk space, or {elsewhere}."
             ) from None
         self._size = offset
         self._grow(np.array(rows, np.int64))
