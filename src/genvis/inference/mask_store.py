@@ -83,7 +83,7 @@ class MaskStore:
         except OSError as error:
             elsewhere = "choose another output folder" if self._path else "set TMPDIR to a folder on another disk"
             raise InputError(
-                f"The masks of frame {position} cannot be kept ({error.strerror}): free some disk space, or {elsewhere}."
+                f"The masks of frame {position} cannot be kept ({error.strerror}): free some space, or {elsewhere}."
             ) from None
         self._size = offset
         self._grow(np.array(rows, np.int64))
