@@ -1,14 +1,11 @@
 """A live session: frames in as they come, identities out at once, nothing looks ahead."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from genvis.errors import InputError
@@ -17,6 +14,8 @@ from genvis.inference.mask_geometry import MaskCrop, MaskGeometry
 from genvis.inference.mask_store import positive_boxes
 from genvis.inference.result import FrameResult, FrameStamp, Instance
 from genvis.inference.run_setup import RunSetup
+from genvis.inference.state_file import read_state, write_state
+from genvis.video.files import make_folder
 from genvis.video.source import Frame
 
 FORMAT = "genvis-session-1"
@@ -159,23 +158,15 @@ class Session:
                 "sigmoid_sum": self._sigmoid_sum,
                 "pixels": self._pixels,
             }
-        about = {
+        facts = {
             "format": FORMAT,
             "model": self._setup.fingerprint,
             "frames_seen": self.frames_seen,
             "ids": sorted(self._ids.items()),
         }
         path = Path(path)
-        partial = path.with_name(f"{path.name}.partial")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            save_file(
-                {name: tensor.contiguous() for name, tensor in tensors.items()}, partial, {"about": json.dumps(about)}
-            )
-            partial.replace(path)
-        except (OSError, SafetensorError) as error:
-            partial.unlink(missing_ok=True)
-            raise InputError(f"The session cannot be saved to {path}: {error}.") from None
+        make_folder(path.parent)
+        write_state(path, tensors, facts)
 
     def load(self, path: str | Path) -> None:
         """Continue the session that `save` wrote.
@@ -183,15 +174,10 @@ class Session:
         Raises:
             InputError: If the file is none, is damaged, or belongs to another model.
         """
-        try:
-            with safe_open(path, framework="pt") as file:
-                about = json.loads((file.metadata() or {}).get("about", "{}"))
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-        except (OSError, SafetensorError, ValueError) as error:
-            raise InputError(f"{path} is no saved session, or is damaged ({error}).") from None
-        if about.get("format") != FORMAT:
+        tensors, facts = read_state(Path(path))
+        if facts.get("format") != FORMAT:
             raise InputError(f"{path} is no saved session of this version: expected {FORMAT}.")
-        if about["model"] != self._setup.fingerprint:
+        if facts["model"] != self._setup.fingerprint:
             raise InputError(
                 f"The session in {path} was made by another model: load the weights that it was saved with."
             )
@@ -201,5 +187,5 @@ class Session:
         if "class_scores" in tensors:
             self._class_scores = tensors["class_scores"]
             self._sigmoid_sum, self._pixels = tensors["sigmoid_sum"], tensors["pixels"]
-        self.frames_seen = int(about["frames_seen"])
-        self._ids = {int(query): int(number) for query, number in about["ids"]}
+        self.frames_seen = int(facts["frames_seen"])
+        self._ids = {int(query): int(number) for query, number in facts["ids"]}

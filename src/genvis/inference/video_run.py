@@ -1,20 +1,18 @@
 """One video being segmented as a whole: it can be stopped, saved, and continued in another process."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from genvis.errors import InputError
 from genvis.inference.mask_store import MaskStore
 from genvis.inference.offline_tracking import OfflineTracking
 from genvis.inference.result import FrameStamp, VideoResult
 from genvis.inference.run_setup import RunSetup
+from genvis.inference.state_file import read_state, write_state
 from genvis.inference.whole_video import Selection, WholeVideo
 from genvis.video.source import Frame
 
@@ -130,20 +128,14 @@ class VideoRun:
         tensors, index = self._video.state()
         tensors |= {f"tracking.{name}": tensor for name, tensor in self._tracking.state_tensors().items()}
         tensors["mask_index"] = torch.from_numpy(index)
-        about = {
+        facts = {
             "format": FORMAT,
             "model": self._setup.fingerprint,
             "settings": self._setup.settings(),
             "frame": self._video.geometry.frame,
             "stamps": [asdict(stamp) for stamp in self._stamps],
         }
-        partial = self._folder / f"{STATE_FILE}.partial"
-        try:
-            save_file(tensors, partial, {"about": json.dumps(about)})
-            partial.replace(self._folder / STATE_FILE)
-        except (OSError, SafetensorError) as error:
-            partial.unlink(missing_ok=True)
-            raise InputError(f"What is done of '{self.name}' cannot be kept in {self._folder}: {error}.") from None
+        write_state(self._folder / STATE_FILE, tensors, facts)
 
     def restore(self) -> bool:
         """Continue what `save` kept; return False if there is nothing to continue.
@@ -154,22 +146,17 @@ class VideoRun:
         path = None if self._folder is None else self._folder / STATE_FILE
         if path is None or not path.exists() or self._offline is not None:
             return False
-        try:
-            with safe_open(path, framework="pt") as file:
-                about = json.loads((file.metadata() or {}).get("about", "{}"))
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-        except (OSError, SafetensorError, ValueError) as error:
-            raise InputError(f"{path} is damaged ({error}): start anew with --overwrite true.") from None
+        tensors, facts = read_state(path)
         wanted = (FORMAT, self._setup.fingerprint, self._setup.settings())
-        if (about.get("format"), about.get("model"), about.get("settings")) != wanted:
+        if (facts.get("format"), facts.get("model"), facts.get("settings")) != wanted:
             raise InputError(
                 f"'{self.name}' was begun with another model or other settings than these: repeat it with those, or "
                 "start anew with --overwrite true."
             )
-        height, width = about["frame"]
+        height, width = facts["frame"]
         geometry = self._setup.geometry(height, width)
         self._video = WholeVideo(geometry=geometry, store=MaskStore(path.with_name(MASKS_FILE)))
-        self._stamps = [FrameStamp(**stamp) for stamp in about["stamps"]]
+        self._stamps = [FrameStamp(**stamp) for stamp in facts["stamps"]]
         index = tensors.pop("mask_index").numpy().astype(np.int64)
         scores = {"class_scores": tensors.pop("class_scores")}
         self._video.restore(scores, index, self._stamps)
