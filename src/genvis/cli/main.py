@@ -77,7 +77,10 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(name: str, words: list[str]) -> int:
     from genvis.cli.arguments import run_verb
 
-    return run_verb(import_module(VERBS[name].module).COMPONENTS, words, prog=f"genvis {name}")
+    module = import_module(VERBS[name].module)
+    if hasattr(module, "run"):  # A verb with a language of its own: recipes and what replaces their options.
+        return int(module.run(words))
+    return run_verb(module.COMPONENTS, words, prog=f"genvis {name}")
 
 
 if __name__ == "__main__":
