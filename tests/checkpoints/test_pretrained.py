@@ -173,3 +173,12 @@ def test_saving_over_a_model_is_asked_for(folder):
     save_model(model("swin"), folder, overwrite=True)
     assert GenVIS.from_pretrained(folder).config.detector_config.backbone_config.model_type == "swin"
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors", "notes.txt"]
+
+
+def test_weights_stored_in_half_precision_are_computed_in_single(tmp_path):
+    saved = load_published(GOLDEN / "genvis_r50_tiny.pth")
+    torch.nn.Module.to(saved, dtype=torch.float16)
+    saved.save_pretrained(tmp_path)
+    loaded = GenVIS.from_pretrained(tmp_path)
+    assert loaded.dtype == loaded.pixel_mean.dtype == torch.float32
+    assert GenVIS.from_pretrained(tmp_path, dtype=torch.float16).dtype == torch.float16

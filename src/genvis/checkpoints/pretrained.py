@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedConfig
+import torch
 from transformers.utils import logging as logging_of_transformers
 
 from genvis.checkpoints.loading import load_published
@@ -57,6 +58,8 @@ def load_pretrained(
             f"There is no model '{name}': give a folder, a .pth file, a Hub id (owner/name) or a bundled model "
             f"({bundled})."
         )
+    # Weights may be stored in half precision to save space; CPUs compute in single.
+    options = {"dtype": torch.float32, **options}
     wants_information = options.get("output_loading_info", False)
     try:
         kind = PreTrainedConfig.get_config_dict(source, **options)[0].get("model_type")

@@ -45,7 +45,8 @@ class GenVIS(PreTrainedModel):
             pretrained_model_name_or_path: For example ``"sprites-tiny"``, ``"runs/mine"``, ``"someone/genvis-ovis"``
                 or ``"genvis_r50_ytvis21.pth"``. Only a Hub id makes the network fetch anything.
             *args: As of transformers' ``from_pretrained``.
-            **kwargs: As of transformers' ``from_pretrained``; none with a ``.pth``
+            **kwargs: As of transformers' ``from_pretrained``, but that ``dtype`` is float32 unless it is given, however
+                the weights are stored; none with a ``.pth``
                 (`genvis.checkpoints.load_published` takes what its tensors cannot tell).
 
         Returns:
