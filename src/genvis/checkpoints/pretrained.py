@@ -8,8 +8,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedConfig
 import torch
+from transformers import PreTrainedConfig
 from transformers.utils import logging as logging_of_transformers
 
 from genvis.checkpoints.loading import load_published
