@@ -47,7 +47,7 @@ def measure(video: Path, out: Path, weights: str, memory_clips: int | None, clip
             segmenter,
             source,
             out,
-            PredictionOptions(),
+            PredictionOptions(overwrite=True),
             on_progress=lambda progress: moments.append((progress.frames, time.perf_counter())),
             on_drawing=lambda _: None,
             should_stop=lambda: False,
@@ -71,6 +71,7 @@ def main() -> None:
     parser.add_argument("--weights", default="sprites-tiny")
     parser.add_argument("--memory-clips", type=int)
     parser.add_argument("--clip-length", type=int)
+    parser.add_argument("--folder", type=Path, help="keep the videos and outputs here, and use videos that are there")
     parser.add_argument("--measure", nargs=2, metavar=("VIDEO", "OUT"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
@@ -78,16 +79,18 @@ def main() -> None:
         measure(video, out, options.weights, options.memory_clips, options.clip_length)
         return
     print(f"{'frames':>8} {'objects':>8} {'ms/frame first':>15} {'ms/frame last':>14} {'ratio':>6} {'peak MB':>8}")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary)
         for length in options.lengths:
-            video = Path(folder) / f"{length}.mp4"
-            make_video(video, length)
+            video = folder / f"{length}.mp4"
+            if not video.exists():
+                make_video(video, length)
             command = [sys.executable, __file__, "--measure", str(video), str(Path(folder) / f"out{length}")]
             command += ["--weights", options.weights]
             for name in ("memory_clips", "clip_length"):
                 if getattr(options, name):
                     command += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
-            output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
             row = json.loads(output.splitlines()[-1])
             ratio = row["last_ms"] / row["first_ms"]
             print(
