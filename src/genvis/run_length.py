@@ -1,6 +1,6 @@
 """Binary masks as compressed run lengths: the field's format (COCO, YouTube-VIS, MOTS), a few hundred bytes each."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,18 @@ from numpy.typing import ArrayLike, NDArray
 from pycocotools import mask as coco_mask
 
 from genvis.errors import InputError
+
+# pycocotools (2.0.11) fails in `area` on more masks in one call.
+_AREAS_PER_CALL = 255
+
+
+def mask_areas(encoded: Sequence[Mapping[str, Any]]) -> NDArray[np.int64]:
+    """Return the pixels of compressed masks, (N,), given as pycocotools' dictionaries."""
+    if not encoded:
+        return np.zeros(0, np.int64)
+    starts = range(0, len(encoded), _AREAS_PER_CALL)
+    parts = [coco_mask.area(list(encoded[start : start + _AREAS_PER_CALL])) for start in starts]
+    return np.concatenate(parts).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)

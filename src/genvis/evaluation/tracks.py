@@ -6,14 +6,11 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 
 from genvis.data.video_annotations import VideoAnnotations
 from genvis.errors import InputError
 from genvis.evaluation.results import Results
-
-# pycocotools 2.0.11 fails at more than 255 masks in one call of `area`.
-_AREAS_PER_CALL = 200
+from genvis.run_length import mask_areas
 
 
 @dataclass(frozen=True)
@@ -51,9 +48,7 @@ class TrackMasks:
         areas = np.zeros((len(self), self.length), np.int64)
         size = [self.height, self.width]
         masks = [{"size": size, "counts": counts} for track in self.counts for counts in track if counts is not None]
-        starts = range(0, len(masks), _AREAS_PER_CALL)
-        parts = [coco_mask.area(masks[start : start + _AREAS_PER_CALL]) for start in starts]
-        areas[self.present] = np.concatenate(parts) if parts else 0
+        areas[self.present] = mask_areas(masks)
         if areas.size and areas.max() > self.height * self.width:
             raise InputError(f"a mask has more pixels than its frame of {self.height}x{self.width}")
         return areas

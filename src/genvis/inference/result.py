@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from pycocotools import mask as coco_mask
 
 from genvis.errors import InputError
-from genvis.run_length import RunLengthMask
+from genvis.run_length import RunLengthMask, mask_areas
 
 if TYPE_CHECKING:
     import supervision
@@ -172,7 +172,7 @@ class Track:
         areas = np.zeros(len(self.masks), np.int64)
         present, encoded = self._present()
         if encoded:
-            areas[present] = coco_mask.area(encoded)
+            areas[present] = mask_areas(encoded)
         return areas
 
     @property
