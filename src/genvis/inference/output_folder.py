@@ -16,6 +16,7 @@ from genvis.video.contact_sheet import ContactSheet
 from genvis.video.files import make_folder, write_json, write_text
 from genvis.video.prefetch import prefetch
 from genvis.video.reading import Source, open_source
+from genvis.video.source import RGBImage
 from genvis.video.writing import VideoWriter
 
 OutputName = Literal["result", "youtube_vis", "mots", "pngs", "video", "contact_sheet"]
@@ -139,8 +140,10 @@ def render_result(
             raise InputError(
                 f"'{frames.name}' is live and cannot be read again to draw on: draw while it is segmented."
             )
-        writer = video and stack.enter_context(BackgroundWriter(VideoWriter(video, frame_rate=frames.frame_rate)))
-        for frame in prefetch(frames):
+        writer = video and stack.enter_context(
+            BackgroundWriter(VideoWriter(video, frame_rate=frames.frame_rate), waiting=2)
+        )
+        for frame in prefetch(frames, size=2):
             if frame.index not in positions:
                 continue
             if (frame.height, frame.width) != (result.height, result.width):
@@ -148,11 +151,12 @@ def render_result(
                     f"'{frames.name}' is {frame.width}x{frame.height}, but the result is of "
                     f"{result.width}x{result.height}: this is another video."
                 )
-            instances = result.frame(positions[frame.index])
+            position = positions[frame.index]
             if writer:
-                writer.write(partial(instances.draw, frame.image), time=frame.time)
-            tile = instances.draw(sheet.fit(frame.image)) if contact_sheet and sheet.wants_next else None
+                # The masks are decoded where they are drawn, so that those of waiting frames take no room.
+                writer.write(partial(_drawn, result, position, frame.image), time=frame.time)
             if contact_sheet:
+                tile = _drawn(result, position, sheet.fit(frame.image)) if sheet.wants_next else None
                 sheet.add(tile, time=frame.time, index=frame.index)
             drawn += 1
             if progress is not None:
@@ -162,6 +166,10 @@ def render_result(
     if drawn and contact_sheet is not None:
         sheet.save(contact_sheet)
     return drawn
+
+
+def _drawn(result: VideoResult, position: int, image: RGBImage) -> RGBImage:
+    return result.frame(position).draw(image)
 
 
 def sheet_title(result: VideoResult) -> str:
