@@ -31,16 +31,6 @@ def frame_scores(model: GenVIS, images: SpriteImages) -> dict[str, float]:
     return frame_average_precision(records, classes=model.config.num_classes)
 
 
-def as_minvis(model: GenVIS) -> GenVIS:
-    """Return MinVIS on the same detector: its frame queries are matched from frame to frame."""
-    fields = {**model.config.to_dict(), "method": "minvis"}
-    for name in ("transformers_version", "architectures", "dtype"):
-        fields.pop(name, None)
-    minvis = GenVIS(type(model.config)(**fields))
-    minvis.detector.load_state_dict(model.detector.state_dict())
-    return minvis.eval()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model")
@@ -58,7 +48,7 @@ def main() -> None:
     for name, segmenter in (
         ("GenVIS online", VideoSegmenter(model, clip_length=1)),
         ("GenVIS semi-online, clips of 3", VideoSegmenter(model, clip_length=3)),
-        ("MinVIS matching", VideoSegmenter(as_minvis(model), clip_length=1)),
+        ("MinVIS matching", VideoSegmenter(model.as_minvis(), clip_length=1)),
     ):
         start = time.perf_counter()
         records = [video_record(videos[index], segmenter) for index in range(len(videos))]
