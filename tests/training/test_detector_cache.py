@@ -9,11 +9,13 @@ import torch
 from tiny import tiny_recipe
 
 from genvis.errors import InputError
+from genvis.label_sets import label_set
 from genvis.training.cached_stream import CachedViews, collate_views
-from genvis.training.data_options import CacheOptions, SourceOptions
+from genvis.training.data_options import CacheOptions, DataOptions, SourceOptions
 from genvis.training.detector_cache import CachedView, DetectorCache
 from genvis.training.recipe import Recipe
 from genvis.training.run import build_data, build_module, train
+from genvis.training.sample_stream import training_stream
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -159,3 +161,58 @@ def test_the_cache_needs_a_frozen_detector_and_the_same_data(tmp_path: Path) -> 
     recipe.stage = "vita"
     with pytest.raises(InputError, match="frozen detector"):
         build_data(recipe, module)
+
+
+def test_frames_are_drawn_anew_from_longer_cached_samples(tmp_path: Path) -> None:
+    recipe = cached_recipe(tmp_path)
+    recipe.cache.frames, recipe.cache.views = 9, 2
+    stream = build_data(recipe, build_module(recipe)).stream
+    assert isinstance(stream, CachedViews)
+    cache = stream._cache
+    assert [cache.length(position) for position in range(2)] == [9, 9]
+    drawn = [stream[index] for index in range(8)]
+    assert {len(view.frame_assignment) for view in drawn} == {2}
+    assert len({float(view.frame_queries.sum()) for view in drawn}) > 2
+    for index, view in enumerate(drawn):
+        assert_same(view, stream[index])
+        assert bool(view.masks.flatten(1).any(dim=1).all())
+        places = [_frame_of(view, frame, cache) for frame in range(2)]
+        assert places == sorted(places)
+        assert places[0] // 9 == places[1] // 9
+
+
+def _frame_of(view: CachedView, frame: int, cache: DetectorCache) -> int:
+    wanted = view.stride4_features[frame]
+    return next(
+        9 * position + place
+        for position in range(2)
+        for place in range(9)
+        if torch.equal(cache[position].stride4_features[place], wanted)
+    )
+
+
+def test_runs_with_other_clips_and_seeds_share_a_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = cached_recipe(tmp_path)
+    recipe.cache.frames, recipe.cache.seed = 6, 7
+    module = build_module(recipe)
+    build_data(recipe, module)
+    monkeypatch.setattr("genvis.training.run.fill_cache", lambda *_, **__: pytest.fail("the cache was made again"))
+    recipe.data.clips, recipe.data.frames_per_clip, recipe.run.seed = 2, 3, 1
+    stream = build_data(recipe, module).stream
+    assert isinstance(stream[0], CachedView)
+    assert len(stream[0].frame_assignment) == 6
+    recipe.data.clips = 3
+    with pytest.raises(InputError, match=r"cache\.frames is 6, but a step takes 9"):
+        build_data(recipe, module)
+
+
+def test_single_values_of_a_difficulty_can_be_replaced() -> None:
+    options = DataOptions(
+        sources=[SourceOptions(height=64, width=64, difficulty_changes={"objects": [3, 3], "late": 0.0})]
+    )
+    sample = training_stream(options, labels=label_set("ovis"), seed=0)[0]
+    assert len(sample.labels) <= 3
+    for changes, words in (({"objcts": 3}, "no 'objcts'"), ({"objects": 3}, "impossible"), ({"late": 3.0}, "late")):
+        options.sources[0].difficulty_changes = changes
+        with pytest.raises(InputError, match=words):
+            training_stream(options, labels=label_set("ovis"), seed=0)

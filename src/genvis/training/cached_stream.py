@@ -3,18 +3,21 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from rich.progress import Progress
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from genvis.data.batch import collate
+from genvis.data.clip_sampling import ClipSampling
 from genvis.data.mixture import SampleStream
 from genvis.data.random_key import RandomKey
 from genvis.data.stream_loader import StreamBatches
+from genvis.errors import InputError
 from genvis.model.genvis import GenVIS
 from genvis.training.data_options import CacheOptions, DataOptions
 from genvis.training.detected_videos import DetectedVideos, detect_videos
@@ -46,20 +49,67 @@ class CachedViews(Dataset[CachedView]):
 
     Args:
         cache: The filled cache.
-        seed: Of the order.
+        seed: Of the order, and of the frames that are drawn.
+        sampling: Draw so many frames of each view anew every time, without those objects that they do not show; None
+            takes views as they are.
     """
 
-    def __init__(self, cache: DetectorCache, *, seed: int) -> None:
-        self._cache, self._seed = cache, seed
+    def __init__(self, cache: DetectorCache, *, seed: int, sampling: ClipSampling | None = None) -> None:
+        self._cache, self._seed, self._sampling = cache, seed, sampling
 
     def __getitem__(self, index: int) -> CachedView:
-        return self._cache[RandomKey(self._seed, index).choose(len(self._cache))]
+        key = RandomKey(self._seed, index)
+        position = key.choose(len(self._cache))
+        if self._sampling is None:
+            return self._cache[position]
+        frames = _drawn_frames(self._cache.length(position), self._sampling, key.generator())
+        view = self._cache.read(position, frames)
+        seen = view.masks.flatten(1).any(dim=1)
+        flags = seen.numpy()
+        return replace(
+            view,
+            frame_assignment=[queries[:, flags] for queries in view.frame_assignment],
+            labels=view.labels[seen],
+            masks=view.masks[seen],
+        )
+
+
+def _drawn_frames(length: int, sampling: ClipSampling, random: np.random.Generator) -> list[int]:
+    """Draw the frames of a sample, in order, from a stretch of the cached ones that is as long as the sampling's."""
+    stretch = min(length, max(sampling.frames, 2 * sampling.frame_range + 1))
+    first = int(random.integers(length - stretch + 1))
+    drawn = first + random.choice(stretch, size=sampling.frames, replace=False)
+    return sorted(int(frame) for frame in drawn)
+
+
+def cached_data(options: CacheOptions, data: DataOptions) -> DataOptions:
+    """Return what the samples of a cache are drawn by: the data of the run, but for the frames of a sample.
+
+    Raises:
+        InputError: If the cached samples have fewer frames than a step takes.
+    """
+    if not options.frames:
+        return data
+    needed = data.clips * data.frames_per_clip
+    if options.frames < needed:
+        raise InputError(
+            f"cache.frames is {options.frames}, but a step takes {needed} frames of a sample ({data.clips} clips of "
+            f"{data.frames_per_clip}): set cache.frames to {needed} or more."
+        )
+    return replace(data, clips=1, frames_per_clip=options.frames, frame_range=options.frames // 2)
 
 
 def open_cache(
     options: CacheOptions, *, model: GenVIS, data: DataOptions, loss: LossOptions, seed: int
 ) -> DetectorCache:
     """Open the cache that belongs to a detector, data set and seed.
+
+    Args:
+        options: Where it is.
+        model: The network.
+        data: What its samples are drawn by, see :func:`cached_data`.
+        loss: Detector layers and the matching.
+        seed: Of the samples.
 
     Raises:
         InputError: If the folder holds the views of another one.

@@ -1,7 +1,7 @@
 """What a recipe says of its data."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 SourceKind = Literal["youtube_vis", "coco", "coco_pseudo", "sprites"]
 
@@ -17,6 +17,8 @@ class SourceOptions:
         images: The folder that the file names are relative to; not for `sprites`.
         weight: How often samples come from this data set, relative to the other ones.
         difficulty: Of `sprites`: `easy`, `normal`, `hard`, or `images` for the scenes of single images.
+        difficulty_changes: Of `sprites`: what replaces single values of the difficulty, for example
+            `{objects: [3, 8], look_alikes: 0.9}`.
         height: Of `sprites`, pixels.
         width: Of `sprites`, pixels.
         split: Of `sprites`: `train`, `validation` (other styles) or `novel` (other glyphs, too).
@@ -28,6 +30,7 @@ class SourceOptions:
     images: str = ""
     weight: float = 1.0
     difficulty: str = "normal"
+    difficulty_changes: dict[str, Any] = field(default_factory=dict)
     height: int = 96
     width: int = 160
     split: Literal["train", "validation", "novel"] = "train"
@@ -96,9 +99,15 @@ class CacheOptions:
     Args:
         folder: Where the cache is made or found; without it, the detector runs in every step.
         views: How many augmented samples are cached; training goes through them again and again.
+        frames: Frames of a cached sample, from which every step draws the clips that it takes anew; so runs with
+            other clips share the cache too. 0 caches the frames of one step, which then are always the same.
+        seed: Of the cached samples. By default that of the run; give one to share a cache between runs with
+            different seeds.
         stored_as: `float16` needs half the space; `float32` gives the very losses of training without a cache.
     """
 
     folder: str = ""
     views: int = 1000
+    frames: int = 0
+    seed: int | None = None
     stored_as: Literal["float16", "float32"] = "float16"

@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -107,11 +107,26 @@ class DetectorCache:
         self._rows = np.concatenate([self._rows, row])
         self._map = None
 
+    def length(self, position: int) -> int:
+        """Return T, the frames of a view."""
+        return int(self._rows[position][2])
+
     def __getitem__(self, position: int) -> CachedView:
+        return self.read(position)
+
+    def read(self, position: int, frames: Sequence[int] | None = None) -> CachedView:
+        """Read one view.
+
+        Args:
+            position: From 0.
+            frames: Only these frames, in this order; None for all.
+
+        Raises:
+            IndexError: If there is no such view.
+        """
         if not 0 <= position < len(self):
             raise IndexError(position)
-        _, L, T, queries, C, channels, h, w, N, H, W = (int(number) for number in self._rows[position])
-        place = int(self._rows[position][0])
+        place, L, T, queries, C, channels, h, w, N, H, W = (int(number) for number in self._rows[position])
         if self._map is None:
             self._map = np.memmap(self._data, np.uint8, "r")
         shapes: list[tuple[tuple[int, ...], np.dtype[np.generic]]] = [
@@ -121,18 +136,20 @@ class DetectorCache:
             ((N,), np.dtype(np.int16)),
             ((N, T, H, -(-W // 8)), np.dtype(np.uint8)),
         ]
-        parts = []
+        parts: list[NDArray[Any]] = []
         for shape, kind in shapes:
             size = int(np.prod(shape)) * kind.itemsize
-            parts.append(np.frombuffer(self._map[place : place + size].tobytes(), kind).reshape(shape))
+            parts.append(self._map[place : place + size].view(kind).reshape(shape))
             place += size
-        masks = np.unpackbits(parts[4], axis=-1, count=W).astype(np.bool_) if N else np.zeros((0, T, H, W), np.bool_)
+        chosen = np.arange(T) if frames is None else np.asarray(frames, np.int64)
+        packed = np.asarray(parts[4])[:, chosen]
+        masks = np.unpackbits(packed, axis=-1, count=W) if N else np.zeros((0, len(chosen), H, W), np.uint8)
         return CachedView(
-            frame_queries=torch.from_numpy(parts[0].astype(np.float32)),
-            stride4_features=torch.from_numpy(parts[1].astype(np.float32)),
-            frame_assignment=list(parts[2].astype(np.int64)),
-            labels=torch.from_numpy(parts[3].astype(np.int64)),
-            masks=torch.from_numpy(masks),
+            frame_queries=torch.from_numpy(np.asarray(parts[0])[:, chosen].astype(np.float32)),
+            stride4_features=torch.from_numpy(np.asarray(parts[1])[chosen].astype(np.float32)),
+            frame_assignment=list(np.asarray(parts[2])[chosen].astype(np.int64)),
+            labels=torch.from_numpy(np.asarray(parts[3]).astype(np.int64)),
+            masks=torch.from_numpy(masks.astype(np.bool_)),
         )
 
     def _end(self, views: int) -> int:

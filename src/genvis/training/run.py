@@ -14,9 +14,10 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from genvis.checkpoints.pretrained import without_progress_bars
 from genvis.data.batch import collate
+from genvis.data.clip_sampling import ClipSampling
 from genvis.data.mixture import SampleStream
 from genvis.errors import InputError
-from genvis.training.cached_stream import CachedViews, collate_views, fill_cache, open_cache
+from genvis.training.cached_stream import CachedViews, cached_data, collate_views, fill_cache, open_cache
 from genvis.training.callbacks import DivergenceGuard, ResumableCheckpoint
 from genvis.training.data_module import TrainingData
 from genvis.training.detector_stage import DetectorStage
@@ -98,12 +99,13 @@ def build_data(recipe: Recipe, module: StageModule) -> TrainingData:
         InputError: If a source is impossible, or a cache is asked for where the detector is trained.
     """
     labels = module.model.config.label_set
-    samples = training_stream(recipe.data, labels=labels, seed=recipe.run.seed)
-    stream: SampleStream | CachedViews = samples
-    if recipe.cache.folder:
-        if recipe.stage != "genvis":
-            raise InputError("cache.folder needs a frozen detector: it is for stage 'genvis' only.")
-        stream = _cached(recipe, module, samples)
+    if recipe.cache.folder and recipe.stage != "genvis":
+        raise InputError("cache.folder needs a frozen detector: it is for stage 'genvis' only.")
+    stream: SampleStream | CachedViews = (
+        _cached(recipe, module)
+        if recipe.cache.folder
+        else training_stream(recipe.data, labels=labels, seed=recipe.run.seed)
+    )
     return TrainingData(
         stream,
         collate_items=collate_views if isinstance(stream, CachedViews) else collate,
@@ -114,14 +116,19 @@ def build_data(recipe: Recipe, module: StageModule) -> TrainingData:
     )
 
 
-def _cached(recipe: Recipe, module: StageModule, stream: SampleStream) -> CachedViews:
-    options: dict[str, Any] = {"model": module.model, "loss": recipe.loss, "seed": recipe.run.seed}
-    cache = open_cache(recipe.cache, data=recipe.data, **options)
-    if len(cache) < recipe.cache.views:
+def _cached(recipe: Recipe, module: StageModule) -> CachedViews:
+    data, cache_options = recipe.data, recipe.cache
+    seed = recipe.run.seed if cache_options.seed is None else cache_options.seed
+    samples = cached_data(cache_options, data)
+    options: dict[str, Any] = {"model": module.model, "loss": recipe.loss, "seed": seed}
+    cache = open_cache(cache_options, data=samples, **options)
+    if len(cache) < cache_options.views:
         if int(os.environ.get("LOCAL_RANK", "0")) or int(os.environ.get("NODE_RANK", "0")):
             raise InputError("Several processes need a finished cache: run the recipe once with --run.devices 1 first.")
-        fill_cache(cache, stream, views=recipe.cache.views, workers=recipe.data.workers, **options)
-    return CachedViews(cache, seed=recipe.run.seed)
+        stream = training_stream(samples, labels=module.model.config.label_set, seed=seed)
+        fill_cache(cache, stream, views=cache_options.views, workers=data.workers, **options)
+    drawn = ClipSampling(data.clips, data.frames_per_clip, data.frame_range) if cache_options.frames else None
+    return CachedViews(cache, seed=recipe.run.seed, sampling=drawn)
 
 
 def build_trainer(recipe: Recipe, data: TrainingData | None = None) -> lightning.Trainer:

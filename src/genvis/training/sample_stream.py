@@ -1,8 +1,8 @@
 """From what a recipe says of its data to the stream of training samples and the held-out set."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from torch.utils.data import Dataset
 
@@ -14,6 +14,7 @@ from genvis.data.random_key import RandomKey
 from genvis.data.sample import VideoSample
 from genvis.data.sprites import Difficulty, SpriteVideos
 from genvis.data.sprites.dataset import IMAGES
+from genvis.data.sprites.difficulty import difficulty_named
 from genvis.data.training_source import TrainingSource, VideoClips, VideoTransform, augment, keep_visible
 from genvis.data.transforms import image_transform, pseudo_video_transform, video_transform
 from genvis.data.video_dataset import VideoDataset
@@ -169,11 +170,20 @@ def _sprites(source: SourceOptions, *, count: int, length: int, span: int, seed:
         width=source.width,
         length=length,
         span=span,
-        difficulty=_difficulty(source.difficulty),
+        difficulty=_difficulty(source.difficulty, source.difficulty_changes),
         split=source.split,
         seed=seed,
     )
 
 
-def _difficulty(name: str) -> str | Difficulty:
-    return IMAGES if name == "images" else name
+def _difficulty(name: str, changes: dict[str, Any]) -> Difficulty:
+    difficulty = IMAGES if name == "images" else difficulty_named(name)
+    known = [field.name for field in fields(Difficulty)]
+    unknown = [field for field in changes if field not in known]
+    if unknown:
+        raise InputError(f"data.sources: a difficulty has no '{unknown[0]}'; choose from {', '.join(known)}.")
+    pairs = {field: tuple(value) if isinstance(value, (list, tuple)) else value for field, value in changes.items()}
+    try:
+        return Difficulty(**{**asdict(difficulty), **pairs})
+    except TypeError:
+        raise InputError(f"data.sources: difficulty_changes {changes} is impossible: give numbers, or pairs.") from None
