@@ -1,3 +1,4 @@
+import gc
 import os
 from pathlib import Path
 
@@ -231,3 +232,16 @@ def test_an_open_source_is_its_own_source(make_video: MakeVideo) -> None:
     assert open_source(source) is source
     with pytest.raises(InputError, match="where it is opened"):
         open_source(source, start=3)
+
+
+def test_decoded_frames_are_freed_without_the_garbage_collector(make_video: MakeVideo) -> None:
+    """A frame in a reference cycle keeps its picture, converter and threads until the collector happens to run."""
+    gc.collect()
+    gc.disable()
+    try:
+        with open_source(make_video(frames=20)) as source:
+            alive = [sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects()) for _ in source]
+    finally:
+        gc.enable()
+    assert len(alive) == 20
+    assert max(alive) <= 4

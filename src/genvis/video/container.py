@@ -88,7 +88,7 @@ class ContainerSource(FrameSource):
             while self._ahead is not None:
                 time, frame = self._ahead
                 self._ahead = None
-                yield Pending(count, time, f"{count:05d}", partial(upright, frame))
+                yield Pending(count, time, f"{count:05d}", partial(upright, frame, current.reformatter))
                 count += 1
                 self._ahead = next(self._decoded, None)
             self._damage.ending = current.ending(frames=count, live=self._is_live)

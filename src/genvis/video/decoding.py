@@ -1,6 +1,6 @@
 """One pass of FFmpeg, through PyAV, over a file, camera or stream: all that can be decoded, and what could not."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -9,9 +9,10 @@ import av.error
 import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
-from av.sidedata.sidedata import SideData, Type
+from av.sidedata.sidedata import SideData, SideDataContainer, Type
 from av.stream import Disposition
 from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from genvis.errors import InputError
@@ -21,6 +22,8 @@ from genvis.video.source import RGBImage
 TEXT_FORMATS = frozenset({"tty", "ass", "srt", "webvtt", "subviewer", "microdvd", "jacosub", "mpl2", "stl"})
 FALLBACK_STEP = 0.04
 MICROSECONDS = 1_000_000
+# PyAV's types leave out the argument.
+_side_data_of = cast(Callable[[VideoFrame], Mapping[Type, SideData]], SideDataContainer)
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class Decoding:
         damaged: Seconds since the first frame at which packets could not be decoded.
         interruption: The error that ended reading, if one did.
         packets: Packets read so far.
+        reformatter: For `upright`.
 
     Args:
         location: What to open.
@@ -74,6 +78,7 @@ class Decoding:
         self.damaged: list[float] = []
         self.interruption: av.error.FFmpegError | None = None
         self.packets = 0
+        self.reformatter = VideoReformatter()
         self._clock = _Clock()
 
     def close(self) -> None:
@@ -185,14 +190,18 @@ class _Clock:
         return time
 
 
-def upright(frame: VideoFrame) -> RGBImage | None:
+def upright(frame: VideoFrame, reformatter: VideoReformatter) -> RGBImage | None:
     """Convert a decoded frame to (H, W, 3) uint8 RGB, rotated and mirrored as its display matrix says.
+
+    Args:
+        frame: The frame.
+        reformatter: One for all frames of a pass: it holds tables, and a thread for each processor.
 
     Returns:
         The image, or None if FFmpeg cannot convert it.
     """
     try:
-        image: RGBImage = np.asarray(frame.to_ndarray(format="rgb24"))
+        image: RGBImage = np.asarray(reformatter.reformat(frame, format="rgb24").to_ndarray())
     except av.error.FFmpegError:
         return None
     swaps, mirrors_x, mirrors_y = orientation(frame)
@@ -211,8 +220,8 @@ def orientation(frame: VideoFrame) -> tuple[bool, bool, bool]:
         Whether x and y swap, and whether the result is then mirrored in x and in y.
     """
     try:
-        # PyAV types the container as if it held motion vectors only.
-        matrix = cast(Mapping[Type, SideData], frame.side_data)[Type.DISPLAYMATRIX]
+        # `frame.side_data` would tie the frame into a reference cycle: its memory would wait for the garbage collector.
+        matrix = _side_data_of(frame)[Type.DISPLAYMATRIX]
     except KeyError:
         return False, False, False
     a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()

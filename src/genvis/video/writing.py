@@ -13,7 +13,7 @@ import numpy as np
 from av.codec import Codec
 from av.container import OutputContainer
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Colorspace
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
 from genvis.errors import InputError
@@ -65,6 +65,7 @@ class VideoWriter:
         self._quality = quality
         self._container: OutputContainer | None = None
         self._stream: VideoStream | None = None
+        self._reformatter = VideoReformatter()
         self._size = (0, 0)
         self._first_time = 0.0
         self._ticks = -1
@@ -87,8 +88,11 @@ class VideoWriter:
             if image.shape[:2] != self._size:
                 raise InputError(f"A frame of {image.shape[:2]} cannot join '{self.path}', whose are {self._size}.")
             self._ticks = max(self._ticks + 1, round((time - self._first_time) * TICKS))
-            frame = VideoFrame.from_ndarray(_padded(image), format="rgb24").reformat(
-                format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+            frame = self._reformatter.reformat(
+                VideoFrame.from_ndarray(_padded(image), format="rgb24"),
+                format="yuv420p",
+                dst_colorspace=Colorspace.ITU709,
+                dst_color_range=ColorRange.MPEG,
             )
             frame.pts = self._ticks
             frame.time_base = Fraction(1, TICKS)
