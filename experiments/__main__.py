@@ -1,0 +1,82 @@
+"""Compute the paper's tables and figures on generated videos: `python -m experiments table4 table5 report`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from genvis.errors import InputError
+
+TABLES = ("table4", "table5", "table6", "figure3", "limits")
+COMMANDS = (*TABLES, "all", "timing", "figure4", "report")
+
+
+def options_parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments",
+        description=__doc__,
+        epilog="Finished runs are skipped, interrupted ones go on where they were: repeat the command.",
+    )
+    parser.add_argument(
+        "what",
+        nargs="+",
+        choices=COMMANDS,
+        help="tables and figures, or all of them; timing measures frames per second and wants a quiet machine; report "
+        "writes the page from all results there are",
+    )
+    parser.add_argument("--detector", default="sprites-tiny", help="model whose detector is used, frozen")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of each row")
+    parser.add_argument("--steps", type=int, help="optimizer steps of a run, instead of the usual number")
+    parser.add_argument("--learning-rate", type=float, help="instead of the usual one")
+    parser.add_argument("--output", type=Path, default=Path("runs/experiments"), help="caches, checkpoints and models")
+    parser.add_argument("--results", type=Path, default=Path("experiments/results"), help="one small file per run")
+    parser.add_argument("--page", type=Path, default=Path("docs/reproduction.md"), help="the page of the report")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of a run")
+    parser.add_argument("--workers", type=int, default=2, help="runs side by side")
+    return parser
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run the commands in the order in which they are given; return the exit status."""
+    options = options_parser().parse_args(words)
+    try:
+        _run(options)
+    except InputError as error:
+        print(f"experiments: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("experiments: interrupted; the same command goes on.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _run(options: argparse.Namespace) -> None:
+    from dataclasses import replace
+
+    from experiments import tables
+    from experiments.runner import Workspace, run_jobs
+    from experiments.training import Settings
+
+    changes = {"steps": options.steps, "learning_rate": options.learning_rate}
+    settings = replace(Settings(), **{name: value for name, value in changes.items() if value is not None})
+    workspace = Workspace(options.detector, options.output, options.results, settings, options.threads)
+    for command in options.what:
+        if command in TABLES or command == "all":
+            jobs = tables.all_jobs() if command == "all" else getattr(tables, command)()
+            run_jobs(workspace, jobs, seeds=options.seeds, workers=options.workers)
+        elif command == "timing":
+            from experiments.timing import time_clip_lengths
+
+            time_clip_lengths(workspace, seed=options.seeds[0])
+        elif command == "figure4":
+            from experiments.picture import draw_comparison
+
+            print(draw_comparison(workspace, seed=options.seeds[0], folder=options.page.parent / "images"))
+        else:
+            from experiments.report import write_report
+
+            print(write_report(options.results, options.page))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

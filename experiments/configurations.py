@@ -1,0 +1,101 @@
+"""What is trained: the rows of the paper's tables as values."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from experiments.evaluation import EvaluationPlan
+from genvis.inference.clip_tracking import Association
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One way to train and run a tracker on the frozen detector.
+
+    All trained ones see the same number of frames in a step, so that none wins by having seen more.
+
+    Attributes:
+        name: Of files and results.
+        title: In tables.
+        method: ``"minvis"`` trains nothing, ``"vita"`` takes a sample, and later a video, as one clip.
+        clips: N_v, clips of a training sample.
+        clip_length: N_f, frames of a clip, in training and, if nothing else is said, at inference.
+        videos: Samples of a step.
+        assignment: ``"uvla"``, or ``"correspondence"``, which keeps the matching of the first clip.
+        memory: How the prototype memory is read.
+        propagates: Whether a clip starts from the queries of the previous one; otherwise the queries of consecutive
+            clips are matched at inference.
+    """
+
+    name: str
+    title: str
+    method: Literal["genvis", "vita", "minvis"] = "genvis"
+    clips: int = 5
+    clip_length: int = 3
+    videos: int = 8
+    assignment: Literal["uvla", "correspondence"] = "uvla"
+    memory: Literal["none", "index", "global"] = "none"
+    propagates: bool = True
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether there is a tracker to train."""
+        return self.method != "minvis"
+
+    @property
+    def association(self) -> Association | None:
+        """How identities pass from clip to clip at inference; None leaves it to the model."""
+        return "matching" if self.method == "genvis" and not self.propagates else None
+
+    @property
+    def model_fields(self) -> dict[str, Any]:
+        """The fields of the model's configuration that make it this one."""
+        return {
+            "method": self.method,
+            "clip_length": self.clip_length,
+            "memory_read": self.memory,
+            "propagate_queries": self.propagates,
+            "encoder_window_size": 6 if self.method == "vita" else 0,
+        }
+
+    def plan(self, held_out: str, *, clip_length: int = 0, piece: int = 0) -> EvaluationPlan:
+        """Return how this configuration is measured on a set; 0 takes the clip length of training."""
+        return EvaluationPlan(held_out, clip_length or self.clip_length, piece)
+
+    def description(self) -> dict[str, Any]:
+        """Return everything but the title, which may change."""
+        fields = asdict(self)
+        fields.pop("title")
+        return fields
+
+
+MINVIS = Configuration("minvis", "MinVIS, frame by frame", method="minvis", clip_length=1, propagates=False)
+VITA = Configuration("vita", "VITA, offline", method="vita", clips=1, clip_length=15, propagates=False)
+MATCHING = Configuration("matching", "clips of 3, matched as MinVIS does", clips=1, videos=40, propagates=False)
+CORRESPONDENCE_2 = Configuration(
+    "correspondence-2", "correspondence learning, 2 clips", clips=2, videos=20, assignment="correspondence"
+)
+CORRESPONDENCE_5 = Configuration("correspondence-5", "correspondence learning, 5 clips", assignment="correspondence")
+UVLA = Configuration("uvla", "+ UVLA")
+GENVIS = Configuration("genvis", "+ prototype memory", memory="index")
+GLOBAL_MEMORY = Configuration("global-memory", "memory read globally", memory="global")
+CLIP_LENGTHS = {
+    1: Configuration("genvis-1", "clips of 1", clip_length=1, memory="index"),
+    3: GENVIS,
+    5: Configuration("genvis-5", "clips of 5", clip_length=5, memory="index"),
+    7: Configuration("genvis-7", "clips of 7", clip_length=7, memory="index"),
+}
+
+CONFIGURATIONS = {
+    one.name: one
+    for one in (
+        MINVIS,
+        VITA,
+        MATCHING,
+        CORRESPONDENCE_2,
+        CORRESPONDENCE_5,
+        UVLA,
+        GENVIS,
+        GLOBAL_MEMORY,
+        *(one for length, one in CLIP_LENGTHS.items() if length != 3),
+    )
+}

@@ -1,0 +1,169 @@
+"""How well a tracker follows the objects of a held-out set."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from experiments.absences import Absences, count_absences
+from experiments.recordings import RecordedVideo, Recording, ReplayedDetector
+from genvis.errors import InputError
+from genvis.evaluation import EvaluationReport
+from genvis.inference.clip_tracking import Association
+from genvis.inference.export import youtube_vis_entries
+from genvis.inference.result import VideoResult
+from genvis.inference.segmenter import VideoSegmenter
+from genvis.label_sets import LabelSet
+from genvis.model.genvis import GenVIS
+from genvis.training.video_average_precision import VideoRecord, evaluate_videos
+from genvis.video import Frame
+
+_ONE_CLASS = LabelSet("objects", (1,), ("object",))
+_SURE = 0.3
+"""Tracking metrics have no use for scores: identities below this one are left out of them."""
+
+
+@dataclass(frozen=True)
+class EvaluationPlan:
+    """One way to measure a tracker.
+
+    Attributes:
+        held_out: Name of the held-out set.
+        clip_length: N_f at inference.
+        piece: Cut the videos into pieces of so many frames, each a video of its own; 0 leaves them whole.
+    """
+
+    held_out: str
+    clip_length: int
+    piece: int = 0
+
+    @property
+    def key(self) -> str:
+        """The name in results files."""
+        return f"{self.held_out}{f'/{self.piece}' if self.piece else ''} clips of {self.clip_length}"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What is measured, AP and tracking metrics in percent.
+
+    Attributes:
+        ap: Video AP as the YouTube-VIS server computes it.
+        ap50: At the IoU threshold 0.5.
+        ar10: Recall of the 10 best detections of a class in a video.
+        object_ap: AP if all classes were one, so that wrong classes cost nothing.
+        hota: Of all objects as one class, as are all that follow; identities with a score of at least 0.3.
+        assa: The part of HOTA that is about association.
+        deta: The part of HOTA that is about detection.
+        idf1: Share of the masks that carry the right identity.
+        switches: Identity switches.
+        frames: Frames of the set.
+        objects: Objects of the set.
+        masks: Annotated masks of the set.
+        absences: What became of identities over absences.
+        seconds: Time that the evaluation took.
+    """
+
+    ap: float
+    ap50: float
+    ar10: float
+    object_ap: float
+    hota: float
+    assa: float
+    deta: float
+    idf1: float
+    switches: int
+    frames: int
+    objects: int
+    masks: int
+    seconds: float
+    absences: list[dict[str, int]] = field(default_factory=list)
+
+    def document(self) -> dict[str, Any]:
+        """Return the scores as plain data, rounded to what can matter."""
+        return {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(self).items()}
+
+
+def evaluate_tracker(
+    model: GenVIS, recording: Recording, plan: EvaluationPlan, *, association: Association | None = None
+) -> Scores:
+    """Run a model over a held-out set and score it.
+
+    Args:
+        model: The network, of which the detector is not run: its recorded outputs are taken.
+        recording: Of the model's detector on the set.
+        plan: Clip length and pieces.
+        association: As in `VideoSegmenter`.
+    """
+    began = time.perf_counter()
+    detector = model.detector
+    replayed = ReplayedDetector(detector)
+    model.register_module("detector", replayed)
+    try:
+        segmenter = VideoSegmenter(model, clip_length=plan.clip_length, association=association)
+        records: list[VideoRecord] = []
+        objects: list[VideoRecord] = []
+        for index in range(len(recording)):
+            whole = recording[index]
+            for video in whole.pieces(plan.piece) if plan.piece else [whole]:
+                replayed.rewind(video)
+                several, single = _segment(segmenter, video)
+                records.append(_record(video, several, segmenter.labels))
+                objects.append(_record(video, single, None))
+    finally:
+        model.register_module("detector", detector)
+    report = evaluate_videos(records, labels=segmenter.labels)
+    one_class = evaluate_videos(objects, labels=_ONE_CLASS, identity=True)
+    return _scores(report, one_class, objects, seconds=time.perf_counter() - began)
+
+
+def _segment(segmenter: VideoSegmenter, video: RecordedVideo) -> tuple[VideoResult, VideoResult]:
+    """Return the published selection, and the one in which an identity has a single label."""
+    # The detector is replayed: of the frames only their number and size matter.
+    blank = np.zeros((*video.size, 3), np.uint8)
+    run = segmenter.start(name="recorded")
+    try:
+        for clip in segmenter.clips(Frame(blank, index, index / 6.0, f"{index:05d}") for index in range(len(video))):
+            run.add(clip)
+        return run.result(segmenter.selection()), run.result(segmenter.selection(one_label_each=True))
+    finally:
+        run.close()
+
+
+def _record(video: RecordedVideo, result: VideoResult, labels: LabelSet | None) -> VideoRecord:
+    """Return truth and result for scoring; without labels all objects are of one class."""
+    found: Sequence[dict[str, Any]] = youtube_vis_entries(result, 0)
+    truth = [
+        {"category_id": labels.category_ids[label] if labels else 1, "segmentations": masks}
+        for label, masks in zip(video.labels, video.masks, strict=True)
+    ]
+    if labels is None:
+        found = [{**entry, "category_id": 1} for entry in found]
+    return VideoRecord(video.size, len(video), truth, list(found))
+
+
+def _scores(
+    report: EvaluationReport, one_class: EvaluationReport, videos: Sequence[VideoRecord], *, seconds: float
+) -> Scores:
+    identity = one_class.identity
+    if identity is None or report.scores.ap is None or one_class.scores.ap is None:
+        raise InputError("A held-out set without objects cannot be scored: choose another difficulty.")
+    absences: list[Absences] = [count_absences(video, least_score=_SURE) for video in videos]
+    return Scores(
+        ap=100 * report.scores.ap,
+        ap50=100 * (report.scores.ap50 or 0.0),
+        ar10=100 * (report.scores.ar10 or 0.0),
+        object_ap=100 * one_class.scores.ap,
+        hota=100 * identity.hota,
+        assa=100 * identity.assa,
+        deta=100 * identity.deta,
+        idf1=100 * identity.idf1,
+        switches=identity.identity_switches,
+        frames=sum(video.length for video in videos),
+        objects=sum(len(video.truth) for video in videos),
+        masks=sum(mask is not None for video in videos for track in video.truth for mask in track["segmentations"]),
+        absences=Absences.total(absences).document(),
+        seconds=seconds,
+    )

@@ -1,0 +1,106 @@
+"""The held-out videos that every run is measured on, and what the trackers are trained on.
+
+Whether a detector finds an object is not the question here, so that objects are large and the scenery is calm; who is
+who is the question, so that most objects of a video look alike, cross and hide each other, leave and come back.
+"""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from genvis.data.sprites import Difficulty, SpriteVideos
+from genvis.errors import InputError
+
+EASY = Difficulty(
+    objects=(1, 3),
+    size=(0.32, 0.55),
+    occlusion=0.1,
+    look_alikes=0.3,
+    leaving=0.0,
+    late=0.0,
+    pace=20,
+    length=40,
+    foreground=(0, 0),
+    lighting=0.2,
+)
+NORMAL = replace(EASY, objects=(2, 5), occlusion=0.4, look_alikes=0.7, leaving=0.08, late=0.25, out_of_sight=(5, 16))
+OCCLUDED = replace(
+    NORMAL,
+    objects=(3, 6),
+    size=(0.30, 0.50),
+    occlusion=0.75,
+    look_alikes=0.85,
+    leaving=0.14,
+    late=0.35,
+    out_of_sight=(8, 30),
+    pace=16,
+    length=120,
+)
+ENDLESS = replace(NORMAL, objects=(3, 5), leaving=0.16, late=0.2, out_of_sight=(4, 90), length=300)
+# Of many objects only some are in sight at a time, so that a detector of 20 queries could find them all.
+CROWD = replace(OCCLUDED, size=(0.26, 0.34), leaving=0.6, late=0.85, out_of_sight=(30, 70), pace=12, length=120)
+
+OBJECT_COUNTS = (3, 6, 10, 15, 20, 25, 30)
+"""Objects per video of the sets ``crowd-3`` ... ``crowd-30``."""
+
+PIECES = (15, 30, 60, 150, 300)
+"""Frames of the pieces that the set ``endless`` is cut into."""
+
+TRAINING_MIXTURE = ((NORMAL, 1.0), (OCCLUDED, 1.0))
+"""Difficulties of the training videos, which share no style with the held-out ones, and their weights."""
+
+
+@dataclass(frozen=True)
+class HeldOutSet:
+    """Some generated videos of the split ``validation``.
+
+    Attributes:
+        name: How results call it.
+        videos: How many.
+        difficulty: With the number of frames of each.
+        height: Pixels.
+        width: Pixels.
+    """
+
+    name: str
+    videos: int
+    difficulty: Difficulty
+    height: int = 96
+    width: int = 160
+
+    def load(self) -> SpriteVideos:
+        """Return the videos."""
+        return SpriteVideos(
+            self.videos,
+            height=self.height,
+            width=self.width,
+            difficulty=self.difficulty,
+            split="validation",
+            seed=2023,
+        )
+
+    def description(self) -> dict[str, Any]:
+        """Return all that the videos depend on, for fingerprints and results."""
+        return asdict(self)
+
+
+SETS = {
+    one.name: one
+    for one in (
+        HeldOutSet("easy", 40, EASY),
+        HeldOutSet("normal", 40, NORMAL),
+        HeldOutSet("occluded", 20, OCCLUDED),
+        HeldOutSet("endless", 6, ENDLESS),
+        *(HeldOutSet(f"crowd-{count}", 4, replace(CROWD, objects=(count, count))) for count in OBJECT_COUNTS),
+    )
+}
+
+
+def held_out_set(name: str) -> HeldOutSet:
+    """Return a set by its name.
+
+    Raises:
+        InputError: If there is none.
+    """
+    if name not in SETS:
+        raise InputError(f"There is no held-out set '{name}'; choose from {', '.join(SETS)}.")
+    return SETS[name]

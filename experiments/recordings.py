@@ -1,0 +1,174 @@
+"""What the frozen detector says of the held-out videos, computed once: scoring then costs only the tracker."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from experiments.held_out_sets import HeldOutSet
+from genvis.data.atomic import new_folder
+from genvis.data.sample import VideoSample
+from genvis.errors import InputError
+from genvis.model.detector import FrameDetector
+from genvis.model.genvis import GenVIS
+from genvis.model.outputs import DetectorOutput, FramePrediction
+from genvis.run_length import RunLengthMask
+
+_FRAMES_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class RecordedVideo:
+    """T frames of a held-out video as the detector sees them, and the truth.
+
+    Attributes:
+        frame_queries: (T, Q_f, C) of the last detector layer.
+        stride4_features: (T, C, H/4, W/4).
+        size: Height and width of the frames.
+        labels: (N,) classes from 0.
+        masks: For every object T run lengths of COCO, None where it is out of sight.
+    """
+
+    frame_queries: NDArray[np.float16]
+    stride4_features: NDArray[np.float16]
+    size: tuple[int, int]
+    labels: list[int]
+    masks: list[list[dict[str, Any] | None]]
+
+    def __len__(self) -> int:
+        return len(self.frame_queries)
+
+    def pieces(self, frames: int) -> "Iterator[RecordedVideo]":
+        """Cut the video into videos of so many frames, of which each has only the objects that it shows."""
+        for start in range(0, len(self), frames):
+            stop = start + frames
+            parts = [masks[start:stop] for masks in self.masks]
+            kept = [place for place, masks in enumerate(parts) if any(mask is not None for mask in masks)]
+            yield replace(
+                self,
+                frame_queries=self.frame_queries[start:stop],
+                stride4_features=self.stride4_features[start:stop],
+                labels=[self.labels[place] for place in kept],
+                masks=[parts[place] for place in kept],
+            )
+
+
+class Recording:
+    """A folder with the detector's outputs on one held-out set, as float16.
+
+    Args:
+        folder: Made by :func:`record`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._facts = json.loads((folder / "recording.json").read_text(encoding="utf-8"))
+        self._queries = np.load(folder / "frame_queries.npy", mmap_mode="r")
+        self._features = np.load(folder / "stride4_features.npy", mmap_mode="r")
+
+    def __len__(self) -> int:
+        return len(self._facts["videos"])
+
+    def __getitem__(self, index: int) -> RecordedVideo:
+        video = self._facts["videos"][index]
+        frames = slice(video["start"], video["stop"])
+        return RecordedVideo(
+            self._queries[frames], self._features[frames], tuple(video["size"]), video["labels"], video["masks"]
+        )
+
+
+def record(load_model: Callable[[], GenVIS], held_out: HeldOutSet, folder: Path, *, fingerprint: str) -> Recording:
+    """Open the recording of a set, or make it.
+
+    Args:
+        load_model: Gives the model whose detector is recorded, if it must be.
+        held_out: The videos.
+        folder: Where the recording is or is to be; it appears when it is complete.
+        fingerprint: Of the detector.
+
+    Raises:
+        InputError: If the folder holds the recording of another detector or of other videos.
+    """
+    about = json.loads(json.dumps({"detector": fingerprint, "set": held_out.description()}))
+    if folder.exists():
+        found = json.loads((folder / "recording.json").read_text(encoding="utf-8"))
+        if {name: found.get(name) for name in about} != about:
+            raise InputError(
+                f"{folder} is of another detector or of other videos: delete it, or choose another --output."
+            )
+        return Recording(folder)
+    samples, model = held_out.load(), load_model().eval()
+    queries, features, videos, start = [], [], [], 0
+    for index in range(len(samples)):
+        sample = samples[index]
+        for frames in sample.frames.split(_FRAMES_AT_ONCE):
+            found_queries, found_features = _detect(model, frames)
+            queries.append(found_queries)
+            features.append(found_features)
+        stop = start + len(sample.frames)
+        videos.append({"start": start, "stop": stop, **_truth(sample)})
+        start = stop
+    with new_folder(folder) as partial:
+        np.save(partial / "frame_queries.npy", np.concatenate(queries))
+        np.save(partial / "stride4_features.npy", np.concatenate(features))
+        (partial / "recording.json").write_text(json.dumps({**about, "videos": videos}), encoding="utf-8")
+    return Recording(folder)
+
+
+@torch.inference_mode()
+def _detect(model: GenVIS, frames: Tensor) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+    found = model.detector(model.prepare_frames(frames[None]))
+    return found.frame_queries[-1].half().numpy(), found.stride4_features.half().numpy()
+
+
+def _truth(sample: VideoSample) -> dict[str, Any]:
+    masks = [
+        [RunLengthMask.encode(mask).to_coco() if mask.any() else None for mask in masks]
+        for masks in sample.masks.numpy()
+    ]
+    return {"size": list(sample.frames.shape[-2:]), "labels": sample.labels.tolist(), "masks": masks}
+
+
+class ReplayedDetector(nn.Module):
+    """Takes the place of a model's detector and gives what was recorded, frame after frame.
+
+    Args:
+        detector: The recorded detector, whose heads MinVIS needs.
+    """
+
+    def __init__(self, detector: FrameDetector) -> None:
+        super().__init__()
+        self.detector = detector
+        self._video: RecordedVideo | None = None
+        self._done = 0
+
+    def rewind(self, video: RecordedVideo) -> None:
+        """Begin with the first frame of a video."""
+        self._video, self._done = video, 0
+
+    def forward(self, pixel_values: Tensor, layers: int = 1) -> DetectorOutput:
+        """Return what the detector said of the next frames.
+
+        Args:
+            pixel_values: (F, 3, H, W), of which only F counts.
+            layers: 1: no other layer was recorded.
+        """
+        if self._video is None or layers != 1:
+            raise ValueError("Rewind to a video first, and ask for one layer.")
+        frames = slice(self._done, self._done + len(pixel_values))
+        self._done = frames.stop
+        if frames.stop > len(self._video):
+            raise ValueError(f"The recorded video has only {len(self._video)} frames.")
+        queries = torch.from_numpy(self._video.frame_queries[frames].astype(np.float32))
+        features = torch.from_numpy(self._video.stride4_features[frames].astype(np.float32))
+        return DetectorOutput(queries[None], features)
+
+    def predict(self, output: DetectorOutput) -> FramePrediction:
+        """Return the detector's own instances."""
+        prediction: FramePrediction = self.detector.predict(output)
+        return prediction

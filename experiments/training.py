@@ -1,0 +1,189 @@
+"""A run's recipe: the library's own training with the frozen-detector cache that all runs share."""
+
+import contextlib
+import json
+import shutil
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import yaml
+
+from experiments.configurations import Configuration
+from experiments.held_out_sets import TRAINING_MIXTURE
+from genvis.errors import InputError
+from genvis.model.genvis import GenVIS
+from genvis.training.data_options import CacheOptions, DataOptions, SourceOptions
+from genvis.training.loss_options import LossOptions, LossWeights, PointOptions
+from genvis.training.recipe import ModelOptions, OptimizerOptions, Recipe, RunOptions
+from genvis.training.recipe_loading import save_recipe
+from genvis.training.run import build_data, build_module, train
+from genvis.video.files import write_json
+
+DONE = "trained.json"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all runs of a series have in common.
+
+    Attributes:
+        steps: Optimizer steps of a run.
+        learning_rate: The highest one of the cycle.
+        views: Generated videos whose detections are cached.
+        stretch: Frames of a cached video; the clips of a step lie anywhere in it.
+        points: Where masks are compared in the losses.
+        detector_layers: Layers of the detector that feed the tracker.
+        height: Of the training videos, pixels.
+        width: Of the training videos, pixels.
+    """
+
+    steps: int = 1500
+    learning_rate: float = 5e-4
+    views: int = 800
+    stretch: int = 35
+    points: int = 256
+    detector_layers: int = 1
+    height: int = 96
+    width: int = 160
+
+
+def recipe_of(
+    configuration: Configuration,
+    *,
+    seed: int,
+    settings: Settings,
+    detector: Path,
+    cache: Path,
+    output: Path,
+    threads: int,
+) -> Recipe:
+    """Return the recipe of a run.
+
+    Args:
+        configuration: What is trained.
+        seed: Of first weights, points, and the order and frames of the samples.
+        settings: What all runs have in common.
+        detector: Folder of the detector alone.
+        cache: Folder of the detector's outputs on the training videos, the same for all runs.
+        output: Folder of the run.
+        threads: CPU threads.
+    """
+    sources = [
+        SourceOptions(
+            weight=weight, difficulty_changes=asdict(difficulty), height=settings.height, width=settings.width
+        )
+        for difficulty, weight in TRAINING_MIXTURE
+    ]
+    return Recipe(
+        stage="genvis",
+        model=ModelOptions(init=str(detector), config=configuration.model_fields),
+        data=DataOptions(
+            sources=sources,
+            clips=configuration.clips,
+            frames_per_clip=configuration.clip_length,
+            frame_range=settings.stretch // 2,
+            batch_size=configuration.videos,
+            workers=0,
+        ),
+        optimizer=OptimizerOptions(learning_rate=settings.learning_rate, schedule="one_cycle", clip_norm=1.0),
+        loss=LossOptions(
+            assignment=configuration.assignment,
+            detector_layers=settings.detector_layers,
+            weights=LossWeights(classification=4.0),
+            points=PointOptions(count=settings.points),
+        ),
+        run=RunOptions(
+            output=str(output),
+            max_steps=settings.steps,
+            seed=seed,
+            accelerator="cpu",
+            devices=1,
+            threads=threads,
+            checkpoint_minutes=1.0,
+            log_steps=50,
+            tensorboard=False,
+        ),
+        cache=CacheOptions(folder=str(cache), views=settings.views, frames=settings.stretch, seed=0),
+    )
+
+
+def fill_cache(recipe: Recipe) -> None:
+    """Make the cache of the detector's outputs, or complete it."""
+    build_data(recipe, build_module(recipe))
+
+
+@dataclass(frozen=True)
+class TrainedTracker:
+    """A finished training run.
+
+    Attributes:
+        folder: Of the model.
+        seconds: Time that all its steps took.
+        steps: Optimizer steps.
+        parameters: Trained weights.
+    """
+
+    folder: Path
+    seconds: float
+    steps: int
+    parameters: int
+
+
+def train_tracker(recipe: Recipe) -> TrainedTracker:
+    """Train as the recipe says, from the last checkpoint if there is one; a finished run is only opened.
+
+    What the training says goes to ``training.log`` in the run's folder.
+
+    Raises:
+        InputError: If the folder holds a run of another recipe.
+    """
+    output = Path(recipe.run.output)
+    _check_same(recipe, output / "recipe.yaml")
+    done = output / DONE
+    if not done.is_file():
+        output.mkdir(parents=True, exist_ok=True)
+        clock = _Clock(output / "seconds.json")
+        with (
+            clock,
+            (output / "training.log").open("a", encoding="utf-8") as log,
+            contextlib.redirect_stdout(log),
+            contextlib.redirect_stderr(log),
+        ):
+            train(recipe)
+        model = GenVIS.from_pretrained(output / "model")
+        parameters = sum(weight.numel() for weight in model.tracker.parameters())
+        write_json(done, {"seconds": clock.seconds, "steps": recipe.run.max_steps, "parameters": parameters})
+        shutil.rmtree(output / "checkpoints", ignore_errors=True)
+    facts = json.loads(done.read_text(encoding="utf-8"))
+    return TrainedTracker(output / "model", facts["seconds"], facts["steps"], facts["parameters"])
+
+
+def _check_same(recipe: Recipe, path: Path) -> None:
+    """Make sure that a run goes on as it was begun; only the number of threads may change."""
+    if not path.is_file():
+        return
+    recipes = [yaml.safe_load(path.read_text(encoding="utf-8"))]
+    with TemporaryDirectory() as folder:
+        save_recipe(recipe, Path(folder) / "recipe.yaml")
+        recipes.append(yaml.safe_load((Path(folder) / "recipe.yaml").read_text(encoding="utf-8")))
+    for one in recipes:
+        one["run"].pop("threads")
+    if recipes[0] != recipes[1]:
+        raise InputError(f"{path.parent} holds a run of another recipe: delete it, or choose another --output.")
+
+
+class _Clock:
+    """Adds up the time of a run that was interrupted; what a killed process did after its start is not counted."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.seconds = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else 0.0
+
+    def __enter__(self) -> None:
+        self._began = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds += time.perf_counter() - self._began
+        write_json(self._path, self.seconds)
