@@ -15,7 +15,6 @@ class Configuration:
 
     Attributes:
         name: Of files and results.
-        title: In tables.
         method: ``"minvis"`` trains nothing, ``"vita"`` takes a sample, and later a video, as one clip.
         clips: N_v, clips of a training sample.
         clip_length: N_f, frames of a clip, in training and, if nothing else is said, at inference.
@@ -27,7 +26,6 @@ class Configuration:
     """
 
     name: str
-    title: str
     method: Literal["genvis", "vita", "minvis"] = "genvis"
     clips: int = 5
     clip_length: int = 3
@@ -62,40 +60,18 @@ class Configuration:
         return EvaluationPlan(held_out, clip_length or self.clip_length, piece)
 
     def description(self) -> dict[str, Any]:
-        """Return everything but the title, which may change."""
-        fields = asdict(self)
-        fields.pop("title")
-        return fields
+        """Return everything that makes this configuration what it is."""
+        return asdict(self)
 
 
-MINVIS = Configuration("minvis", "MinVIS, frame by frame", method="minvis", clip_length=1, propagates=False)
-VITA = Configuration("vita", "VITA, offline", method="vita", clips=1, clip_length=15, propagates=False)
-MATCHING = Configuration("matching", "clips of 3, matched as MinVIS does", clips=1, videos=40, propagates=False)
-CORRESPONDENCE_2 = Configuration(
-    "correspondence-2", "correspondence learning, 2 clips", clips=2, videos=20, assignment="correspondence"
-)
-CORRESPONDENCE_5 = Configuration("correspondence-5", "correspondence learning, 5 clips", assignment="correspondence")
-UVLA = Configuration("uvla", "+ UVLA")
-GENVIS = Configuration("genvis", "+ prototype memory", memory="index")
-GLOBAL_MEMORY = Configuration("global-memory", "memory read globally", memory="global")
-CLIP_LENGTHS = {
-    1: Configuration("genvis-1", "clips of 1", clip_length=1, memory="index"),
-    3: GENVIS,
-    5: Configuration("genvis-5", "clips of 5", clip_length=5, memory="index"),
-    7: Configuration("genvis-7", "clips of 7", clip_length=7, memory="index"),
-}
-
-CONFIGURATIONS = {
-    one.name: one
-    for one in (
-        MINVIS,
-        VITA,
-        MATCHING,
-        CORRESPONDENCE_2,
-        CORRESPONDENCE_5,
-        UVLA,
-        GENVIS,
-        GLOBAL_MEMORY,
-        *(one for length, one in CLIP_LENGTHS.items() if length != 3),
-    )
-}
+MINVIS = Configuration("minvis", method="minvis", clip_length=1, propagates=False)
+VITA = Configuration("vita", method="vita", clips=1, clip_length=15, propagates=False)
+MATCHING = Configuration("matching", clips=1, videos=40, propagates=False)
+CORRESPONDENCE_2 = Configuration("correspondence-2", clips=2, videos=20, assignment="correspondence")
+CORRESPONDENCE_5 = Configuration("correspondence-5", assignment="correspondence")
+UVLA = Configuration("uvla")
+GENVIS = Configuration("genvis", memory="index")
+GLOBAL_MEMORY = Configuration("global-memory", memory="global")
+GENVIS_1 = Configuration("genvis-1", clip_length=1, memory="index")
+GENVIS_5 = Configuration("genvis-5", clip_length=5, memory="index")
+GENVIS_7 = Configuration("genvis-7", clip_length=7, memory="index")

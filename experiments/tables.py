@@ -1,13 +1,15 @@
 """Which configurations are measured how for each table and figure; what two of them share is computed once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from experiments.configurations import (
-    CLIP_LENGTHS,
     CORRESPONDENCE_2,
     CORRESPONDENCE_5,
     GENVIS,
+    GENVIS_1,
+    GENVIS_5,
+    GENVIS_7,
     GLOBAL_MEMORY,
     MATCHING,
     MINVIS,
@@ -22,11 +24,19 @@ TABLE_SETS = ("normal", "occluded")
 FIGURE3_SETS = ("easy", "occluded")
 FIGURE3_LENGTHS = (1, 2, 3, 4, 5, 6, 7)
 
-TABLE4 = (MINVIS, VITA, MATCHING, CORRESPONDENCE_2, CORRESPONDENCE_5, UVLA, GENVIS)
-TABLE5 = (UVLA, GLOBAL_MEMORY, GENVIS)
-TABLE6 = tuple(CLIP_LENGTHS.values())
-FIGURE3 = (CLIP_LENGTHS[1], CLIP_LENGTHS[3])
-LIMITS = (MINVIS, UVLA, GENVIS)
+TABLE4 = {
+    "MinVIS, frame by frame": MINVIS,
+    "VITA, offline": VITA,
+    "1 clip of 3, matched as MinVIS does": MATCHING,
+    "2 clips, correspondence learning": CORRESPONDENCE_2,
+    "5 clips, correspondence learning": CORRESPONDENCE_5,
+    "5 clips, UVLA": UVLA,
+    "5 clips, UVLA, prototype memory": GENVIS,
+}
+TABLE5 = {"no memory": UVLA, "global": GLOBAL_MEMORY, "index-wise": GENVIS}
+TABLE6 = {"N_f = 1": GENVIS_1, "N_f = 3": GENVIS, "N_f = 5": GENVIS_5, "N_f = 7": GENVIS_7}
+FIGURE3 = {"trained with N_f = 1": GENVIS_1, "trained with N_f = 3": GENVIS}
+LIMITS = {"MinVIS": MINVIS, "GenVIS without memory": UVLA, "GenVIS": GENVIS}
 
 
 @dataclass(frozen=True)
@@ -42,8 +52,8 @@ class Job:
             yield self, seed
 
 
-def _on(configurations: Sequence[Configuration], sets: Sequence[str]) -> list[Job]:
-    return [Job(one, tuple(one.plan(name) for name in sets)) for one in configurations]
+def _on(rows: Mapping[str, Configuration], sets: Sequence[str]) -> list[Job]:
+    return [Job(one, tuple(one.plan(name) for name in sets)) for one in rows.values()]
 
 
 def table4() -> list[Job]:
@@ -65,7 +75,7 @@ def figure3() -> list[Job]:
     """Return the jobs of Figure 3: frames of a clip at inference only."""
     return [
         Job(one, tuple(one.plan(name, clip_length=length) for name in FIGURE3_SETS for length in FIGURE3_LENGTHS))
-        for one in FIGURE3
+        for one in FIGURE3.values()
     ]
 
 
@@ -79,7 +89,7 @@ def limits() -> list[Job]:
                 *(one.plan(f"crowd-{count}") for count in OBJECT_COUNTS),
             ),
         )
-        for one in LIMITS
+        for one in LIMITS.values()
     ]
 
 

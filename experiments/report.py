@@ -1,0 +1,230 @@
+"""From all results to the tables and plots of the page."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from experiments import tables
+from experiments.configurations import Configuration
+from experiments.evaluation import EvaluationPlan
+from experiments.held_out_sets import OBJECT_COUNTS, PIECES, SETS
+from experiments.plots import draw_plots
+from experiments.results import ResultSet, Score, Value
+from experiments.shares import absence_bounds, kept_share, switch_rate
+from genvis.errors import InputError
+from genvis.video.files import write_text
+
+_COLUMNS = (
+    ("AP", "ap"),
+    ("AP50", "ap50"),
+    ("AP, one class", "object_ap"),
+    ("HOTA", "hota"),
+    ("AssA", "assa"),
+    ("IDF1", "idf1"),
+    ("identity switches", "switches"),
+)
+_PAPER_TABLE4 = {"matching": 24.1, "correspondence-2": 27.4, "correspondence-5": 29.8, "uvla": 32.5, "genvis": 33.4}
+_PAPER_TABLE5 = {"global-memory": 31.8, "genvis": 33.4}
+_PAPER_TABLE6 = {"genvis-1": 33.0, "genvis": 33.4, "genvis-5": 31.3, "genvis-7": 29.7}
+
+
+def write_report(results: Path, page: Path) -> str:
+    """Fill in the page's generated parts and draw its plots.
+
+    Args:
+        results: Folder of the results.
+        page: The page; what stands between ``<!-- NAME -->`` and ``<!-- end NAME -->`` is replaced. Plots go to the
+            folder ``images`` beside it.
+
+    Returns:
+        A line that says what was written.
+
+    Raises:
+        InputError: If there is no result, or the page is missing or has no such part.
+    """
+    found = ResultSet(results)
+    if not found:
+        raise InputError(f"There are no results in {results}: run some experiments first.")
+    if not page.is_file():
+        raise InputError(f"There is no page {page}, whose generated parts could be filled in.")
+    text = page.read_text(encoding="utf-8")
+    names = re.findall(r"<!-- end (\S+) -->", text)
+    for name in names:
+        if name not in SECTIONS:
+            raise InputError(f"{page} has a part '{name}'; the report knows {', '.join(SECTIONS)}.")
+        text = _filled(text, name, SECTIONS[name](found))
+    write_text(page, text)
+    plots = draw_plots(found, page.parent / "images")
+    return f"{len(found)} runs: {', '.join(names)} in {page}, {len(plots)} plots"
+
+
+def _filled(text: str, name: str, content: str) -> str:
+    before, begin, rest = text.partition(f"<!-- {name} -->\n")
+    _, end, after = rest.partition(f"<!-- end {name} -->")
+    return f"{before}{begin}{content}\n{end}{after}" if begin else text
+
+
+def table4_section(results: ResultSet) -> str:
+    """Return Table 4, one table per set."""
+    return _tables(results, tables.TABLE4, paper=_PAPER_TABLE4)
+
+
+def table5_section(results: ResultSet) -> str:
+    """Return Table 5."""
+    return _tables(results, tables.TABLE5, paper=_PAPER_TABLE5)
+
+
+def table6_section(results: ResultSet) -> str:
+    """Return Table 6."""
+    return _tables(results, tables.TABLE6, paper=_PAPER_TABLE6)
+
+
+def figure3_section(results: ResultSet) -> str:
+    """Return AP over the clip length at inference, and frames per second."""
+    head = ["trained with", "set", *(f"N_f {length}" for length in tables.FIGURE3_LENGTHS)]
+    rows = []
+    for title, one in tables.FIGURE3.items():
+        for name in tables.FIGURE3_SETS:
+            plans = [one.plan(name, clip_length=length) for length in tables.FIGURE3_LENGTHS]
+            rows.append([title, name, *_texts(results, one, plans, "ap")])
+    timing = results.timing()
+    if timing is not None:
+        for title, one in tables.FIGURE3.items():
+            speeds = timing["frames_per_second"][one.name]
+            rows.append([title, "frames/s", *(f"{speeds[str(length)]:.0f}" for length in tables.FIGURE3_LENGTHS)])
+    return _table(head, rows, labels=2)
+
+
+def length_section(results: ResultSet) -> str:
+    """Return AP and identity switches over the length of the video."""
+    head = ["", "", *(f"{piece} frames" for piece in PIECES)]
+    rows = []
+    for title, one in tables.LIMITS.items():
+        plans = [one.plan("endless", piece=piece) for piece in PIECES]
+        rows.append([title, "AP", *_texts(results, one, plans, "ap")])
+        rows.append(["", "IDF1", *_texts(results, one, plans, "idf1")])
+        rows.append(["", "switches per 100 masks", *_texts(results, one, plans, switch_rate)])
+    return _table(head, rows, labels=2)
+
+
+def absence_section(results: ResultSet) -> str:
+    """Return how many objects came back under their identity, over the time that they were out of sight."""
+    bounds = absence_bounds()
+    rows = []
+    for title, one in tables.LIMITS.items():
+        plan = one.plan("endless", piece=PIECES[-1])
+        shares = (results.value(one, plan, kept_share(group)) for group in range(len(bounds)))
+        rows.append([title, *map(_text, shares)])
+    return _table(["came back under the same identity, %", *(f"{bound} frames" for bound in bounds)], rows)
+
+
+def objects_section(results: ResultSet) -> str:
+    """Return the scores over the number of objects of a video."""
+    head = ["", "", *(f"{count} objects" for count in OBJECT_COUNTS)]
+    rows = []
+    for title, one in tables.LIMITS.items():
+        plans = [one.plan(f"crowd-{count}") for count in OBJECT_COUNTS]
+        rows.append([title, "AP, one class", *_texts(results, one, plans, "object_ap")])
+        rows.append(["", "IDF1", *_texts(results, one, plans, "idf1")])
+        rows.append(["", "AssA", *_texts(results, one, plans, "assa")])
+        rows.append(["", "switches per 100 masks", *_texts(results, one, plans, switch_rate)])
+    return _table(head, rows, labels=2)
+
+
+def sets_section(results: ResultSet) -> str:
+    """Return what the held-out sets are."""
+    rows = []
+    for one in SETS.values():
+        how = one.difficulty
+        away = f"{how.out_of_sight[0]}-{how.out_of_sight[1]}" if how.leaving or how.late else "none"
+        size = f"{round(one.height * how.size[0])}-{round(one.height * how.size[1])}"
+        objects = f"{how.objects[0]}-{how.objects[1]}" if how.objects[0] < how.objects[1] else str(how.objects[0])
+        percent = (how.occlusion, how.look_alikes, how.leaving, how.late)
+        rows.append(
+            [one.name, str(one.videos), str(how.length), objects, size, *(f"{100 * x:.0f} %" for x in percent), away]
+        )
+    head = [
+        "set",
+        "videos",
+        "frames",
+        "objects",
+        "pixels",
+        "meets another",
+        "look-alike",
+        "leaves",
+        "late",
+        "frames away",
+    ]
+    return _table(head, rows)
+
+
+def runs_section(results: ResultSet) -> str:
+    """Return what was run, how long it took and with which versions."""
+    one = results.documents[0]
+    trained = next((run for run in results.documents if run["settings"]), one)
+    settings = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in trained["settings"].items())
+    versions = ", ".join(f"{name} {number}" for name, number in one["versions"].items())
+    jobs = [job.configuration for job in tables.all_jobs()]
+    rows = []
+    for configuration in jobs:
+        seconds = results.training_seconds(configuration)
+        if seconds is not None:
+            rows.append([configuration.name, str(len(seconds.values)), seconds.text(0)])
+    table = _table(["run", "seeds", "seconds of training"], rows)
+    hours = results.seconds(jobs) / 3600
+    return (
+        f"{len(results)} runs, {hours:.1f} hours of training and measuring in all. Detector {one['detector']}; "
+        f"{settings}; {versions}.\n\n{table}"
+    )
+
+
+SECTIONS: dict[str, Callable[[ResultSet], str]] = {
+    "table4": table4_section,
+    "table5": table5_section,
+    "table6": table6_section,
+    "figure3": figure3_section,
+    "length": length_section,
+    "absence": absence_section,
+    "objects": objects_section,
+    "sets": sets_section,
+    "runs": runs_section,
+}
+
+
+def _tables(results: ResultSet, rows: Mapping[str, Configuration], *, paper: dict[str, float]) -> str:
+    parts = []
+    for name in tables.TABLE_SETS:
+        body = []
+        for title, one in rows.items():
+            values = [results.value(one, one.plan(name), score) for _, score in _COLUMNS]
+            if any(value is not None for value in values):
+                published = f"{paper[one.name]}" if one.name in paper else ""
+                body.append([title, *map(_text, values), published])
+        if body:
+            head = [f"set *{name}*", *(column for column, _ in _COLUMNS), "paper, AP on OVIS"]
+            parts.append(_table(head, body))
+    return "\n\n".join(parts) or _NOTHING
+
+
+def _texts(
+    results: ResultSet,
+    configuration: Configuration,
+    plans: Sequence[EvaluationPlan],
+    score: Score,
+) -> list[str]:
+    return [_text(results.value(configuration, plan, score)) for plan in plans]
+
+
+_NOTHING = "Not measured."
+
+
+def _text(value: Value | None) -> str:
+    return "" if value is None else value.text()
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, labels: int = 1) -> str:
+    """Return a table in Markdown, or that there is nothing to show; the first columns are labels."""
+    if not any(cell for row in rows for cell in row[labels:]):
+        return _NOTHING
+    lines = [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
+    return "\n".join(lines)

@@ -1,0 +1,29 @@
+"""Scores that are computed from other scores."""
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+from experiments.absences import BOUNDS
+
+
+def switch_rate(scores: dict[str, Any]) -> float:
+    """Return identity switches per 100 annotated masks."""
+    return 100.0 * float(scores["switches"]) / float(scores["masks"])
+
+
+def absence_bounds() -> list[str]:
+    """Return the groups of absences by their length, as words."""
+    return [f"{start}-{stop - 1}" for start, stop in pairwise(BOUNDS)] + [f"{BOUNDS[-1]}+"]
+
+
+def kept_share(group: int) -> Callable[[dict[str, Any]], float]:
+    """Return the score that says which share of a group of absences ended under the same identity, in percent."""
+
+    def share(scores: dict[str, Any]) -> float:
+        counts = scores["absences"][group]
+        total = counts["kept"] + counts["changed"] + counts["lost"]
+        return 100.0 * float(counts["kept"]) / float(total) if total else math.nan
+
+    return share
