@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from genvis.benchmarking.machine import synchronize
-from genvis.inference.clip_tracking import mask_logits
 from genvis.inference.mask_geometry import MaskCrop, MaskGeometry
 from genvis.inference.mask_store import positive_boxes
 from genvis.inference.run_setup import RunSetup
+from genvis.model.mask_product import projected_mask_logits
 from genvis.model.outputs import TrackerState
 from genvis.video import Frame
 
@@ -99,13 +99,13 @@ class ClipBenchmark:
             if tracker is None:  # MinVIS: the detector's own heads, of the last frame.
                 embedder = detector.mask2former.transformer_module.decoder.mask_predictor.mask_embedder
                 class_logits, embeddings = detector.class_predictor(frame_queries)[-1], embedder(frame_queries)[-1]
-                features = detector.mask_projection(pixels.stride4)
+                projection = detector.mask_projection
             else:
                 output, self._state = tracker(frame_queries[None], self._state)
                 class_logits, embeddings = output.class_logits[-1, 0], output.mask_embeddings[-1, 0]
-                features = tracker.mask_features(pixels.stride4)
+                projection = tracker.mask_features
         with measure("masks"):
-            return self._masks(class_logits, mask_logits(embeddings, features), geometry)
+            return self._masks(class_logits, projected_mask_logits(embeddings, projection, pixels.stride4), geometry)
 
     def _masks(self, class_logits: Tensor, logits: Tensor, geometry: MaskGeometry) -> DrawnClip:
         scores = class_logits.float().softmax(dim=-1)[:, :-1].amax(dim=1)

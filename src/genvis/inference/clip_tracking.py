@@ -8,6 +8,7 @@ from torch import Tensor
 from genvis.errors import InputError
 from genvis.inference.association import match_queries
 from genvis.model.genvis import GenVIS
+from genvis.model.mask_product import mask_logits
 from genvis.model.outputs import ClipPrediction, TrackerState
 from genvis.model.prototype_memory import PrototypeMemory
 
@@ -52,8 +53,8 @@ class ClipTracking:
         """
         if self.model.tracker is None:
             return self._step_frame_by_frame(frames)
-        prediction, state = self.model(frames[None], self._state, memory_clips=self.memory_clips)
-        tracked = tracked_clip(prediction)
+        masks, state = self.model.segment(frames, self._state, memory_clips=self.memory_clips)
+        tracked = TrackedClip(_probabilities(masks.class_logits), masks.mask_logits)
         if self.association == "propagation":
             self._state = state
             return tracked
@@ -64,7 +65,9 @@ class ClipTracking:
         tracked = []
         for index in range(frames.shape[0]):
             one = ClipPrediction(*(tensor[index : index + 1] for tensor in predictions))
-            tracked.append(self._in_order(tracked_clip(one), one.frame_queries[0, 0]))
+            logits = mask_logits(one.mask_embeddings[0], one.mask_features[0])
+            clip = TrackedClip(_probabilities(one.class_logits[0]), logits)
+            tracked.append(self._in_order(clip, one.frame_queries[0, 0]))
         return TrackedClip(
             class_probabilities=torch.stack([clip.class_probabilities for clip in tracked]).amax(dim=0),
             mask_logits=torch.cat([clip.mask_logits for clip in tracked]),
@@ -107,18 +110,6 @@ class ClipTracking:
             self._state = TrackerState(instance_queries=moved["instance_queries"], memory=memory)
 
 
-def tracked_clip(prediction: ClipPrediction) -> TrackedClip:
-    """Turn the network's answer for one video into probabilities and mask logits.
-
-    Args:
-        prediction: For a batch of one video.
-    """
-    return TrackedClip(
-        class_probabilities=prediction.class_logits[0].float().softmax(dim=-1)[:, :-1],
-        mask_logits=mask_logits(prediction.mask_embeddings[0], prediction.mask_features[0]),
-    )
-
-
-def mask_logits(mask_embeddings: Tensor, mask_features: Tensor) -> Tensor:
-    """Multiply (Q, C_m) embeddings and (T, C_m, h, w) features to (T, Q, h, w) float32 logits."""
-    return torch.einsum("qc,tchw->tqhw", mask_embeddings, mask_features).float()
+def _probabilities(class_logits: Tensor) -> Tensor:
+    """Turn (Q, K + 1) logits into (Q, K) float32 probabilities."""
+    return class_logits.float().softmax(dim=-1)[:, :-1]

@@ -8,16 +8,17 @@ import torch
 from torch import Tensor
 
 from genvis.errors import InputError
-from genvis.inference.clip_tracking import TrackedClip, mask_logits
+from genvis.inference.clip_tracking import TrackedClip
 from genvis.inference.mask_store import IN_MEMORY_BYTES
 from genvis.model.genvis import GenVIS
+from genvis.model.mask_product import projected_mask_logits
 
 
 class OfflineTracking:
     """Gathers the frames of one video, then follows all identities in one pass.
 
-    The frame queries stay in memory (0.1 MB a frame for the published sizes); the mask features of every frame, which
-    are needed once the identities are known, go to a temporary file (15 MB a frame at 360x640).
+    The frame queries stay in memory (0.1 MB a frame for the published sizes); the stride-4 map of every frame, which is
+    needed once the identities are known, goes to a temporary file (15 MB a frame at 360x640).
 
     Args:
         model: A VITA model, in evaluation mode.
@@ -44,10 +45,10 @@ class OfflineTracking:
         """
         detected = self.model.detector(self.model.prepare_frames(frames[None]))
         self._frame_queries.append(detected.frame_queries[-1])
-        features = self.tracker.mask_features(detected.stride4_features).float().cpu().numpy()
+        features = detected.stride4_features.permute(0, 2, 3, 1).float().contiguous().cpu().numpy()
         self._feature_shape = features.shape[1:]
         try:
-            self._file.write(features.tobytes())
+            self._file.write(features.data)
         except OSError as error:
             raise InputError(
                 f"The features of the video cannot be kept ({error.strerror}): free some disk space, set TMPDIR to a "
@@ -70,7 +71,8 @@ class OfflineTracking:
         self._file.seek(0)
         while content := self._file.read(frame_bytes * frames_at_once):
             features = torch.from_numpy(np.frombuffer(bytearray(content), np.float32).reshape(-1, *self._feature_shape))
-            yield TrackedClip(probabilities, mask_logits(embeddings, features.to(embeddings.device)))
+            maps = features.permute(0, 3, 1, 2).to(embeddings.device)
+            yield TrackedClip(probabilities, projected_mask_logits(embeddings, self.tracker.mask_features, maps))
 
     def close(self) -> None:
         """Release the temporary file."""

@@ -66,6 +66,18 @@ class TrackerOutput(NamedTuple):
     query_similarity: Tensor
 
 
+class ClipMasks(NamedTuple):
+    """The answer for one clip of one video, masks multiplied out.
+
+    Attributes:
+        class_logits: (Q, K + 1), the last class is "no object".
+        mask_logits: (T, Q, H/4, W/4) float32, of the padded frames.
+    """
+
+    class_logits: Tensor
+    mask_logits: Tensor
+
+
 class ClipPrediction(NamedTuple):
     """The answer for one clip.
 

@@ -13,7 +13,7 @@ from transformers.models.mask2former.modeling_mask2former import (
 )
 
 from genvis.model.deformable_attention import deformable_attention, sample_weights
-from genvis.model.linear import apply_linear, linear
+from genvis.model.linear import apply_linear, feedforward, linear
 from genvis.model.map_geometry import MapGeometry, MapSize, map_geometry
 
 
@@ -48,11 +48,12 @@ def decode_pixels(decoder: Mask2FormerPixelDecoder, features: Sequence[Tensor]) 
     for layer in decoder.encoder.layers:
         hidden = _encoder_layer(cast(Mask2FormerPixelDecoderEncoderLayer, layer), hidden, position, geometry)
     tokens = hidden.split(geometry.pixels, dim=1)
-    finest = tokens[-1].mT.unflatten(2, sizes[-1])
+    # Cut to rows before transposing: the other way round, the strides of one frame no longer say "channels last".
+    finest = tokens[-1].unflatten(1, sizes[-1]).permute(0, 3, 1, 2)
     for index, feature in enumerate(features[: decoder.num_fpn_levels][::-1]):
         lateral = decoder.lateral_convolutions[index](feature)
         upsampled = F.interpolate(finest, size=lateral.shape[-2:], mode="bilinear", align_corners=False)
-        finest = decoder.output_convolutions[index](lateral + upsampled)
+        finest = decoder.output_convolutions[index](upsampled.add_(lateral))
     return PixelFeatures(levels=tokens, geometry=geometry, stride4=finest)
 
 
@@ -71,8 +72,12 @@ def _encoder_layer(
     attended = _self_attention(layer.self_attn, hidden, position, geometry)
     attended = F.dropout(attended, p=layer.dropout, training=layer.training)
     hidden = layer.self_attn_layer_norm(attended.add_(hidden))
-    inner = F.dropout(apply_linear(layer.fc1, hidden).relu_(), p=layer.activation_dropout, training=layer.training)
-    inner = F.dropout(apply_linear(layer.fc2, inner), p=layer.dropout, training=layer.training)
+
+    def activate(inner: Tensor) -> Tensor:
+        return F.dropout(inner.relu_(), p=layer.activation_dropout, training=layer.training)
+
+    inner = feedforward(layer.fc1, activate, layer.fc2, hidden)
+    inner = F.dropout(inner, p=layer.dropout, training=layer.training)
     return cast(Tensor, layer.final_layer_norm(inner.add_(hidden)))
 
 

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from transformers import SwinBackbone
 from transformers.models.swin.modeling_swin import SwinAttention, SwinLayer, SwinPatchMerging, SwinStage
 
-from genvis.model.linear import apply_linear
+from genvis.model.linear import apply_linear, feedforward
 from genvis.model.map_geometry import MapSize
+from genvis.model.window_attention import window_attention
 
 
 def swin_features(backbone: SwinBackbone, pixel_values: Tensor) -> tuple[Tensor, ...]:
@@ -50,14 +51,14 @@ def _block(block: SwinLayer, tokens: Tensor, size: MapSize) -> Tensor:
     """Attention within windows and feed-forward, each normalised before: (F, H·W, C) to the same."""
     layout = window_layout(size, window=block.window_size, shift=block.shift_size, like=tokens)
     tokens = _attention(block.attention, block.layernorm_before(tokens), layout).add_(tokens)
-    hidden = block.mlp.activation_fn(apply_linear(block.mlp.fc1, block.layernorm_after(tokens)))
-    return apply_linear(block.mlp.fc2, hidden).add_(tokens)
+    inner = feedforward(block.mlp.fc1, block.mlp.activation_fn, block.mlp.fc2, block.layernorm_after(tokens))
+    return inner.add_(tokens)
 
 
 def _attention(attention: SwinAttention, tokens: Tensor, layout: "WindowLayout") -> Tensor:
     frames, window_pixels = len(tokens), layout.border_mask.shape[-1]
     query, key, value = (
-        _to_windows(projection, tokens, layout)
+        _to_windows(projection, tokens, layout, is_read=projection is not attention.q_proj)
         .unflatten(1, (-1, window_pixels))
         .unflatten(-1, (-1, attention.head_dim))
         for projection in (attention.q_proj, attention.k_proj, attention.v_proj)
@@ -74,10 +75,13 @@ def _attention(attention: SwinAttention, tokens: Tensor, layout: "WindowLayout")
     return apply_linear(attention.o_proj, attended.index_select(1, layout.slot_of_pixel))
 
 
-def _to_windows(projection: nn.Linear, tokens: Tensor, layout: "WindowLayout") -> Tensor:
-    """Project (F, H·W, C) and arrange it as windows, (F, slots, C); the projection of zero is the bias."""
+def _to_windows(projection: nn.Linear, tokens: Tensor, layout: "WindowLayout", *, is_read: bool) -> Tensor:
+    """Project (F, H·W, C) and arrange it as windows, (F, slots, C); the projection of zero is the bias.
+
+    What empty slots ask for (their queries) is not read by anyone, so there anything may be in them.
+    """
     windows = apply_linear(projection, tokens).index_select(1, layout.pixel_of_slot)
-    if len(layout.empty_slots):
+    if is_read and len(layout.empty_slots):
         of_zero = windows.new_zeros(windows.shape[-1]) if projection.bias is None else projection.bias
         windows[:, layout.empty_slots] = of_zero
     return windows
@@ -87,7 +91,7 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, *, mask: Tensor, scale: f
     """Attend within windows: (F, windows, window pixels, M, D) to (F, slots, M·D)."""
     frames = len(query)
     query, key, value = (x.flatten(0, 1).transpose(1, 2) for x in (query, key, value))
-    attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
+    attended = window_attention(query, key, value, mask=mask, scale=scale)
     return attended.transpose(1, 2).reshape(frames, -1, attended.shape[1] * attended.shape[3])
 
 

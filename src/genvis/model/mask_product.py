@@ -1,0 +1,42 @@
+"""Mask logits: the product of mask embeddings with maps, in the layout that the maps have."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def mask_logits(embeddings: Tensor, features: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Multiply mask embeddings with the features of every pixel.
+
+    A 1x1 convolution is that product, and needs no copy of maps that are channels last, as the fast path's are.
+
+    Args:
+        embeddings: (Q, C).
+        features: (T, C, h, w).
+        bias: (Q,), added to the logits of each query.
+
+    Returns:
+        (T, Q, h, w) float32, contiguous.
+    """
+    return F.conv2d(features, embeddings[:, :, None, None], bias).float().contiguous()
+
+
+def projected_mask_logits(embeddings: Tensor, projection: nn.Conv2d, features: Tensor) -> Tensor:
+    """Multiply mask embeddings with a linear projection of maps, without projecting a pixel.
+
+    The product of an embedding e with projected pixels, e·(W f + b) = (eW)·f + e·b: so W is applied to some 100 queries
+    instead of all pixels.
+
+    Args:
+        embeddings: (Q, C_m).
+        projection: A 1x1 convolution from C to C_m channels.
+        features: (T, C, h, w), before the projection.
+
+    Returns:
+        (T, Q, h, w) float32, contiguous.
+    """
+    # One product of 100 rows costs nothing in single precision, and its rounding would meet every pixel.
+    wide = torch.promote_types(embeddings.dtype, torch.float32)
+    precise, weight = embeddings.to(wide), projection.weight.flatten(1).to(wide)
+    bias = None if projection.bias is None else (precise @ projection.bias.to(wide)).to(embeddings.dtype)
+    return mask_logits((precise @ weight).to(embeddings.dtype), features, bias)
