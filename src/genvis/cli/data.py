@@ -1,4 +1,4 @@
-"""``genvis data``: check, convert, split and generate data sets."""
+"""``genvis data``: check, convert, split, prepare and generate data sets."""
 
 from pathlib import Path
 
@@ -94,9 +94,57 @@ def split(file: Path, *, held_out: float = 0.1, seed: int = 0, output: Path | No
     console.print(Text(f"{train.path}\n{out.path}"), soft_wrap=True)
 
 
+def prepare(
+    file: Path,
+    *,
+    images: Path = Path("images"),
+    init: str = "",
+    held_out: float = 0.1,
+    seed: int = 0,
+    name: str | None = None,
+) -> None:
+    """Get an annotation file of your own ready for training: split it, and write the recipes of both stages.
+
+    Writes NAME_train.json, NAME_held_out.json, NAME_detector.yaml and NAME_genvis.yaml beside the file. A single video
+    cannot be split: all of it is learned from, and nothing is measured.
+
+    Args:
+        file: The YouTube-VIS or OVIS file (JSON).
+        images: The folder that the file names start from.
+        init: Weights to start from; always to be given. A model folder, a bundled name, a published .pth file, or a
+            Hub id of a Mask2Former such as facebook/mask2former-swin-tiny-coco-instance.
+        held_out: The share of the videos to hold out.
+        seed: Another seed, another split.
+        name: Of the recipes and the runs; that of the file if not given.
+    """
+    from genvis.data.json_object import read_json_object
+    from genvis.data.split import split_annotations
+    from genvis.training.own_recipes import write_own_recipes
+
+    if not init:
+        raise InputError(
+            "Name the weights to start from, with --init: a model folder, a bundled name, a published .pth file, or a "
+            "Hub id of a Mask2Former such as facebook/mask2former-swin-tiny-coco-instance."
+        )
+    name = name or file.stem
+    videos = read_json_object(file, expected="an object with 'videos', 'annotations' and 'categories'").get("videos")
+    train, out = file, None
+    if isinstance(videos, list) and len(videos) == 1:
+        print("One video cannot be split: all of it is learned from, and no AP is measured.")
+    else:
+        result = split_annotations(file, held_out=held_out, seed=seed)
+        train, out = result.train.path, result.held_out.path
+        print(f"{result.train.videos:,} videos to learn from, {result.held_out.videos:,} held out.")
+    recipes = write_own_recipes(train, held_out=out, images=images, init=init, name=name, folder=file.parent)
+    model = f"runs/{name}-genvis/model"
+    print(f"Now run\n  genvis train {recipes.detector}\n  genvis train {recipes.genvis}")
+    print(f"  genvis predict VIDEO --weights {model} -o out")
+
+
 COMPONENTS = {
     "check": check,
     "convert": CONVERT_COMPONENTS,
     "split": split,
+    "prepare": prepare,
     "sprites": sprites,
 }

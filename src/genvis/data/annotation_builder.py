@@ -141,7 +141,7 @@ class AnnotationBuilder:
         """
         if not self.has_videos:
             raise InputError(f"'{self.path}' has no videos or images: check that it is the right kind of file.")
-        classes = self._label_set(mapped_from or label_set)
+        classes = self.label_set(mapped_from or label_set)
         if mapped_from is not None and label_set is not None:
             classes = label_set
         categories = np.frombuffer(self._track_categories, np.int64)
@@ -173,7 +173,12 @@ class AnnotationBuilder:
             occlusion_levels=tuple(self._occlusion_levels),
         )
 
-    def _label_set(self, wanted: LabelSet | None) -> LabelSet:
+    def label_set(self, wanted: LabelSet | None = None) -> LabelSet:
+        """Return the file's own categories in the order of their ids, or `wanted` if they are among its classes.
+
+        Raises:
+            InputError: If there are none, or they are others.
+        """
         if wanted is None:
             if not self._categories:
                 raise InputError(f"'{self.path}' has no categories: add them, or name a label set.")

@@ -42,6 +42,18 @@ def load_youtube_vis(path: str | Path, label_set: LabelSet | None = None) -> Vid
     return builder.build(label_set)
 
 
+def file_label_set(path: str | Path) -> LabelSet:
+    """Return the categories of an annotation file (video or COCO) in the order of their ids, without its annotations.
+
+    Raises:
+        InputError: If the file cannot be read or has no categories.
+    """
+    builder = AnnotationBuilder(Path(path))
+    for _, record in iterate_records(path, ("categories",)):
+        builder.add_category(record)
+    return builder.label_set()
+
+
 def _add_annotation(builder: AnnotationBuilder, record: object) -> None:
     fields = record if isinstance(record, dict) else {}
     builder.add_track(

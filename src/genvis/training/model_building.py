@@ -9,6 +9,7 @@ import torch
 from transformers import AutoModel
 
 from genvis.checkpoints.mask2former import detector_from_mask2former
+from genvis.data.youtube_vis import file_label_set
 from genvis.errors import InputError
 from genvis.label_sets import LabelSet, label_set
 from genvis.model.config import GenVISConfig
@@ -30,7 +31,7 @@ def build_model(options: ModelOptions) -> GenVIS:
     Raises:
         InputError: If the configuration is impossible, or the weights fit none of it.
     """
-    source = _weights(options.init) if options.init else None
+    source = load_weights(options.init) if options.init else None
     given: GenVISConfig | None = None if source is None else cast(GenVISConfig, source.config)
     config = _configuration(options, given)
     model = GenVIS(config)
@@ -79,7 +80,15 @@ def load_backbone(model: GenVIS, name: str) -> None:
     encoder.load_state_dict(taken, strict=False)
 
 
-def _weights(name: str) -> GenVIS:
+def load_weights(name: str) -> GenVIS:
+    """Load what a run starts from: a GenVIS model of any kind, or a Mask2Former, which becomes the detector.
+
+    Args:
+        name: A model folder, a bundled name, a published .pth file, or a Hub id.
+
+    Raises:
+        InputError: If there are no such weights.
+    """
     path = Path(name)
     if path.suffix in (".pth", ".pt"):
         return _genvis(name)
@@ -157,6 +166,8 @@ def _configuration(options: ModelOptions, given: GenVISConfig | None) -> GenVISC
 
 
 def _labels(options: ModelOptions, given: GenVISConfig | None) -> LabelSet | None:
+    if options.label_set.endswith(".json"):
+        return file_label_set(options.label_set)
     if options.label_set:
         return label_set(options.label_set)
     if given is not None or options.name:

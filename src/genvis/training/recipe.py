@@ -19,8 +19,8 @@ class ModelOptions:
         init: Weights to start from: a model folder, a bundled name, a published .pth file, or a Hub id or folder of
             a GenVIS model or of a Mask2Former, which becomes the detector.
         backbone: Without `init`: weights of the backbone alone, a Hub id or a folder of transformers.
-        label_set: Name of the label set; by default that of the named model or of `init`. If the classes differ
-            from those of the weights, the class heads are made anew.
+        label_set: Name of the label set, or an annotation file (JSON) whose categories it is; by default that of the
+            named model or of `init`. If the classes differ from those of the weights, the class heads are made anew.
         freeze_batch_norm: Keep the statistics and the affine values of the backbone's batch norm, as for backbones
             that were trained before; switch it off to train from scratch.
         compile: Compile the network with torch.compile.

@@ -155,7 +155,7 @@ def _check_labels(found: LabelSet, wanted: LabelSet, where: str) -> None:
     if found.labels != wanted.labels:
         raise InputError(
             f"The classes of {where} ({_some(found)}) are not those of the model ({_some(wanted)}): set "
-            "model.label_set, or leave it to the data."
+            "model.label_set to its name, or to the annotation file."
         )
 
 
