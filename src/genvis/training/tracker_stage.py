@@ -46,16 +46,38 @@ def clip_losses(model: GenVIS, videos: DetectedVideos, *, frames_per_clip: int, 
     for clip, start in enumerate(range(0, T, frames_per_clip)):
         stop = min(start + frames_per_clip, T)
         output, state = tracker(videos.frame_queries[:, :, start:stop].flatten(0, 1), state)
-        features = videos.stride4_features[:, start:stop]
         result = criterion(
-            output,
-            tracker.mask_features(features.flatten(0, 1)).unflatten(0, features.shape[:2]),
+            output._replace(mask_embeddings=pixel_embeddings(tracker.mask_features, output.mask_embeddings)),
+            features_and_one(videos.stride4_features[:, start:stop]),
             [frames[start:stop] for frames in videos.frame_assignment],
             [target.frames(start, stop) for target in videos.targets],
         )
         losses = by_layer(result.set._asdict()) | {"similarity": result.similarity}
         named.update({f"{name}_clip{clip}": value for name, value in losses.items()})
     return named
+
+
+def pixel_embeddings(projection: nn.Conv2d, mask_embeddings: Tensor) -> Tensor:
+    """Carry the projection of the mask features over to the mask embeddings.
+
+    The product of an embedding e with projected pixels, e·(W f + b) = (eW, e·b)·(f, 1), is the same without projecting
+    any pixel: a few queries are cheaper than all pixels of all frames, forward and backward.
+
+    Args:
+        projection: The 1x1 convolution, C to C_m channels.
+        mask_embeddings: (..., C_m).
+
+    Returns:
+        (..., C + 1), to be multiplied with `features_and_one`.
+    """
+    assert projection.bias is not None
+    weight = torch.cat([projection.weight.flatten(1), projection.bias.unsqueeze(1)], dim=1)
+    return mask_embeddings @ weight
+
+
+def features_and_one(stride4_features: Tensor) -> Tensor:
+    """Append a channel of ones to the features (B, T, C, h, w): it takes the bias of the projection."""
+    return nn.functional.pad(stride4_features, (0, 0, 0, 0, 0, 1), value=1.0)
 
 
 class VideoStage(StageModule):
