@@ -7,7 +7,9 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from video_helpers import MakeVideo, StreamServer, grey_of
+from video_helpers import MakeVideo, grey_of
+
+from stream_server import StreamServer
 
 
 @pytest.fixture

@@ -5,13 +5,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from video_helpers import MakeVideo, StreamServer
+from video_helpers import MakeVideo
 
 from genvis.errors import InputError
 from genvis.video import FrameRange, open_source
 from genvis.video.container import ContainerSource
 from genvis.video.decoding import Location
 from genvis.video.reading import camera
+from stream_server import StreamServer
 
 DEVICES = [("Built-in camera", ["video"]), ("Microphone", ["audio"]), ("USB camera", ["video", "audio"])]
 

@@ -31,7 +31,10 @@ def predict(
     stride: int = 1,
     live: bool = False,
     session: Path | None = None,
+    timeout: float = 10.0,
+    reconnect: int = 5,
     outputs: list[Output] | None = None,
+    drawing: Literal["distinct", "all"] = "distinct",
     overwrite: bool = False,
     resume: bool = False,
 ) -> int:
@@ -56,8 +59,13 @@ def predict(
         stride: Take every how many frames.
         live: Answer frame by frame without looking ahead, as with cameras and streams, where this is always so.
         session: With live: continue the identities of this file if it exists, and save them to it.
+        timeout: Seconds without a frame after which a stream or camera counts as stalled.
+        reconnect: How often in a row a stream or camera that stalls or drops is connected to again, after pauses of 1,
+            2, 4, ... at most 30 seconds, with the same identities. 0 gives up at once.
         outputs: Which files besides result.json: youtube_vis,mots,pngs,video,contact_sheet. Default: youtube_vis,
             video and contact_sheet.
+        drawing: Which masks pictures show where several overlap: distinct draws one per object, the best scoring; all
+            draws every one. The result files have all of them either way.
         overwrite: Replace results that are there already.
         resume: Continue where an interrupted run stopped, and skip what is finished.
     """
@@ -71,6 +79,8 @@ def predict(
 
     if overwrite and resume:
         raise InputError("--overwrite and --resume contradict each other: give one of them.")
+    if timeout <= 0:
+        raise InputError(f"--timeout is {timeout:g}; it must be more than 0 seconds.")
     if session is not None and not live:
         raise InputError("--session keeps identities over live runs: add --live.")
     videos = expand_sources(sources)
@@ -87,10 +97,20 @@ def predict(
         detections=detections,
         score_threshold=score_threshold,
         all_labels=all_labels,
+        drawing=drawing,
         overwrite=overwrite,
         resume=resume,
     )
-    loop = PredictionLoop(segmenter=segmenter, out=out, options=options, console=Console(), live=live, session=session)
+    loop = PredictionLoop(
+        segmenter=segmenter,
+        out=out,
+        options=options,
+        console=Console(),
+        live=live,
+        session=session,
+        timeout=timeout,
+        reconnect=reconnect,
+    )
     return loop.run(videos, start=start, stop=stop, stride=stride)
 
 

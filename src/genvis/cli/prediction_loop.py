@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from genvis.cli.terminal import StopRequest, memory_used, stop_on_signals, video_progress
 from genvis.errors import InputError
@@ -12,6 +13,7 @@ from genvis.inference.prediction import Prediction, PredictionOptions, predict_l
 from genvis.inference.segmenter import Progress, VideoSegmenter
 from genvis.video import FrameSource, NamedSource, open_source
 from genvis.video.files import write_json
+from genvis.video.reconnection import DEFAULT_ATTEMPTS
 
 INTERRUPTED_STATUS = 130
 
@@ -27,6 +29,8 @@ class PredictionLoop:
         console: Where to print.
         live: Whether files too are segmented causally.
         session: File of the identities that go on from run to run.
+        timeout: Seconds without a frame after which a stream or camera counts as stalled.
+        reconnect: How often in a row one that stalls or drops is connected to again.
         show_tables: Whether to print the table of tracks.
     """
 
@@ -36,6 +40,8 @@ class PredictionLoop:
     console: Console
     live: bool = False
     session: Path | None = None
+    timeout: float = 10.0
+    reconnect: int = DEFAULT_ATTEMPTS
     show_tables: bool = True
     _names: set[str] = field(default_factory=set)
 
@@ -53,24 +59,35 @@ class PredictionLoop:
                 if request():
                     break
                 try:
-                    with open_source(video, start=start, stop=stop, stride=stride) as source:
+                    with self._open(video, start=start, stop=stop, stride=stride) as source:
                         prediction = self._predict(source, number, request)
                 except InputError as error:
-                    self.console.print(f"[red]Error:[/] {error}", highlight=False, soft_wrap=True)
+                    self.console.print(f"[red]Error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
                     statuses.append(2)
                     continue
-                self._report(prediction, source)
+                self._report(prediction)
                 entries += prediction.result.to_youtube_vis(number)
                 statuses.append(0 if prediction.is_complete else 1)
             if len(videos) > 1 and "youtube_vis" in self.options.outputs:
                 write_json(self.out / "youtube_vis.json", entries)
             return INTERRUPTED_STATUS if request() else max(statuses)
 
+    def _open(self, video: NamedSource, *, start: int, stop: int | None, stride: int) -> FrameSource:
+        return open_source(
+            video,
+            start=start,
+            stop=stop,
+            stride=stride,
+            timeout=self.timeout,
+            reconnect=self.reconnect,
+            on_drop=lambda sentence: self.console.print(f"[yellow]{escape(sentence)}[/]", highlight=False),
+        )
+
     def _predict(self, source: FrameSource, number: int, request: StopRequest) -> Prediction:
         folder = self.out / self._folder_name(source.name)
         options = replace(self.options, video_id=number)
         with video_progress(self.console) as line:
-            task = line.add_task(source.name, total=source.frame_count, objects=0, memory="", frames="?")
+            task = line.add_task(escape(source.name), total=source.frame_count, objects=0, memory="", frames="?")
 
             def show(progress: Progress) -> None:
                 line.update(
@@ -83,7 +100,7 @@ class PredictionLoop:
                 )
 
             def show_drawing(frames: int) -> None:
-                line.update(task, description=f"{source.name}: drawing", completed=frames, memory=memory_used())
+                line.update(task, description=f"{escape(source.name)}: drawing", completed=frames, memory=memory_used())
 
             if source.is_live or self.live:
                 resume = self.session if self.session is not None and self.session.exists() else None
@@ -110,18 +127,20 @@ class PredictionLoop:
                 should_stop=request,
             )
 
-    def _report(self, prediction: Prediction, source: FrameSource) -> None:
+    def _report(self, prediction: Prediction) -> None:
         if self.show_tables:
             self.console.print(prediction.result.table())
-        for note in source.notes:
-            self.console.print(f"Note: {note}", highlight=False, soft_wrap=True)
+        for note in prediction.notes:
+            self.console.print(f"Note: {escape(note)}", highlight=False, soft_wrap=True)
         if prediction.result.problem:
-            self.console.print(f"[yellow]Incomplete:[/] {prediction.result.problem}", highlight=False, soft_wrap=True)
+            self.console.print(
+                f"[yellow]Incomplete:[/] {escape(prediction.result.problem)}", highlight=False, soft_wrap=True
+            )
         files = prediction.files
         written = (files.video, files.contact_sheet, files.result, files.youtube_vis, files.mots, files.pngs)
         verb = "Already there" if prediction.was_there else "Wrote"
         for path in (path for path in written if path is not None):
-            self.console.print(f"{verb} {path}", highlight=False, soft_wrap=True)
+            self.console.print(f"{verb} {escape(str(path))}", highlight=False, soft_wrap=True)
 
     def _folder_name(self, name: str) -> str:
         """Return the video's name, made safe as a folder, with a number if another video has it."""

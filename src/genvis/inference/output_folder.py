@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from genvis.errors import InputError
+from genvis.inference.distinct import Drawing, shown
 from genvis.inference.export import write_label_pngs
 from genvis.inference.result import VideoResult
 from genvis.inference.result_json import RESULT_FILE
@@ -64,6 +65,7 @@ def save_result(
     source: Source | None = None,
     outputs: Sequence[OutputName] | None = None,
     video_id: int = 1,
+    drawing: Drawing = "distinct",
     progress: Callable[[int], None] | None = None,
 ) -> SavedFiles:
     """Write a result into a folder; every file appears whole or not at all.
@@ -76,6 +78,7 @@ def save_result(
             (masks/, one label map per frame), ``video`` (annotated.mp4) and ``contact_sheet`` (contact_sheet.png).
             None for the two JSON files, and the two pictures if there is a source.
         video_id: The data set's id of the video, for ``youtube_vis``.
+        drawing: ``"distinct"`` draws one mask per object, the best scoring; ``"all"`` every mask of the result.
         progress: Called with the number of frames drawn so far.
 
     Returns:
@@ -102,6 +105,7 @@ def save_result(
             source,
             video=places.get("video"),
             contact_sheet=places.get("contact_sheet"),
+            drawing=drawing,
             progress=progress,
         )
         if not drawn:
@@ -115,6 +119,7 @@ def render_result(
     *,
     video: Path | None = None,
     contact_sheet: Path | None = None,
+    drawing: Drawing = "distinct",
     progress: Callable[[int], None] | None = None,
 ) -> int:
     """Draw a result on its video, one frame in memory at a time.
@@ -124,6 +129,7 @@ def render_result(
         source: The video; frames that the result does not know are left out.
         video: Where to write the annotated mp4.
         contact_sheet: Where to write the contact sheet PNG.
+        drawing: Which masks are drawn: see :func:`save_result`.
         progress: Called with the number of frames drawn so far.
 
     Returns:
@@ -154,9 +160,9 @@ def render_result(
             position = positions[frame.index]
             if writer:
                 # The masks are decoded where they are drawn, so that those of waiting frames take no room.
-                writer.write(partial(_drawn, result, position, frame.image), time=frame.time)
+                writer.write(partial(_drawn, result, position, frame.image, drawing), time=frame.time)
             if contact_sheet:
-                tile = _drawn(result, position, sheet.fit(frame.image)) if sheet.wants_next else None
+                tile = _drawn(result, position, sheet.fit(frame.image), drawing) if sheet.wants_next else None
                 sheet.add(tile, time=frame.time, index=frame.index)
             drawn += 1
             if progress is not None:
@@ -168,8 +174,8 @@ def render_result(
     return drawn
 
 
-def _drawn(result: VideoResult, position: int, image: RGBImage) -> RGBImage:
-    return result.frame(position).draw(image)
+def _drawn(result: VideoResult, position: int, image: RGBImage, drawing: Drawing) -> RGBImage:
+    return shown(result.frame(position), drawing).draw(image)
 
 
 def sheet_title(result: VideoResult) -> str:

@@ -10,6 +10,7 @@ from itertools import dropwhile
 from pathlib import Path
 
 from genvis.errors import InputError
+from genvis.inference.distinct import Drawing, shown
 from genvis.inference.output_folder import FILE_NAMES, PICTURES, OutputName, SavedFiles, save_result, sheet_title
 from genvis.inference.recorder import ResultRecorder
 from genvis.inference.result import VideoResult
@@ -39,6 +40,7 @@ class PredictionOptions:
         overwrite: Replace results that are in the folder.
         resume: Continue a run that was interrupted; leave finished results as they are.
         video_id: The data set's id of the video.
+        drawing: Which masks pictures show: one per object, or all.
     """
 
     outputs: tuple[OutputName, ...] = ("result", "youtube_vis", "video", "contact_sheet")
@@ -48,6 +50,7 @@ class PredictionOptions:
     overwrite: bool = False
     resume: bool = False
     video_id: int = 1
+    drawing: Drawing = "distinct"
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,14 @@ class Prediction:
         files: Where the outputs are.
         is_complete: Whether the whole source was segmented; otherwise ``result.problem`` says why not.
         was_there: Whether a finished result was found and left as it is.
+        notes: What was done to frames, though none is missing.
     """
 
     result: VideoResult
     files: SavedFiles
     is_complete: bool
     was_there: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def predict_video(
@@ -121,11 +126,12 @@ def predict_video(
         source=None if source.is_live else source,
         outputs=_with_result(options.outputs),
         video_id=options.video_id,
+        drawing=options.drawing,
         progress=on_drawing,
     )
     if is_complete:
         shutil.rmtree(run_folder, ignore_errors=True)
-    return Prediction(result=result, files=files, is_complete=is_complete and problem is None)
+    return Prediction(result=result, files=files, is_complete=is_complete and problem is None, notes=source.notes)
 
 
 def _run(
@@ -187,22 +193,22 @@ def predict_live(
         name=source.name, category_ids=dict(enumerate(labels.category_ids)), label_set=labels.name
     )
     sheet = ContactSheet()
-    is_stopped = False
     with ExitStack() as stack:
         video = folder / FILE_NAMES["video"] if "video" in options.outputs else None
         writer = video and stack.enter_context(BackgroundWriter(VideoWriter(video, frame_rate=source.frame_rate)))
-        frames = stack.enter_context(prefetch(source, drop_late=source.is_live))
+        frames = stack.enter_context(prefetch(source, drop_late=source.is_live, should_stop=should_stop))
         for clip in segmenter.clips(frames):
             for frame, found in zip(clip, session.step_clip(clip), strict=True):
                 recorder.add(found)
+                visible = shown(found, options.drawing)
                 if writer:
-                    writer.write(partial(found.draw, frame.image), time=frame.time)
-                tile = found.draw(sheet.fit(frame.image)) if sheet.wants_next else None
+                    writer.write(partial(visible.draw, frame.image), time=frame.time)
+                tile = visible.draw(sheet.fit(frame.image)) if sheet.wants_next else None
                 sheet.add(tile, time=frame.time, index=frame.index)
             on_progress(Progress(len(recorder), source.frame_count, recorder.objects))
             if should_stop():
-                is_stopped = True
                 break
+        is_stopped = should_stop()
     result = recorder.result(problem=source.problem)
     outputs = tuple(name for name in _with_result(options.outputs) if name not in PICTURES)
     files = save_result(result, folder, outputs=outputs, video_id=options.video_id)
@@ -221,7 +227,7 @@ def predict_live(
         contact_sheet=contact_sheet,
     )
     is_complete = result.problem is None and (source.is_live or not is_stopped)
-    return Prediction(result=result, files=files, is_complete=is_complete)
+    return Prediction(result=result, files=files, is_complete=is_complete, notes=frames.notes)
 
 
 def _existing(folder: Path, options: PredictionOptions) -> Prediction | None:

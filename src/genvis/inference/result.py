@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import supervision
     from rich.table import Table
 
+    from genvis.inference.distinct import Drawing
     from genvis.inference.output_folder import OutputName, SavedFiles
     from genvis.video import Source
     from genvis.video.source import RGBImage
@@ -119,6 +120,12 @@ class FrameResult:
         for instance in sorted(self.instances, key=lambda instance: (instance.score, -instance.id)):
             ids[instance.mask] = instance.id
         return ids
+
+    def distinct(self) -> "FrameResult":
+        """Return one mask per object, the best scoring: see :func:`genvis.inference.distinct.distinct`."""
+        from genvis.inference.distinct import distinct
+
+        return distinct(self)
 
     def draw(self, image: "RGBImage") -> "RGBImage":
         """Draw the instances on a copy of the frame.
@@ -322,11 +329,12 @@ class VideoResult:
         source: "Source | None" = None,
         outputs: "Sequence[OutputName] | None" = None,
         video_id: int = 1,
+        drawing: "Drawing" = "distinct",
     ) -> "SavedFiles":
         """Write the result into a folder: see :func:`genvis.inference.output_folder.save_result`."""
         from genvis.inference.output_folder import save_result
 
-        return save_result(self, folder, source=source, outputs=outputs, video_id=video_id)
+        return save_result(self, folder, source=source, outputs=outputs, video_id=video_id, drawing=drawing)
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as a dictionary ready for JSON; :meth:`from_json` gives back an equal result."""

@@ -9,7 +9,9 @@ from genvis.video.palette import identity_color
 
 def track_table(result: VideoResult) -> Table:
     """Return one row per track: its colour in the video, id, label, score, in how many frames and when it was seen."""
-    table = Table(title=f"{result.name}: {len(result.tracks)} objects in {len(result)} frames", title_justify="left")
+    # Names are text, not markup: files may be called "clip [1].mp4".
+    title = Text(f"{result.name}: {len(result.tracks)} objects in {len(result)} frames", style="table.title")
+    table = Table(title=title, title_justify="left")
     table.add_column("id", justify="right")
     table.add_column("label")
     table.add_column("score", justify="right")
@@ -21,12 +23,12 @@ def track_table(result: VideoResult) -> Table:
         number = Text.assemble(("■ ", f"rgb({red},{green},{blue})"), str(track.id))
         span = track.span
         if span is None:
-            table.add_row(number, track.label, f"{track.score:.2f}", "0", "never", "")
+            table.add_row(number, Text(track.label), f"{track.score:.2f}", "0", "never", "")
             continue
         first, last = (result.frames[position] for position in span)
         table.add_row(
             number,
-            track.label,
+            Text(track.label),
             f"{track.score:.2f}",
             f"{track.frames_seen} of {len(result)}",
             f"{first.index}–{last.index}",

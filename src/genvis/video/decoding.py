@@ -60,12 +60,13 @@ class Decoding:
 
     Args:
         location: What to open.
+        begin: Time of the first frame; more than 0 where a live source goes on after it dropped.
 
     Raises:
         InputError: If it cannot be opened or holds no video.
     """
 
-    def __init__(self, location: Location) -> None:
+    def __init__(self, location: Location, *, begin: float = 0.0) -> None:
         self.location = location
         self.container = _open(location)
         films = [s for s in self.container.streams.video if not s.disposition & Disposition.attached_pic]
@@ -79,11 +80,16 @@ class Decoding:
         self.interruption: av.error.FFmpegError | None = None
         self.packets = 0
         self.reformatter = VideoReformatter()
-        self._clock = _Clock()
+        self._clock = _Clock(begin)
 
     def close(self) -> None:
         """Close the file, device or connection."""
         self.container.close()
+
+    @property
+    def now(self) -> float:
+        """Time of the last frame, in seconds."""
+        return self._clock.now
 
     @property
     def average_rate(self) -> float | None:
@@ -166,8 +172,8 @@ class Decoding:
 class _Clock:
     """Turns presentation times into strictly increasing seconds since the first frame."""
 
-    def __init__(self) -> None:
-        self.now = 0.0
+    def __init__(self, begin: float) -> None:
+        self.now = begin
         self.step = FALLBACK_STEP
         self._origin: float | None = None
 
@@ -178,7 +184,7 @@ class _Clock:
         ticks, unit = frame.pts, frame.time_base
         stamp = None if ticks is None or unit is None else float(ticks * unit)
         if self._origin is None:
-            self._origin = stamp if stamp is not None else 0.0
+            self._origin = (stamp if stamp is not None else 0.0) - self.now
             return self.now
         time = self.now + self.step if stamp is None else stamp - self._origin
         if time <= self.now:

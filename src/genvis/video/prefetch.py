@@ -1,16 +1,19 @@
 """Reading ahead in a thread, so that decoding and the network's work overlap."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from threading import Condition, Thread
 
 from genvis.errors import InputError
 from genvis.video.source import Frame, FrameSource, Pending
 
 JOIN_SECONDS = 5.0
+ASK_SECONDS = 0.2
 
 
-def prefetch(source: FrameSource, *, size: int = 4, drop_late: bool = False) -> "PrefetchedSource":
+def prefetch(
+    source: FrameSource, *, size: int = 4, drop_late: bool = False, should_stop: Callable[[], bool] = lambda: False
+) -> "PrefetchedSource":
     """Read a source ahead in a thread.
 
     Errors of the source are raised where the frames are taken. The thread ends when the last frame is taken, when the
@@ -21,6 +24,7 @@ def prefetch(source: FrameSource, *, size: int = 4, drop_late: bool = False) -> 
         size: How many frames wait at most.
         drop_late: Whether the oldest waiting frame gives way when a new one comes: what a camera needs whose frames
             come faster than they are worked on. Otherwise reading waits.
+        should_stop: Asked several times a second while no frame comes; True ends the iteration.
 
     Returns:
         A source with the same frames and properties.
@@ -28,7 +32,7 @@ def prefetch(source: FrameSource, *, size: int = 4, drop_late: bool = False) -> 
     Raises:
         InputError: If ``size`` is below 1.
     """
-    return PrefetchedSource(source, size=size, drop_late=drop_late)
+    return PrefetchedSource(source, size=size, drop_late=drop_late, should_stop=should_stop)
 
 
 class PrefetchedSource(FrameSource):
@@ -38,7 +42,7 @@ class PrefetchedSource(FrameSource):
         dropped: Frames that gave way in the current or last iteration.
     """
 
-    def __init__(self, source: FrameSource, *, size: int, drop_late: bool) -> None:
+    def __init__(self, source: FrameSource, *, size: int, drop_late: bool, should_stop: Callable[[], bool]) -> None:
         if size < 1:
             raise InputError(f"At least 1 frame must be read ahead, not {size}.")
         super().__init__(name=source.name, frames=source.frames)
@@ -46,6 +50,7 @@ class PrefetchedSource(FrameSource):
         self._source = source
         self._capacity = size
         self._drop_late = drop_late
+        self._should_stop = should_stop
         self._reader: _Reader | None = None
 
     @property
@@ -85,11 +90,15 @@ class PrefetchedSource(FrameSource):
         self.dropped = 0
         self._reader = reader = _Reader(self._source, capacity=self._capacity, drop_late=self._drop_late)
         try:
-            while (frame := reader.take()) is not None:
+            while (frame := reader.take(self._should_stop)) is not None:
                 yield frame
         finally:
             reader.stop()
             self.dropped = reader.dropped
+
+    def interrupt(self) -> None:
+        """End a wait for a live source that dropped."""
+        self._source.interrupt()
 
     def close(self) -> None:
         """Stop reading ahead and close the source."""
@@ -110,6 +119,7 @@ class _Reader:
 
     def __init__(self, source: FrameSource, *, capacity: int, drop_late: bool) -> None:
         self.dropped = 0
+        self._source = source
         self._waiting: deque[Frame] = deque()
         self._capacity = capacity
         self._drop_late = drop_late
@@ -117,13 +127,15 @@ class _Reader:
         self._is_stopped = False
         self._is_finished = False
         self._error: BaseException | None = None
-        self._thread = Thread(target=self._run, args=(source,), name=f"read {source.name}", daemon=True)
+        self._thread = Thread(target=self._run, name=f"read {source.name}", daemon=True)
         self._thread.start()
 
-    def take(self) -> Frame | None:
-        """Wait for the next frame; None after the last one."""
+    def take(self, should_stop: Callable[[], bool]) -> Frame | None:
+        """Wait for the next frame; None after the last one, or if the wait is to stop."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._is_finished)
+            while not self._changed.wait_for(lambda: self._waiting or self._is_finished, ASK_SECONDS):
+                if should_stop():
+                    return None
             if self._waiting:
                 frame = self._waiting.popleft()
                 self._changed.notify_all()
@@ -139,11 +151,12 @@ class _Reader:
             self._is_stopped = True
             self._waiting.clear()
             self._changed.notify_all()
+        self._source.interrupt()
         self._thread.join(JOIN_SECONDS)
         return not self._thread.is_alive()
 
-    def _run(self, source: FrameSource) -> None:
-        frames = iter(source)
+    def _run(self) -> None:
+        frames = iter(self._source)
         try:
             for frame in frames:
                 if not self._put(frame):

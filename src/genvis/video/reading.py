@@ -2,7 +2,8 @@
 
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from glob import glob, has_magic
 from pathlib import Path
 from typing import TextIO, cast
@@ -14,6 +15,7 @@ from genvis.errors import InputError
 from genvis.video.container import ContainerSource
 from genvis.video.decoding import Location
 from genvis.video.images import ArraySource, ImageSource, is_image, natural_key
+from genvis.video.reconnection import DEFAULT_ATTEMPTS, Tell
 from genvis.video.source import Frame, FrameRange, FrameSource, RGBImage
 
 Source = str | Path | int | Sequence[Path] | Iterable[RGBImage | Frame] | FrameSource
@@ -45,6 +47,8 @@ def open_source(
     stride: int = 1,
     image_rate: float = DEFAULT_IMAGE_RATE,
     timeout: float = 10.0,
+    reconnect: int = DEFAULT_ATTEMPTS,
+    on_drop: Tell | None = None,
     name: str | None = None,
 ) -> FrameSource:
     """Open one video, whatever it is.
@@ -59,6 +63,9 @@ def open_source(
         stride: Take every how many frames.
         image_rate: Frames per second that still images, and frames in memory, stand for.
         timeout: Seconds without an answer or a frame after which a stream or camera counts as stalled.
+        reconnect: How often in a row a stream or camera that drops or stalls is connected to again, after pauses of 1,
+            2, 4, ... at most 30 seconds; 0 gives up at once. Its times run on meanwhile.
+        on_drop: Called with a sentence whenever that happens, in the thread that reads.
         name: Name of the video; None derives it from the source.
 
     Returns:
@@ -72,10 +79,11 @@ def open_source(
         if (frames, name) != (FrameRange(), None):
             raise InputError("An open source keeps its own range and name: give them where it is opened.")
         return source
+    live = partial(ContainerSource, frames=frames, reconnect=reconnect, on_drop=on_drop)
     if isinstance(source, int):
-        return ContainerSource(camera(source, timeout), name=name or f"camera{source}", frames=frames)
+        return live(camera(source, timeout), name=name or f"camera{source}")
     if isinstance(source, str | Path):
-        return _open_text(source, frames=frames, image_rate=image_rate, timeout=timeout, name=name)
+        return _open_text(source, frames=frames, image_rate=image_rate, timeout=timeout, name=name, live=live)
     if isinstance(source, list | tuple) and source and all(isinstance(item, str | Path) for item in source):
         paths = [Path(item) for item in source]
         return ImageSource(paths, name=name or _name_of(paths[0].parent), frames=frames, frame_rate=image_rate)
@@ -86,16 +94,22 @@ def open_source(
 
 
 def _open_text(
-    source: str | Path, *, frames: FrameRange, image_rate: float, timeout: float, name: str | None
+    source: str | Path,
+    *,
+    frames: FrameRange,
+    image_rate: float,
+    timeout: float,
+    name: str | None,
+    live: Callable[..., ContainerSource],
 ) -> FrameSource:
     text, path = str(source), Path(source)
     if ADDRESS.match(text) and not text.lower().startswith("file://"):
-        return ContainerSource(_stream(text, timeout), name=name or _stream_name(text), frames=frames)
+        return live(_stream(text, timeout), name=name or _stream_name(text))
     if text.lower().startswith("file://"):
         path = Path(unquote(text[len("file://") :]))
     if CAMERA_DEVICE.fullmatch(text) or (text.isdecimal() and not path.exists()):
         number = int(text.removeprefix("/dev/video"))
-        return ContainerSource(camera(number, timeout), name=name or f"camera{number}", frames=frames)
+        return live(camera(number, timeout), name=name or f"camera{number}")
     matches = [path] if path.exists() else _matches(text)
     if len(matches) == 1:
         path = matches[0]

@@ -188,6 +188,9 @@ class FrameSource(ABC):
     def _read(self) -> Iterator[Pending]:
         """Deliver all frames from the beginning, whatever the range."""
 
+    def interrupt(self) -> None:  # noqa: B027 - most sources never wait
+        """End a wait for a live source that dropped; may be called from another thread."""
+
     def close(self) -> None:  # noqa: B027 - most sources hold nothing open between frames
         """Release the file, camera or connection."""
 

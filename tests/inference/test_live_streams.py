@@ -1,0 +1,67 @@
+"""A stream that breaks off and comes back, from the address to the outputs."""
+
+import io
+
+import av
+import numpy as np
+import pytest
+from rich.console import Console
+
+from genvis import VideoResult, VideoSegmenter
+from genvis.cli.prediction_loop import PredictionLoop
+from genvis.inference.prediction import PredictionOptions
+from genvis.video import open_source, reconnection
+from stream_server import StreamServer
+
+OPTIONS = PredictionOptions(score_threshold=0, outputs=("youtube_vis", "video"))
+
+
+def transport_stream(frames: np.ndarray) -> bytes:
+    """Code frames without loss as a camera would send them."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mpegts") as container:
+        stream = container.add_stream("libx264rgb", rate=25, options={"qp": "0", "bf": "0"})
+        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "rgb24"
+        for image in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image)))
+        container.mux(stream.encode())
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def server():
+    server = StreamServer()
+    yield server
+    server.close()
+
+
+def test_identities_outlive_a_drop_and_what_was_done_is_written(
+    server, tiny_model, golden_frames, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(reconnection, "FIRST_PAUSE", 0.05)
+    server.bodies = [transport_stream(golden_frames[:4]), None, transport_stream(golden_frames[4:])]
+    console = Console(file=io.StringIO(), width=300)
+    segmenter = VideoSegmenter(tiny_model, min_size=64)
+    loop = PredictionLoop(segmenter=segmenter, out=tmp_path, options=OPTIONS, console=console, reconnect=2)
+    monkeypatch.setattr("genvis.inference.prediction.prefetch", patient_prefetch)
+    status = loop.run([f"{server.address}/live.ts"])
+    assert status == 1  # Given up in the end, for the server has nothing more.
+    said = console.file.getvalue()
+    assert said.count("Connecting again, at most") == 1
+    assert "After 2 attempts to connect again it was given up" in said
+    result = VideoResult.load(tmp_path / "live")
+    session = segmenter.open_session(score_threshold=0)
+    straight = [session.step(frame) for frame in golden_frames]
+    assert len(result) == 8
+    for position, expected in enumerate(straight):
+        found = {one.id: one.mask.tobytes() for one in result.frame(position)}
+        assert found == {one.id: one.mask.tobytes() for one in expected}
+    with open_source(tmp_path / "live" / "annotated.mp4") as video:
+        assert len(list(video)) == 8
+
+
+def patient_prefetch(source, *, drop_late, **options):
+    """Wait for slow tests instead of dropping what comes too fast."""
+    from genvis.video import prefetch
+
+    return prefetch(source, **options)
