@@ -1,7 +1,8 @@
 """Frame to output masks against the forward pass of transformers' own Mask2Former on the same padded frame.
 
 Both run in one process, in turns; the medians are compared, by the clock and by the processor time of all threads,
-which busy neighbours disturb less. It also prints the greatest difference between the detector's fast and plain path.
+which busy neighbours disturb less. With --differences it also prints the greatest difference between the detector's
+fast and plain path.
 
     python benchmarks/detector_speed.py ovis-r50-online --height 360 --width 640
     python benchmarks/detector_speed.py ovis-swinl-online --height 448 --width 800
@@ -97,7 +98,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--objects", type=int, default=10, help="output masks at the size of the frame")
     parser.add_argument("--threads", type=int, default=None)
-    parser.add_argument("--source", type=Path, default=None, help="a video for the differences")
+    parser.add_argument("--differences", action="store_true", help="compare the numbers of both paths, too")
+    parser.add_argument("--source", type=Path, default=None, help="a video to run on; default: noise")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -118,8 +120,8 @@ def main() -> None:
     pixel_values = model.prepare_frames(setup.prepare([frames[0].image])[0][None])
     padded = tuple(pixel_values.shape[-2:])
     print(f"{options.recipe}, {height}x{width}, padded {padded}, {torch.get_num_threads()} threads", flush=True)
-    both = model.prepare_frames(setup.prepare([frame.image for frame in frames])[0][None])
-    print_differences(model, both)
+    if options.differences:
+        print_differences(model, model.prepare_frames(setup.prepare([frame.image for frame in frames])[0][None]))
     reference = Mask2FormerForUniversalSegmentation(model.config.detector_config).eval()
     benchmark = ClipBenchmark(setup, objects=options.objects, stopwatch=Stopwatch(model.device))
 
@@ -132,6 +134,8 @@ def main() -> None:
         ours, other = (statistics.median(times[name][clock]) for name in ("genvis", "transformers"))
         best = min(times["genvis"][clock]) / min(times["transformers"][clock])
         print(f"  {clock}: {ours:.3f} s against {other:.3f} s, ratio {ours / other:.3f} (of the best: {best:.3f})")
+    seconds = {name: ", ".join(f"{value:.2f}" for value in clocks["clock"]) for name, clocks in times.items()}
+    print("  by the clock: " + "; ".join(f"{name} {values}" for name, values in seconds.items()))
 
 
 if __name__ == "__main__":

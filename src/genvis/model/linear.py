@@ -56,7 +56,7 @@ def feedforward(first: nn.Module, activation: Callable[[Tensor], Tensor], second
     frames, length, _ = x.shape
     pieces = 1
     if isinstance(first, nn.Linear) and not torch.is_grad_enabled():
-        pieces = -(-frames * length * first.out_features // _NUMBERS_AT_ONCE)
+        pieces = min(frames * length, -(-frames * length * first.out_features // _NUMBERS_AT_ONCE))
     if pieces == 1:
         return apply_linear(second, activation(apply_linear(first, x)))
     rows = x.reshape(1, frames * length, -1)
