@@ -105,18 +105,16 @@ class PredictionLoop:
             if source.is_live or self.live:
                 resume = self.session if self.session is not None and self.session.exists() else None
                 session = self.segmenter.open_session(score_threshold=options.score_threshold, resume=resume)
-                prediction = predict_live(
+                return predict_live(
                     self.segmenter,
                     source,
                     folder,
                     options,
                     session=session,
+                    session_file=self.session,
                     on_progress=show,
                     should_stop=request,
                 )
-                if self.session is not None:
-                    session.save(self.session)
-                return prediction
             return predict_video(
                 self.segmenter,
                 source,

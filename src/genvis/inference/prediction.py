@@ -167,6 +167,7 @@ def predict_live(
     options: PredictionOptions,
     *,
     session: Session,
+    session_file: Path | None = None,
     on_progress: Callable[[Progress], None],
     should_stop: Callable[[], bool],
 ) -> Prediction:
@@ -178,6 +179,7 @@ def predict_live(
         folder: Where the outputs go.
         options: What to write; the selection is the session's own.
         session: Identities so far; it goes on to live after the stream.
+        session_file: Where the session is kept, every 30 seconds and at the end; None keeps it nowhere.
         on_progress: Called after every clip.
         should_stop: Asked after every clip.
 
@@ -193,6 +195,7 @@ def predict_live(
         name=source.name, category_ids=dict(enumerate(labels.category_ids)), label_set=labels.name
     )
     sheet = ContactSheet()
+    saved_at = time.monotonic()
     with ExitStack() as stack:
         video = folder / FILE_NAMES["video"] if "video" in options.outputs else None
         writer = video and stack.enter_context(BackgroundWriter(VideoWriter(video, frame_rate=source.frame_rate)))
@@ -206,9 +209,14 @@ def predict_live(
                 tile = visible.draw(sheet.fit(frame.image)) if sheet.wants_next else None
                 sheet.add(tile, time=frame.time, index=frame.index)
             on_progress(Progress(len(recorder), source.frame_count, recorder.objects))
+            if session_file is not None and time.monotonic() - saved_at > SAVE_EVERY_SECONDS:
+                session.save(session_file)
+                saved_at = time.monotonic()
             if should_stop():
                 break
         is_stopped = should_stop()
+    if session_file is not None:
+        session.save(session_file)
     result = recorder.result(problem=source.problem)
     outputs = tuple(name for name in _with_result(options.outputs) if name not in PICTURES)
     files = save_result(result, folder, outputs=outputs, video_id=options.video_id)

@@ -1,0 +1,137 @@
+"""Every command and every Python block of the README runs; so do those of the documents on segmenting and its data.
+
+A command that is not in ``COMMANDS`` fails the test: say there how it is run. Blocks run in the order of their lines,
+each in a folder of its own that holds what its commands name (see conftest.py).
+"""
+
+import shlex
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from markdown_commands import ROOT, Block, blocks_of, extras_of, inline_commands
+
+from genvis import GenVIS, VideoSegmenter
+from genvis.cli.main import VERBS, main
+
+AS_IT_IS = "as it is"
+NOT_RUN = "not run"
+SMALL = "--length 2 --height 48 --width 80"
+BRIEF = (
+    "--run.max_steps 1 --run.accelerator cpu --run.devices 1 --run.tensorboard false --data.workers 0 "
+    "--data.batch_size 1 --loss.points.count 64"
+)
+
+# What a document says -> what is run. {stream} is the address of a camera on this machine.
+COMMANDS = {
+    # README.md
+    "pip install .": NOT_RUN,
+    "pip install '.[test]'": NOT_RUN,
+    "pytest": NOT_RUN,
+    "genvis demo": AS_IT_IS,
+    "genvis predict ride.mp4 -o out": AS_IT_IS,
+    "genvis convert genvis_r50_ytvis21.pth models/ytvis21": AS_IT_IS,
+    # Another folder than that of the first line, which holds a result of ride.mp4 already.
+    "genvis predict ride.mp4 shots/ 'clips/*.mkv' --weights models/ytvis21 -o out": (
+        "genvis predict ride.mp4 shots/ 'clips/*.mkv' --weights models/ytvis21 -o out2"
+    ),
+    "genvis predict rtsp://camera/stream --weights models/ytvis21 -o out": (
+        "genvis predict {stream} --stop 4 --weights models/ytvis21 -o out"
+    ),
+    "genvis data convert from-cvat export.zip reef.json --images images --video reef.mp4": AS_IT_IS,
+    "genvis data prepare reef.json --images images --init genvis_r50_ytvis21.pth": (
+        "genvis data prepare reef.json --images images --init sprites-tiny"
+    ),
+    "genvis train reef_detector.yaml": f"genvis train reef_detector.yaml {BRIEF}",
+    "genvis train reef_genvis.yaml": f"genvis train reef_genvis.yaml {BRIEF}",
+    "genvis predict new.mp4 --weights runs/reef-genvis/model -o out": AS_IT_IS,
+    "genvis data sprites sprites/train --videos 200": f"genvis data sprites sprites/train --videos 2 {SMALL}",
+    "genvis data sprites sprites/held_out --videos 40 --split validation": (
+        f"genvis data sprites sprites/held_out --videos 2 --split validation {SMALL}"
+    ),
+    (
+        "genvis eval --weights sprites-tiny --annotations sprites/held_out/annotations.json "
+        "--images sprites/held_out/frames -o report"
+    ): AS_IT_IS,
+    "genvis eval report/results.json --annotations sprites/held_out/annotations.json --identity": AS_IT_IS,
+    # docs/inference.md
+    "genvis predict hour1.mp4 --live --session camera.session -o out": AS_IT_IS,
+    "genvis predict hour2.mp4 --live --session camera.session -o out": AS_IT_IS,
+    # docs/sprites.md
+    "genvis data sprites sprites/train --videos 200 --difficulty normal": (
+        f"genvis data sprites sprites/train --videos 2 --difficulty normal {SMALL}"
+    ),
+    "genvis data sprites sprites/validation --videos 40 --split validation": (
+        f"genvis data sprites sprites/validation --videos 2 --split validation {SMALL}"
+    ),
+    (
+        "genvis data sprites sprites/large --videos 5 --height 360 --width 640 --length 300 --difficulty hard "
+        "--max-absence 60"
+    ): "genvis data sprites sprites/large --videos 1 --length 3 --difficulty hard --max-absence 60",
+    "genvis data check sprites/train/annotations.json --images sprites/train/frames": AS_IT_IS,
+}
+# Blocks with one of these take more than a few seconds.
+SLOW = ("genvis demo", "genvis train", "genvis eval")
+DOCUMENTS = ("docs/inference.md", "docs/video.md", "docs/sprites.md")
+
+
+def cases() -> list[Any]:
+    readme, others = blocks_of("README.md"), [block for document in DOCUMENTS for block in blocks_of(document)]
+    found = []
+    for block in readme + others:
+        if block.language not in ("", "bash", "python"):
+            continue
+        is_slow = block in others or any(command.startswith(SLOW) for command in block.commands)
+        found.append(pytest.param(block, id=block.place, marks=[pytest.mark.slow] if is_slow else []))
+    return found
+
+
+@pytest.mark.parametrize("block", cases())
+def test_a_block_runs(block: Block, reader_s_folder: Path, stream: str, clip: list[np.ndarray]) -> None:
+    if block.language == "python":
+        exec(compile(block.text, block.place, "exec"), names_that_documents_use(clip))
+        return
+    for command in block.commands:
+        assert command in COMMANDS, f"{block.place}: say in COMMANDS how `{command}` is run."
+        run = command if COMMANDS[command] == AS_IT_IS else COMMANDS[command]
+        if run == NOT_RUN:
+            continue
+        program, *words = shlex.split(run.format(stream=stream))
+        assert program == "genvis"
+        assert main(words) == 0, f"{block.place}: {command}"
+
+
+def names_that_documents_use(clip: list[np.ndarray]) -> dict[str, Any]:
+    """What the text around a block of Python speaks of without making it."""
+    import rich
+
+    segmenter = VideoSegmenter(GenVIS.from_pretrained("sprites-tiny"))
+    result = segmenter.segment("ride.mp4", detections=3, one_label_each=True)
+    frame_result = result.frame(0)
+    return {
+        "camera": clip,
+        "rich": rich,
+        "result": result,
+        "frame_result": frame_result,
+        "frame": type("Frame", (), {"image": clip[0]}),
+        "session": segmenter.open_session(),
+    }
+
+
+def test_nothing_is_covered_that_is_no_longer_there() -> None:
+    blocks = [block for document in ("README.md", *DOCUMENTS) for block in blocks_of(document)]
+    assert set(COMMANDS) == {command for block in blocks for command in block.commands}
+
+
+def test_commands_in_running_text_name_verbs_that_exist() -> None:
+    for document in ("README.md", *DOCUMENTS):
+        for command in inline_commands(document):
+            assert command.split()[1] in {*VERBS, "VERB", "--help", "--version"}, f"{document}: {command}"
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", *DOCUMENTS])
+def test_the_extras_to_install_exist(document: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert extras_of(document) <= set(project["optional-dependencies"])
