@@ -11,7 +11,7 @@ from genvis.inference.clip_tracking import Association
 class Configuration:
     """One way to train and run a tracker on the frozen detector.
 
-    All trained ones see the same number of frames in a step, so that none wins by having seen more.
+    All that are trained on clips of 3 see the same number of frames in a step: none wins by having seen more.
 
     Attributes:
         name: Of files and results.
@@ -29,7 +29,7 @@ class Configuration:
     method: Literal["genvis", "vita", "minvis"] = "genvis"
     clips: int = 5
     clip_length: int = 3
-    videos: int = 8
+    videos: int = 4
     assignment: Literal["uvla", "correspondence"] = "uvla"
     memory: Literal["none", "index", "global"] = "none"
     propagates: bool = True
@@ -66,8 +66,8 @@ class Configuration:
 
 MINVIS = Configuration("minvis", method="minvis", clip_length=1, propagates=False)
 VITA = Configuration("vita", method="vita", clips=1, clip_length=15, propagates=False)
-MATCHING = Configuration("matching", clips=1, videos=40, propagates=False)
-CORRESPONDENCE_2 = Configuration("correspondence-2", clips=2, videos=20, assignment="correspondence")
+MATCHING = Configuration("matching", clips=1, videos=20, propagates=False)
+CORRESPONDENCE_2 = Configuration("correspondence-2", clips=2, videos=10, assignment="correspondence")
 CORRESPONDENCE_5 = Configuration("correspondence-5", assignment="correspondence")
 UVLA = Configuration("uvla")
 GENVIS = Configuration("genvis", memory="index")

@@ -22,22 +22,31 @@ EASY = Difficulty(
     foreground=(0, 0),
     lighting=0.2,
 )
-NORMAL = replace(EASY, objects=(2, 5), occlusion=0.4, look_alikes=0.7, leaving=0.08, late=0.25, out_of_sight=(5, 16))
+NORMAL = replace(
+    EASY,
+    objects=(2, 4),
+    occlusion=0.25,
+    look_alikes=0.7,
+    leaving=0.08,
+    late=0.25,
+    out_of_sight=(5, 16),
+    pace=18,
+)
 OCCLUDED = replace(
     NORMAL,
-    objects=(3, 6),
-    size=(0.30, 0.50),
-    occlusion=0.75,
+    size=(0.34, 0.58),
+    occlusion=0.5,
     look_alikes=0.85,
-    leaving=0.14,
+    leaving=0.12,
     late=0.35,
     out_of_sight=(8, 30),
-    pace=16,
-    length=120,
+    length=80,
 )
-ENDLESS = replace(NORMAL, objects=(3, 5), leaving=0.16, late=0.2, out_of_sight=(4, 90), length=300)
+ENDLESS = replace(NORMAL, leaving=0.16, out_of_sight=(4, 90), length=300)
 # Of many objects only some are in sight at a time, so that a detector of 20 queries could find them all.
-CROWD = replace(OCCLUDED, size=(0.26, 0.34), leaving=0.6, late=0.85, out_of_sight=(30, 70), pace=12, length=120)
+CROWD = replace(
+    NORMAL, size=(0.28, 0.36), occlusion=0.2, leaving=0.8, late=0.9, out_of_sight=(40, 80), pace=12, length=120
+)
 
 OBJECT_COUNTS = (3, 6, 10, 15, 20, 25, 30)
 """Objects per video of the sets ``crowd-3`` ... ``crowd-30``."""
@@ -88,7 +97,7 @@ SETS = {
     for one in (
         HeldOutSet("easy", 40, EASY),
         HeldOutSet("normal", 40, NORMAL),
-        HeldOutSet("occluded", 20, OCCLUDED),
+        HeldOutSet("occluded", 30, OCCLUDED),
         HeldOutSet("endless", 6, ENDLESS),
         *(HeldOutSet(f"crowd-{count}", 4, replace(CROWD, objects=(count, count))) for count in OBJECT_COUNTS),
     )

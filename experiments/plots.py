@@ -171,7 +171,8 @@ def _finish(axes: "Sequence[Axes]") -> None:
     for axis in axes:
         axis.grid(alpha=0.3)
         axis.set_ylim(bottom=0)
-    axes[0].legend(frameon=False, fontsize=8)
+    if axes[0].get_legend_handles_labels()[0]:
+        axes[0].legend(frameon=False, fontsize=8)
 
 
 def _new_figure(plots: int, size: tuple[float, float]) -> "tuple[Figure, list[Axes]]":
@@ -180,7 +181,7 @@ def _new_figure(plots: int, size: tuple[float, float]) -> "tuple[Figure, list[Ax
         from matplotlib import rc, rc_context
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
-        raise MissingExtraError("matplotlib", "test") from error
+        raise MissingExtraError("matplotlib", "experiments") from error
     with rc_context():
         rc("axes", titlesize=10, labelsize=9)
         rc("axes.spines", top=False, right=False)

@@ -24,7 +24,7 @@ from genvis.errors import InputError
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.model.genvis import GenVIS
 from genvis.training.recipe import Recipe
-from genvis.video.files import write_json
+from genvis.video.files import make_folder, write_json
 
 FORMAT = "genvis-experiment-1"
 _LIBRARIES = ("torch", "transformers", "lightning", "trackeval", "numpy")
@@ -164,6 +164,7 @@ def run(workspace: Workspace, job: Job, seed: int) -> str:
             "threads": workspace.threads,
         }
     result["versions"] = {"python": platform.python_version()} | {one: version(one) for one in ("genvis", *_LIBRARIES)}
+    make_folder(workspace.results)
     said = []
     for plan in missing:
         recording = workspace.recording(held_out_set(plan.held_out))

@@ -12,7 +12,7 @@ from experiments.results import TIMING_FILE
 from experiments.runner import Workspace
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.model.genvis import GenVIS
-from genvis.video.files import write_json
+from genvis.video.files import make_folder, write_json
 
 _FRAMES = 84  # a multiple of every clip length but 5
 _ROUNDS = 5
@@ -44,7 +44,7 @@ def time_clip_lengths(workspace: Workspace, *, seed: int) -> None:
         }
         print(f"{configuration.name}: {speeds[configuration.name]} frames/s", flush=True)
     write_json(
-        workspace.results / TIMING_FILE,
+        make_folder(workspace.results) / TIMING_FILE,
         {
             "frames_per_second": speeds,
             "threads": workspace.threads,

@@ -41,7 +41,7 @@ class Settings:
 
     steps: int = 1500
     learning_rate: float = 5e-4
-    views: int = 800
+    views: int = 600
     stretch: int = 35
     points: int = 256
     detector_layers: int = 1

@@ -1,0 +1,76 @@
+"""The experiments are not part of the package: they are found beside it."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from experiments.held_out_sets import NORMAL, HeldOutSet
+from experiments.runner import Workspace
+from experiments.training import Settings
+
+from experiments import held_out_sets
+from genvis.label_sets import label_set
+from genvis.model.config import GenVISConfig
+from genvis.model.genvis import GenVIS
+
+CONFIG: dict[str, Any] = {
+    "hidden_dim": 32,
+    "mask_feature_size": 32,
+    "num_attention_heads": 2,
+    "dim_feedforward": 32,
+    "encoder_layers": 1,
+    "object_decoder_layers": 2,
+    "num_instance_queries": 8,
+    "min_size_test": 64,
+    "max_size_test": 64,
+    "detections_per_video": 8,
+    "detector": {
+        "hidden_dim": 32,
+        "feature_size": 32,
+        "mask_feature_size": 32,
+        "num_queries": 8,
+        "num_attention_heads": 2,
+        "encoder_layers": 1,
+        "encoder_feedforward_dim": 32,
+        "decoder_layers": 3,
+        "dim_feedforward": 32,
+        "backbone_config": {
+            "model_type": "resnet",
+            "layer_type": "basic",
+            "embedding_size": 8,
+            "hidden_sizes": [8, 8, 16, 16],
+            "depths": [1, 1, 1, 1],
+            "out_features": ["stage1", "stage2", "stage3", "stage4"],
+        },
+    },
+}
+
+
+@pytest.fixture(scope="session")
+def detector_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Save a network of random weights, whose detector the experiments take."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("network")
+    GenVIS(GenVISConfig(**CONFIG).with_labels(label_set("ovis"))).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def small_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the held-out sets so small that a test can afford them."""
+    difficulty = replace(NORMAL, objects=(2, 3), length=7)
+    for name in ("normal", "occluded"):
+        monkeypatch.setitem(held_out_sets.SETS, name, HeldOutSet(name, 2, difficulty, height=64, width=64))
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, detector_folder: Path, small_sets: None) -> Workspace:
+    """Return a place for runs of three steps."""
+    settings = Settings(steps=3, views=3, stretch=15, points=16, height=64, width=64)
+    return Workspace(str(detector_folder), tmp_path / "output", tmp_path / "results", settings)

@@ -1,0 +1,145 @@
+"""The rows of the tables are exactly the configurations that they claim to be."""
+
+import numpy as np
+import pytest
+import torch
+from experiments.configurations import (
+    CORRESPONDENCE_2,
+    CORRESPONDENCE_5,
+    GENVIS,
+    GLOBAL_MEMORY,
+    MATCHING,
+    MINVIS,
+    UVLA,
+    VITA,
+    Configuration,
+)
+from experiments.runner import Workspace
+
+from experiments import tables
+from genvis.inference.segmenter import VideoSegmenter
+from genvis.training import tracker_stage
+from genvis.training.detected_videos import DetectedVideos
+from genvis.training.label_assignment import UNASSIGNED
+from genvis.training.run import build_data, build_module
+from genvis.training.targets import ObjectTargets
+from genvis.training.tracker_criterion import TrackerCriterion
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+# N_v, N_f, assignment, memory, propagation
+TABLE4 = [
+    (MATCHING, (1, 3, "uvla", "none", False)),
+    (CORRESPONDENCE_2, (2, 3, "correspondence", "none", True)),
+    (CORRESPONDENCE_5, (5, 3, "correspondence", "none", True)),
+    (UVLA, (5, 3, "uvla", "none", True)),
+    (GENVIS, (5, 3, "uvla", "index", True)),
+]
+
+
+@pytest.mark.parametrize(("configuration", "expected"), TABLE4)
+def test_rows_of_table_4_reach_recipe_and_network(
+    workspace: Workspace, configuration: Configuration, expected: tuple[int, int, str, str, bool]
+) -> None:
+    workspace.detector_fingerprint()
+    recipe = workspace.recipe(configuration, 3)
+    config = build_module(recipe).model.config
+    data, loss = recipe.data, recipe.loss
+    found = (data.clips, data.frames_per_clip, loss.assignment, config.memory_read, config.propagate_queries)
+    assert found == expected
+    assert config.method == "genvis"
+    assert config.clip_length == data.frames_per_clip
+    assert recipe.run.seed == 3
+    assert recipe.stage == "genvis"
+
+
+def test_all_rows_of_table_4_see_the_same_number_of_frames_in_a_step() -> None:
+    frames = {one.clips * one.clip_length * one.videos for one in tables.TABLE4.values() if one.is_trained}
+    assert frames == {60}
+
+
+def test_memory_is_none_index_wise_or_global_in_the_network(workspace: Workspace) -> None:
+    workspace.detector_fingerprint()
+    readers = [
+        build_module(workspace.recipe(one, 0)).model.tracker.memory_reader for one in (UVLA, GENVIS, GLOBAL_MEMORY)
+    ]
+    assert readers[0] is None
+    assert readers[1].is_global is False
+    assert readers[2].is_global is True
+    assert list(tables.TABLE5.values()) == [UVLA, GLOBAL_MEMORY, GENVIS]
+
+
+def test_vita_takes_all_frames_as_one_clip_in_training_and_at_inference(workspace: Workspace) -> None:
+    workspace.detector_fingerprint()
+    recipe = workspace.recipe(VITA, 0)
+    module = build_module(recipe)
+    batch = build_data(recipe, module)
+    losses = module.losses(batch.collate_items([batch.stream[0]]))
+    assert {name.rsplit("_", 1)[1] for name in losses} == {"clip0"}
+    config = module.model.config
+    assert (config.method, config.encoder_window_size, config.memory_read) == ("vita", 6, "none")
+    assert VideoSegmenter(module.model, association=VITA.association).setup.is_offline
+
+
+def test_only_the_first_baseline_matches_clips_at_inference() -> None:
+    matched = [one for one in tables.TABLE4.values() if one.association == "matching"]
+    assert matched == [MATCHING]
+    assert not MINVIS.is_trained
+
+
+def test_table_6_changes_the_clip_length_in_training_and_inference_alike() -> None:
+    for length, one in zip((1, 3, 5, 7), tables.TABLE6.values(), strict=True):
+        assert (one.clips, one.clip_length, one.memory, one.assignment) == (5, length, "index", "uvla")
+        assert one.plan("normal").clip_length == length
+
+
+def late_object() -> DetectedVideos:
+    """Return one video of five clips of three frames, in which the second object comes with the second clip."""
+    random = torch.Generator().manual_seed(0)
+    masks = torch.zeros(2, 15, 64, 64, dtype=torch.bool)
+    masks[0, :, 5:30, 5:30] = True
+    masks[1, 3:, 30:60, 20:60] = True
+    assignment = [np.array([[0, 1 if frame >= 3 else UNASSIGNED]]) for frame in range(15)]
+    return DetectedVideos(
+        torch.randn(1, 1, 15, 8, 32, generator=random),
+        torch.randn(1, 15, 32, 16, 16, generator=random),
+        [assignment],
+        [ObjectTargets(torch.tensor([3, 4]), masks)],
+    )
+
+
+@pytest.mark.parametrize("configuration", [CORRESPONDENCE_5, UVLA])
+def test_only_uvla_gives_a_query_to_an_object_that_comes_late(
+    workspace: Workspace, configuration: Configuration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assigned: list[np.ndarray] = []
+
+    class Watched(TrackerCriterion):
+        def __call__(self, *arguments: object) -> object:  # type: ignore[override]
+            losses = super().__call__(*arguments)  # type: ignore[arg-type]
+            assigned.append(self.videos[0].assigned.copy())
+            return losses
+
+    monkeypatch.setattr(tracker_stage, "TrackerCriterion", Watched)
+    workspace.detector_fingerprint()
+    module = build_module(workspace.recipe(configuration, 0))
+    module.losses(late_object())
+    assert len(assigned) == 5
+    first, late = assigned[0][:, 0], [clip[:, 1] for clip in assigned]
+    assert (first != UNASSIGNED).all()
+    assert all((clip[:, 0] == first).all() for clip in assigned)
+    assert (late[0] == UNASSIGNED).all()
+    if configuration is UVLA:
+        assert (late[1] != UNASSIGNED).all()
+        assert all((clip == late[1]).all() for clip in late[1:])
+    else:
+        assert all((clip == UNASSIGNED).all() for clip in late)
+
+
+def test_all_jobs_hold_every_table_once() -> None:
+    jobs = {job.configuration: set(job.plans) for job in tables.all_jobs()}
+    parts = (tables.table4(), tables.table5(), tables.table6(), tables.figure3(), tables.limits())
+    for job in (job for part in parts for job in part):
+        assert set(job.plans) <= jobs[job.configuration]
+    assert len(jobs) == 11
+    assert sum(one.is_trained for one in jobs) == 10

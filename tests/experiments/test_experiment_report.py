@@ -1,0 +1,138 @@
+"""Results become tables and plots, and nothing that was not measured becomes a number."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+from experiments.absences import BOUNDS
+from experiments.configurations import GENVIS, GENVIS_1, UVLA, Configuration
+from experiments.evaluation import Scores
+from experiments.report import SECTIONS, write_report
+from experiments.results import ResultSet, Value
+from experiments.tables import Job
+from PIL import Image
+
+from experiments import tables
+from genvis.errors import InputError
+
+
+def scores(ap: float, **changes: Any) -> dict[str, Any]:
+    absences = [{"from": start, "kept": 3, "changed": 1, "lost": 0} for start in BOUNDS]
+    absences[-1] = {"from": BOUNDS[-1], "kept": 0, "changed": 0, "lost": 0}
+    values = {
+        **dict.fromkeys(("ap", "ap50", "ar10", "object_ap", "hota", "assa", "deta", "idf1"), ap),
+        "switches": 7,
+        "frames": 100,
+        "objects": 5,
+        "masks": 350,
+        "seconds": 2.0,
+        "absences": absences,
+        **changes,
+    }
+    return {"set": "x", **asdict(Scores(**values))}
+
+
+def write_result(folder: Path, job: Job, seed: int, ap: float, **changes: Any) -> None:
+    trained = job.configuration.is_trained
+    document = {
+        "format": "genvis-experiment-1",
+        "configuration": job.configuration.description(),
+        "seed": seed,
+        "settings": {"steps": 10} if trained else {},
+        "detector": "abc",
+        **({"training": {"steps": 10, "seconds": 60.0, "parameters": 9, "threads": 1}} if trained else {}),
+        "versions": {"torch": "2"},
+        "evaluations": {plan.key: scores(ap) for plan in job.plans},
+        **changes,
+    }
+    folder.mkdir(exist_ok=True)
+    (folder / f"{job.configuration.name}-seed{seed}.json").write_text(json.dumps(document))
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    folder = tmp_path / "results"
+    for place, job in enumerate(tables.all_jobs()):
+        for one, seed in job.runs([0, 1, 2]):
+            write_result(folder, one, seed, 10.0 * place + seed)
+    speeds = {str(length): 50.0 + length for length in tables.FIGURE3_LENGTHS}
+    timing = {"frames_per_second": {GENVIS_1.name: speeds, GENVIS.name: speeds}}
+    (folder / "timing.json").write_text(json.dumps(timing))
+    return folder
+
+
+def page_with(folder: Path, *names: str) -> Path:
+    page = folder / "docs" / "page.md"
+    page.parent.mkdir(exist_ok=True)
+    page.write_text(
+        "# Title\n" + "".join(f"before\n<!-- {name} -->\nold\n<!-- end {name} -->\nafter\n" for name in names)
+    )
+    return page
+
+
+def test_the_page_is_filled_in_and_plots_are_drawn(results: Path, tmp_path: Path) -> None:
+    page = page_with(tmp_path, *SECTIONS)
+    write_report(results, page)
+    text = page.read_text()
+    assert text.count("before") == text.count("after") == len(SECTIONS)
+    assert "old" not in text
+    assert "Not measured" not in text
+    # The seventh job, with seeds 0, 1 and 2.
+    row = next(line for line in text.splitlines() if line.startswith("| 5 clips, UVLA, prototype memory |"))
+    assert row.startswith("| 5 clips, UVLA, prototype memory | 61.0 ± 1.0 | 61.0 ± 1.0 |")
+    assert row.endswith("| 7.0 ± 0.0 | 33.4 |")
+    assert "| MinVIS, frame by frame | 0.0 | 0.0 |" in text
+    assert "| GenVIS | 75.0 ± 0.0 | 75.0 ± 0.0 |" in text
+    assert "|  | switches per 100 masks | 2.0 ± 0.0 |" in text
+    assert "| trained with N_f = 1 | frames/s | 51 | 52 |" in text
+    names = sorted(path.name for path in (page.parent / "images").iterdir())
+    assert names == [
+        f"reproduction_{name}.png"
+        for name in ("figure3", "limits_absence", "limits_length", "limits_objects", "table4")
+    ]
+    for name in names:
+        with Image.open(page.parent / "images" / name) as picture:
+            assert picture.width >= 800
+    again = page.read_text()
+    write_report(results, page)
+    assert page.read_text() == again
+
+
+def test_what_was_not_measured_is_no_number(tmp_path: Path) -> None:
+    job = Job(UVLA, (UVLA.plan("normal"),))
+    write_result(tmp_path / "few", job, 0, 12.0)
+    page = page_with(tmp_path, "table4", "table6", "figure3", "length", "absence", "objects")
+    write_report(tmp_path / "few", page)
+    text = page.read_text()
+    assert text.count("Not measured.") == 5
+    assert "| 5 clips, UVLA | 12.0 | 12.0 |" in text
+    assert "occluded" not in text
+    assert [path.name for path in (page.parent / "images").iterdir()] == ["reproduction_table4.png"]
+
+
+def test_runs_that_cannot_be_compared_are_refused(results: Path, tmp_path: Path) -> None:
+    job = Job(GENVIS, (GENVIS.plan("normal"),))
+    write_result(results, job, 5, 1.0, settings={"steps": 20})
+    with pytest.raises(InputError, match="more than one kind of settings"):
+        write_report(results, page_with(tmp_path, "table4"))
+
+
+def test_a_page_without_the_part_is_an_error(results: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no page"):
+        write_report(results, tmp_path / "none.md")
+    with pytest.raises(InputError, match="a part 'table9'"):
+        write_report(results, page_with(tmp_path, "table9"))
+    with pytest.raises(InputError, match="no results"):
+        write_report(tmp_path / "empty", page_with(tmp_path, "table4"))
+
+
+def test_values_of_seeds() -> None:
+    assert Value((1.0, 2.0, 3.0)).text() == "2.0 ± 1.0"
+    assert Value((4.25,)).text(2) == "4.25"
+
+
+def test_another_configuration_of_the_same_name_is_not_taken(results: Path) -> None:
+    other = Configuration("genvis", memory="index", videos=9)
+    assert ResultSet(results).value(other, other.plan("normal"), "ap") is None

@@ -1,0 +1,169 @@
+"""Runs: finished ones are skipped, interrupted ones go on, results are complete and never mixed."""
+
+import json
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from experiments.configurations import GENVIS, MATCHING, MINVIS, VITA, Configuration
+from experiments.evaluation import Scores
+from experiments.runner import Workspace, missing_plans, run, run_jobs
+from experiments.tables import Job
+
+from experiments import held_out_sets, runner
+from genvis.errors import InputError
+from genvis.model.genvis import GenVIS
+from genvis.training.recipe import Recipe
+from genvis.training.tracker_stage import TrackerStage
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def job(configuration: Configuration, *sets: str) -> Job:
+    return Job(configuration, tuple(configuration.plan(name) for name in sets or ("normal",)))
+
+
+def result_of(workspace: Workspace, configuration: Configuration, seed: int = 0) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(workspace.result_file(configuration, seed).read_text())
+    return content
+
+
+def test_a_result_says_everything_that_it_depends_on(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    run_jobs(workspace, [job(GENVIS), job(MINVIS)], seeds=[0, 1], workers=1)
+    names = sorted(path.name for path in workspace.results.iterdir())
+    assert names == ["genvis-seed0.json", "genvis-seed1.json", "minvis-seed0.json"]
+    result = result_of(workspace, GENVIS)
+    assert list(result) == [
+        *("format", "configuration", "seed", "settings", "detector", "training", "versions", "evaluations")
+    ]
+    assert result["format"] == "genvis-experiment-1"
+    assert result["configuration"]["memory"] == "index"
+    assert result["settings"]["steps"] == 3
+    assert result["training"]["steps"] == 3
+    assert result["training"]["seconds"] > 0
+    assert result["training"]["parameters"] > 1000
+    assert result["versions"]["torch"] == torch.__version__
+    (scores,) = result["evaluations"].values()
+    assert set(scores) == {"set", *(field.name for field in fields(Scores))}
+    assert (scores["frames"], len(scores["absences"])) == (14, 6)
+    assert 0 <= scores["ap"] <= 100
+    assert scores["objects"] >= 4
+    untrained = result_of(workspace, MINVIS)
+    assert "training" not in untrained
+    assert untrained["settings"] == {}
+    assert "3 runs, 3 of them to do" in capsys.readouterr().out
+
+
+def test_finished_runs_are_skipped_and_new_measurements_need_no_training(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_jobs(workspace, [job(GENVIS)], seeds=[0], workers=1)
+    before = result_of(workspace, GENVIS)
+    monkeypatch.setattr("experiments.training.train", lambda _: pytest.fail("trained again"))
+    run_jobs(workspace, [job(GENVIS, "normal", "occluded")], seeds=[0], workers=1)
+    after = result_of(workspace, GENVIS)
+    assert list(after["evaluations"]) == ["normal clips of 3", "occluded clips of 3"]
+    assert after["evaluations"]["normal clips of 3"] == before["evaluations"]["normal clips of 3"]
+    monkeypatch.setattr(runner, "evaluate_tracker", lambda *_, **__: pytest.fail("measured again"))
+    capsys.readouterr()
+    run_jobs(workspace, [job(GENVIS, "normal", "occluded")], seeds=[0], workers=1)
+    assert capsys.readouterr().out == "1 runs, 0 of them to do\n"
+    assert run(workspace, job(GENVIS), 0) == "genvis, seed 0: finished before"
+
+
+def test_a_changed_set_is_measured_again(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(workspace, job(MINVIS), 0)
+    assert missing_plans(workspace, job(MINVIS), 0) == []
+    changed = replace(held_out_sets.SETS["normal"], videos=1)
+    monkeypatch.setitem(held_out_sets.SETS, "normal", changed)
+    assert missing_plans(workspace, job(MINVIS), 0) == [MINVIS.plan("normal")]
+    with pytest.raises(InputError, match="of other videos"):
+        run(workspace, job(MINVIS), 0)
+
+
+def test_a_killed_run_ends_as_if_it_had_not_been(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    often = replace(workspace, output=workspace.output.with_name("killed"))
+    monkeypatch.setattr(Workspace, "recipe", with_checkpoints(Workspace.recipe))
+    step = TrackerStage.training_step
+
+    def dying(self: TrackerStage, batch: Any, batch_idx: int) -> torch.Tensor:
+        if batch_idx == 2:
+            raise RuntimeError("killed")
+        return step(self, batch, batch_idx)
+
+    with monkeypatch.context() as context:
+        context.setattr(TrackerStage, "training_step", dying)
+        with pytest.raises(RuntimeError, match="killed"):
+            run(often, job(MATCHING), 0)
+    assert not often.result_file(MATCHING, 0).exists()
+    steps: list[int] = []
+
+    def counted(self: TrackerStage, batch: Any, batch_idx: int) -> torch.Tensor:
+        steps.append(batch_idx)
+        return step(self, batch, batch_idx)
+
+    with monkeypatch.context() as context:
+        context.setattr(TrackerStage, "training_step", counted)
+        resumed, _ = often.model_of(MATCHING, 0)
+    assert len(steps) == 1
+    whole, _ = workspace.model_of(MATCHING, 0)
+    assert_same_weights(resumed, whole)
+    assert not (often.run_folder(MATCHING, 0) / "checkpoints").exists()
+
+
+def with_checkpoints(recipe: Any) -> Any:
+    def changed(self: Workspace, configuration: Configuration, seed: int) -> Recipe:
+        result: Recipe = recipe(self, configuration, seed)
+        result.run.checkpoint_steps = 1
+        return result
+
+    return changed
+
+
+def assert_same_weights(ours: GenVIS, theirs: GenVIS) -> None:
+    assert ours.state_dict().keys() == theirs.state_dict().keys()
+    for name, tensor in ours.state_dict().items():
+        assert torch.equal(tensor, theirs.state_dict()[name]), name
+
+
+def test_seeds_share_the_detector_and_nothing_else(workspace: Workspace) -> None:
+    first, second = (workspace.model_of(VITA, seed)[0] for seed in (0, 1))
+    detector = workspace.load_detector()
+    for name, tensor in detector.detector.state_dict().items():
+        assert torch.equal(tensor, first.detector.state_dict()[name]), name
+        assert torch.equal(tensor, second.detector.state_dict()[name]), name
+    assert not torch.equal(first.tracker.query_features.weight, second.tracker.query_features.weight)
+    log = (workspace.run_folder(VITA, 0) / "training.log").read_text()
+    assert "tracker" in log or log == ""
+
+
+def test_results_of_other_settings_or_detectors_are_never_mixed(
+    workspace: Workspace, tmp_path: Path, detector_folder: Path
+) -> None:
+    run(workspace, job(GENVIS), 0)
+    longer = replace(workspace, settings=replace(workspace.settings, steps=4))
+    with pytest.raises(InputError, match="another settings"):
+        run(longer, job(GENVIS), 0)
+    with pytest.raises(InputError, match="run of another recipe"):
+        run(replace(longer, results=tmp_path / "longer"), job(GENVIS), 0)
+    torch.manual_seed(1)
+    GenVIS(GenVIS.from_pretrained(detector_folder).config).save_pretrained(tmp_path / "other")
+    other = replace(workspace, detector=str(tmp_path / "other"))
+    with pytest.raises(InputError, match="choose another --output"):
+        run(other, job(GENVIS), 0)
+    with pytest.raises(InputError, match="another detector"):
+        run(replace(other, output=tmp_path / "elsewhere"), job(GENVIS), 0)
+
+
+def test_wrong_input_is_one_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    from experiments.__main__ import main
+
+    words = ["table5", "--detector", str(tmp_path / "nothing"), "--output", str(tmp_path / "o")]
+    assert main([*words, "--results", str(tmp_path / "r")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("experiments: error: ")
+    assert error.count("\n") == 1
+    assert main(["report", "--results", str(tmp_path)]) == 2
+    assert "no results" in capsys.readouterr().err
