@@ -115,3 +115,18 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path, capsys):
 
 def test_an_absent_checkpoint_is_named(tmp_path, capsys):
     assert "There is no file" in refusal(capsys, tmp_path / "absent.pth", tmp_path / "out")
+
+
+def test_a_model_folder_is_stored_in_half_the_space(tmp_path, capsys):
+    whole, half = tmp_path / "whole", tmp_path / "half"
+    assert main(["convert", str(GOLDEN / "genvis_r50_tiny.pth"), str(whole), "--clip-length", "3"]) == 0
+    assert main(["convert", str(whole), str(half), "--dtype", "float16"]) == 0
+    sizes = [(folder / "model.safetensors").stat().st_size for folder in (whole, half)]
+    assert sizes[1] < 0.6 * sizes[0]
+    model = GenVIS.from_pretrained(half)
+    assert model.dtype == torch.float32
+    assert model.config.clip_length == 3
+    expected = GenVIS.from_pretrained(whole).state_dict()
+    for name, tensor in model.state_dict().items():
+        torch.testing.assert_close(tensor, expected[name], rtol=1e-3, atol=1e-6)
+    assert "give neither" in refusal(capsys, whole, tmp_path / "other", "--labels", "ovis")

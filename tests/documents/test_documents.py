@@ -33,12 +33,9 @@ COMMANDS = {
     "genvis demo": AS_IT_IS,
     "genvis predict ride.mp4 -o out": AS_IT_IS,
     "genvis convert genvis_r50_ytvis21.pth models/ytvis21": AS_IT_IS,
-    # Another folder than that of the first line, which holds a result of ride.mp4 already.
-    "genvis predict ride.mp4 shots/ 'clips/*.mkv' --weights models/ytvis21 -o out": (
-        "genvis predict ride.mp4 shots/ 'clips/*.mkv' --weights models/ytvis21 -o out2"
-    ),
-    "genvis predict rtsp://camera/stream --weights models/ytvis21 -o out": (
-        "genvis predict {stream} --stop 4 --weights models/ytvis21 -o out"
+    "genvis predict ride.mp4 shots/ 'clips/*.mkv' --weights models/ytvis21 -o out/ytvis": AS_IT_IS,
+    "genvis predict rtsp://camera/stream --weights models/ytvis21 -o out/camera": (
+        "genvis predict {stream} --stop 4 --weights models/ytvis21 -o out/camera"
     ),
     "genvis data convert from-cvat export.zip reef.json --images images --video reef.mp4": AS_IT_IS,
     "genvis data prepare reef.json --images images --init genvis_r50_ytvis21.pth": (

@@ -1,6 +1,7 @@
-"""``genvis convert``: a published checkpoint becomes a model folder."""
+"""``genvis convert``: a published checkpoint, or a model folder, becomes a model folder."""
 
 from pathlib import Path
+from typing import Literal
 
 
 def convert(
@@ -8,32 +9,50 @@ def convert(
     out: Path,
     *,
     labels: str | None = None,
-    clip_length: int = 1,
+    clip_length: int | None = None,
     heads: int | None = None,
     window: int = 6,
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32",
     overwrite: bool = False,
 ) -> None:
     """Turn a published GenVIS, VITA or Mask2Former checkpoint into a folder that from_pretrained loads.
 
     The backbone, all widths and depths, the numbers of queries and of classes are read from the tensors. Every tensor
-    is accounted for: if one is unknown, missing or misshapen, it is named and nothing is written.
+    is accounted for: if one is unknown, missing or misshapen, it is named and nothing is written. A model folder is
+    taken too, to store it in another type.
 
     Args:
-        checkpoint: The .pth file. Code inside it is never run; a file that holds any is refused.
+        checkpoint: The .pth file, or a model folder. Code inside a file is never run; one that holds any is refused.
         out: The folder to write: config.json and model.safetensors.
         labels: Label set of the classes: youtube_vis_2019, youtube_vis_2021, youtube_vis_2022, ovis or coco. Default:
             by the number of classes: 25 ovis, 40 youtube_vis_2021, 80 coco.
         clip_length: Frames of a clip at inference: 1 for an online model, 3 for the published semi-online models.
+            Default: 1 for a .pth file; a model folder says it.
         heads: Attention heads of the tracker. Default: as many as the detector's, whose tensors tell (8 in all
             published models).
         window: Frames per attention window of a VITA model's object encoder.
+        dtype: Type of the stored weights: float16 and bfloat16 take half the space. Models compute in float32 unless
+            they are told otherwise.
         overwrite: Replace a model that is in OUT already.
     """
+    import torch
+
+    from genvis import GenVIS
     from genvis.checkpoints import Untold, check_folder, load_published, save_model
+    from genvis.errors import InputError
 
     check_folder(out, overwrite=overwrite)
-    untold = Untold(num_attention_heads=heads, clip_length=clip_length, encoder_window_size=window, labels=labels)
-    model = load_published(checkpoint, untold=untold)
+    if checkpoint.is_dir():
+        if labels is not None or heads is not None:
+            raise InputError(f"'{checkpoint}' is a model folder, which says its labels and heads: give neither.")
+        model: GenVIS = GenVIS.from_pretrained(checkpoint)
+        model.config.clip_length = clip_length or model.config.clip_length
+    else:
+        untold = Untold(
+            num_attention_heads=heads, clip_length=clip_length or 1, encoder_window_size=window, labels=labels
+        )
+        model = load_published(checkpoint, untold=untold)
+    model = model.to(getattr(torch, dtype))
     save_model(model, out, overwrite=overwrite)
     config = model.config
     backbone = config.detector_config.backbone_config.model_type
