@@ -37,6 +37,7 @@ def test_the_examples_run_in_their_order(tmp_path, monkeypatch):
     assert isinstance(model, GenVIS)
     assert names["logits"].shape == (1, 12, 1, 24, 40)
     assert len(names["state"].memory) == 6
+    assert names["masks"].mask_logits.shape == (3, 12, 24, 40)
     assert names["longer"].config.memory_clips == 500
     assert mine.config.label_set.labels == ("cup", "kettle")
 
