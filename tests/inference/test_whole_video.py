@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genvis import InputError, VideoSegmenter
@@ -84,6 +84,7 @@ def test_classes_restrict_the_selection(tiny_model, golden_frames):
         VideoSegmenter(tiny_model, classes=["class 9"])
 
 
+@settings(deadline=None)  # Times depend on the machine.
 @given(
     frame=st.tuples(st.integers(1, 90), st.integers(1, 90)),
     resized=st.tuples(st.integers(8, 70), st.integers(8, 70)),
