@@ -49,7 +49,8 @@ class Workspace:
     threads: int = 1
 
     def recipe(self, configuration: Configuration, seed: int) -> Recipe:
-        """Return the recipe of a run."""
+        """Return the recipe of a run, whose detector is in the output folder."""
+        self.detector_fingerprint()
         return recipe_of(
             configuration,
             seed=seed,

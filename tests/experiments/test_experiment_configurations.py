@@ -41,7 +41,6 @@ TABLE4 = [
 def test_rows_of_table_4_reach_recipe_and_network(
     workspace: Workspace, configuration: Configuration, expected: tuple[int, int, str, str, bool]
 ) -> None:
-    workspace.detector_fingerprint()
     recipe = workspace.recipe(configuration, 3)
     config = build_module(recipe).model.config
     data, loss = recipe.data, recipe.loss
@@ -59,7 +58,6 @@ def test_all_rows_of_table_4_see_the_same_number_of_frames_in_a_step() -> None:
 
 
 def test_memory_is_none_index_wise_or_global_in_the_network(workspace: Workspace) -> None:
-    workspace.detector_fingerprint()
     readers = [
         build_module(workspace.recipe(one, 0)).model.tracker.memory_reader for one in (UVLA, GENVIS, GLOBAL_MEMORY)
     ]
@@ -70,7 +68,6 @@ def test_memory_is_none_index_wise_or_global_in_the_network(workspace: Workspace
 
 
 def test_vita_takes_all_frames_as_one_clip_in_training_and_at_inference(workspace: Workspace) -> None:
-    workspace.detector_fingerprint()
     recipe = workspace.recipe(VITA, 0)
     module = build_module(recipe)
     batch = build_data(recipe, module)
@@ -121,7 +118,6 @@ def test_only_uvla_gives_a_query_to_an_object_that_comes_late(
             return losses
 
     monkeypatch.setattr(tracker_stage, "TrackerCriterion", Watched)
-    workspace.detector_fingerprint()
     module = build_module(workspace.recipe(configuration, 0))
     module.losses(late_object())
     assert len(assigned) == 5

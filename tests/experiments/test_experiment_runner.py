@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import fields, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def test_a_result_says_everything_that_it_depends_on(workspace: Workspace, capsy
     assert result["training"]["steps"] == 3
     assert result["training"]["seconds"] > 0
     assert result["training"]["parameters"] > 1000
-    assert result["versions"]["torch"] == torch.__version__
+    assert result["versions"]["torch"] == version("torch")
     (scores,) = result["evaluations"].values()
     assert set(scores) == {"set", *(field.name for field in fields(Scores))}
     assert (scores["frames"], len(scores["absences"])) == (14, 6)
@@ -135,8 +136,6 @@ def test_seeds_share_the_detector_and_nothing_else(workspace: Workspace) -> None
         assert torch.equal(tensor, first.detector.state_dict()[name]), name
         assert torch.equal(tensor, second.detector.state_dict()[name]), name
     assert not torch.equal(first.tracker.query_features.weight, second.tracker.query_features.weight)
-    log = (workspace.run_folder(VITA, 0) / "training.log").read_text()
-    assert "tracker" in log or log == ""
 
 
 def test_results_of_other_settings_or_detectors_are_never_mixed(
