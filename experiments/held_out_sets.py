@@ -42,10 +42,10 @@ OCCLUDED = replace(
     out_of_sight=(8, 30),
     length=80,
 )
-ENDLESS = replace(NORMAL, leaving=0.16, out_of_sight=(4, 90), length=300)
+ENDLESS = replace(NORMAL, objects=(3, 4), leaving=0.3, out_of_sight=(4, 70), pace=12, length=300)
 # Of many objects only some are in sight at a time, so that a detector of 20 queries could find them all.
 CROWD = replace(
-    NORMAL, size=(0.28, 0.36), occlusion=0.2, leaving=0.8, late=0.9, out_of_sight=(40, 80), pace=12, length=120
+    NORMAL, size=(0.28, 0.36), occlusion=0.2, leaving=0.95, late=0.95, out_of_sight=(60, 110), pace=12, length=120
 )
 
 OBJECT_COUNTS = (3, 6, 10, 15, 20, 25, 30)
@@ -98,8 +98,8 @@ SETS = {
         HeldOutSet("easy", 40, EASY),
         HeldOutSet("normal", 40, NORMAL),
         HeldOutSet("occluded", 30, OCCLUDED),
-        HeldOutSet("endless", 6, ENDLESS),
-        *(HeldOutSet(f"crowd-{count}", 4, replace(CROWD, objects=(count, count))) for count in OBJECT_COUNTS),
+        HeldOutSet("endless", 8, ENDLESS),
+        *(HeldOutSet(f"crowd-{count}", 6, replace(CROWD, objects=(count, count))) for count in OBJECT_COUNTS),
     )
 }
 
