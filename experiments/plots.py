@@ -91,7 +91,6 @@ def draw_figure3(results: ResultSet) -> "Figure | None":
         speeds = timing["frames_per_second"][GENVIS_1.name]
         axes[-1].plot(lengths, [speeds[str(length)] for length in lengths], "o-", color=_GREY)
         axes[-1].set(title="speed", xlabel="frames of a clip at inference", ylabel="frames/s", xticks=lengths)
-        axes[-1].set_ylim(bottom=0)
     if not any_drawn:
         return None
     _finish(axes)
@@ -132,6 +131,7 @@ def draw_absence(results: ResultSet) -> "Figure | None":
     axis.set_xticks(range(len(groups)), groups)
     axis.set(title="back under the same identity, %", xlabel="frames out of sight")
     _finish([axis])
+    axis.set_ylim(0, 106)
     return figure if drawn else None
 
 
@@ -170,7 +170,7 @@ def _line(axis: "Axes", places: Sequence[int], values: Sequence[Value | None], *
 def _finish(axes: "Sequence[Axes]") -> None:
     for axis in axes:
         axis.grid(alpha=0.3)
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, 1.06 * axis.dataLim.ymax)
     if axes[0].get_legend_handles_labels()[0]:
         axes[0].legend(frameon=False, fontsize=8)
 
