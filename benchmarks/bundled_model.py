@@ -10,7 +10,7 @@ import time
 import torch
 
 from genvis.data.batch import collate
-from genvis.data.sprites import SpriteImages, SpriteVideos
+from genvis.data.sprites import SpriteVideos
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.model.genvis import GenVIS
 from genvis.training.frame_average_precision import frame_average_precision, frame_instances, frame_record
@@ -19,8 +19,8 @@ from genvis.training.video_average_precision import evaluate_videos, video_recor
 
 
 @torch.no_grad()
-def frame_scores(model: GenVIS, images: SpriteImages) -> dict[str, float]:
-    """Return COCO's mask AP of the detector on single images."""
+def frame_scores(model: GenVIS, images: SpriteVideos) -> dict[str, float]:
+    """Return COCO's mask AP of the detector on single frames."""
     records = []
     for image in (images[index] for index in range(len(images))):
         pixels = network_input(model, collate([image]))
@@ -38,12 +38,14 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--difficulty", default="normal")
     parser.add_argument("--split", default="validation", choices=["train", "validation", "novel"])
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=2)
     options = parser.parse_args()
     model = GenVIS.from_pretrained(options.model).eval()
-    images = SpriteImages(options.images, split=options.split, seed=options.seed)
+    images = SpriteVideos(
+        options.images, length=1, span=25, difficulty=options.difficulty, split=options.split, seed=options.seed + 1
+    )
     scores = {name: round(value, 1) for name, value in frame_scores(model, images).items()}
-    print(f"detector, {options.images} images: {scores}", flush=True)
+    print(f"{options.difficulty}, {options.split}: detector on {options.images} frames: {scores}", flush=True)
     videos = SpriteVideos(options.videos, difficulty=options.difficulty, split=options.split, seed=options.seed)
     for name, segmenter in (
         ("GenVIS online", VideoSegmenter(model, clip_length=1)),
