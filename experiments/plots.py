@@ -89,7 +89,7 @@ def draw_figure3(results: ResultSet) -> "Figure | None":
         axis.set(title=f"set “{name}”", xlabel="frames of a clip at inference", ylabel="video AP", xticks=lengths)
     if timing is not None:
         speeds = timing["frames_per_second"][GENVIS_1.name]
-        axes[-1].plot(lengths, [speeds[str(length)] for length in lengths], "o-", color=_GREY)
+        axes[-1].plot(lengths, [speeds[str(length)] for length in lengths], "o-", color=_GREY, label="both")
         axes[-1].set(title="speed", xlabel="frames of a clip at inference", ylabel="frames/s", xticks=lengths)
     if not any_drawn:
         return None
@@ -170,7 +170,8 @@ def _line(axis: "Axes", places: Sequence[int], values: Sequence[Value | None], *
 def _finish(axes: "Sequence[Axes]") -> None:
     for axis in axes:
         axis.grid(alpha=0.3)
-        axis.set_ylim(0, 1.06 * axis.dataLim.ymax)
+        if axis.get_legend_handles_labels()[0]:
+            axis.set_ylim(0, 1.06 * axis.dataLim.ymax)
     if axes[0].get_legend_handles_labels()[0]:
         axes[0].legend(frameon=False, fontsize=8)
 
