@@ -2,8 +2,10 @@
 
 import contextlib
 import json
+import logging
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -111,7 +113,21 @@ def recipe_of(
 
 def fill_cache(recipe: Recipe) -> None:
     """Make the cache of the detector's outputs, or complete it."""
-    build_data(recipe, build_module(recipe))
+    # That the tracker is made anew is what is wanted here, and no news.
+    with _silent("genvis.training.model_building"):
+        build_data(recipe, build_module(recipe))
+
+
+@contextlib.contextmanager
+def _silent(name: str) -> Iterator[None]:
+    """Say no warnings of a logger."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 @dataclass(frozen=True)
