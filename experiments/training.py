@@ -167,7 +167,10 @@ def train_tracker(recipe: Recipe) -> TrainedTracker:
             contextlib.redirect_stdout(log),
             contextlib.redirect_stderr(log),
         ):
-            train(recipe)
+            try:
+                train(recipe)
+            except SystemExit:  # Lightning's answer to Ctrl-C
+                raise KeyboardInterrupt from None
         model = GenVIS.from_pretrained(output / "model")
         parameters = sum(weight.numel() for weight in model.tracker.parameters())
         write_json(done, {"seconds": clock.seconds, "steps": recipe.run.max_steps, "parameters": parameters})
