@@ -12,7 +12,10 @@ from experiments.plots import draw_plots
 from experiments.results import ResultSet, Score, Value
 from experiments.shares import absence_bounds, kept_share, switch_rate
 from genvis.errors import InputError
-from genvis.video.files import write_text
+from genvis.video.files import make_folder, write_text
+
+FRAME = Path(__file__).with_name("page.md")
+"""What a page begins with that is not there yet."""
 
 _COLUMNS = (
     ("AP", "ap"),
@@ -40,19 +43,18 @@ def write_report(results: Path, page: Path) -> str:
         A line that says what was written.
 
     Raises:
-        InputError: If there is no result, or the page is missing or has no such part.
+        InputError: If there is no result, or the page has a part that the report does not know.
     """
     found = ResultSet(results)
     if not found:
         raise InputError(f"There are no results in {results}: run some experiments first.")
-    if not page.is_file():
-        raise InputError(f"There is no page {page}, whose generated parts could be filled in.")
-    text = page.read_text(encoding="utf-8")
+    text = (page if page.is_file() else FRAME).read_text(encoding="utf-8")
     names = re.findall(r"<!-- end (\S+) -->", text)
     for name in names:
         if name not in SECTIONS:
             raise InputError(f"{page} has a part '{name}'; the report knows {', '.join(SECTIONS)}.")
         text = _filled(text, name, SECTIONS[name](found))
+    make_folder(page.parent)
     write_text(page, text)
     plots = draw_plots(found, page.parent / "images")
     return f"{len(found)} runs: {', '.join(names)} in {page}, {len(plots)} plots"

@@ -1,6 +1,7 @@
 """Results become tables and plots, and nothing that was not measured becomes a number."""
 
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -119,9 +120,17 @@ def test_runs_that_cannot_be_compared_are_refused(results: Path, tmp_path: Path)
         write_report(results, page_with(tmp_path, "table4"))
 
 
-def test_a_page_without_the_part_is_an_error(results: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no page"):
-        write_report(results, tmp_path / "none.md")
+def test_a_new_page_begins_with_the_frame_which_has_every_part(results: Path, tmp_path: Path) -> None:
+    page = tmp_path / "new" / "page.md"
+    write_report(results, page)
+    text = page.read_text()
+    assert re.findall(r"<!-- end (\S+) -->", text) == re.findall(r"<!-- (\w+) -->\n", text)
+    assert sorted(re.findall(r"<!-- end (\S+) -->", text)) == sorted(SECTIONS)
+    pictures = set(re.findall(r"\]\(images/(\S+)\)", text))
+    assert pictures - {"reproduction_figure4.png"} == {path.name for path in (page.parent / "images").iterdir()}
+
+
+def test_unknown_parts_and_missing_results_are_errors(results: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a part 'table9'"):
         write_report(results, page_with(tmp_path, "table9"))
     with pytest.raises(InputError, match="no results"):
