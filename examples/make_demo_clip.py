@@ -15,7 +15,7 @@ from genvis.video.writing import VideoWriter
 
 FRAMES_PER_SECOND = 24
 LENGTH = 72
-SCENE = 7
+SCENE = 5
 DIFFICULTY = replace(DIFFICULTIES["easy"], objects=(3, 3), look_alikes=0.35, length=LENGTH, size=(0.3, 0.5))
 
 

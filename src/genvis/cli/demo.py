@@ -27,7 +27,8 @@ def demo(*, out: Path = Path("genvis-demo"), weights: str = DEFAULT_MODEL, devic
 
     make_folder(out)
     segmenter = VideoSegmenter(load_model(weights, device=device, dtype="float32"))
-    options = PredictionOptions(overwrite=True)
+    # The small model offers further identities for the same animals, with lower scores.
+    options = PredictionOptions(overwrite=True, score_threshold=0.8)
     loop = PredictionLoop(segmenter=segmenter, out=out, options=options, console=Console())
     with as_file(files("genvis") / "assets" / "demo.mp4") as clip:
         return loop.run([clip])
