@@ -76,18 +76,21 @@ class Workspace:
             InputError: If the output folder was made with another one.
         """
         path = self._detector_folder / "source.json"
-        if not path.is_file():
-            with without_progress_bars():
-                model = GenVIS.from_pretrained(self.detector).as_minvis()
-                model.save_pretrained(self._detector_folder)
-            write_json(path, {"detector": self.detector, "fingerprint": VideoSegmenter(model).setup.fingerprint})
-        source = json.loads(path.read_text(encoding="utf-8"))
-        if source["detector"] != self.detector:
+        source = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        if source.get("detector") == self.detector:
+            return str(source["fingerprint"])
+        model = GenVIS.from_pretrained(self.detector).as_minvis()
+        fingerprint = VideoSegmenter(model).setup.fingerprint
+        if source and source["fingerprint"] != fingerprint:
             raise InputError(
                 f"{self.output} was made with the detector of '{source['detector']}', not '{self.detector}': choose "
                 "another --output."
             )
-        return str(source["fingerprint"])
+        if not source:
+            with without_progress_bars():
+                model.save_pretrained(self._detector_folder)
+        write_json(path, {"detector": self.detector, "fingerprint": fingerprint})
+        return fingerprint
 
     def load_detector(self) -> GenVIS:
         """Return the detector as a MinVIS model."""
