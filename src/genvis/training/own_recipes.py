@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -45,7 +45,7 @@ def write_own_recipes(
     if not images.is_dir():
         raise InputError(f"There is no folder '{images}': name the folder that the file names of '{train}' start from.")
     labels = file_label_set(train)
-    config = load_weights(init).config
+    config = cast(GenVISConfig, load_weights(init).config)
     written = OwnRecipes(folder / f"{name}_detector.yaml", folder / f"{name}_genvis.yaml")
     for path in (written.detector, written.genvis):
         if path.exists():
