@@ -68,7 +68,7 @@ def test_five_commands_from_a_cvat_export_to_predictions(tmp_path: Path, monkeyp
         assert main(command) == 0, command
     config = json.loads(Path("runs/reef-genvis/model/config.json").read_text())
     assert list(config["id2label"].values()) == ["crab", "fish"]
-    (results,) = Path("out").rglob("results.json")
+    (results,) = Path("out").rglob("youtube_vis.json")
     assert {entry["category_id"] for entry in json.loads(results.read_text())} <= {1, 2}
 
 

@@ -46,11 +46,12 @@ def convert(
         if labels is not None or heads is not None:
             raise InputError(f"'{checkpoint}' is a model folder, which says its labels and heads: give neither.")
         model: GenVIS = GenVIS.from_pretrained(checkpoint)
+        if clip_length is not None and clip_length < 1:
+            raise InputError(f"clip_length is {clip_length}; a clip has 1 frame or more.")
         model.config.clip_length = clip_length or model.config.clip_length
     else:
-        untold = Untold(
-            num_attention_heads=heads, clip_length=clip_length or 1, encoder_window_size=window, labels=labels
-        )
+        frames = 1 if clip_length is None else clip_length
+        untold = Untold(num_attention_heads=heads, clip_length=frames, encoder_window_size=window, labels=labels)
         model = load_published(checkpoint, untold=untold)
     model = model.to(getattr(torch, dtype))
     save_model(model, out, overwrite=overwrite)
