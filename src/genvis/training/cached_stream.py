@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from rich.progress import Progress
+from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
@@ -31,17 +32,23 @@ def collate_views(views: Sequence[CachedView]) -> DetectedVideos:
     h = max(view.stride4_features.shape[-2] for view in views)
     w = max(view.stride4_features.shape[-1] for view in views)
     H, W = (max(view.masks.shape[axis] for view in views) for axis in (-2, -1))
-    features = [
-        F.pad(view.stride4_features, (0, w - view.stride4_features.shape[-1], 0, h - view.stride4_features.shape[-2]))
-        for view in views
-    ]
     masks = [F.pad(view.masks, (0, W - view.masks.shape[-1], 0, H - view.masks.shape[-2])) for view in views]
     return DetectedVideos(
         torch.stack([view.frame_queries for view in views], dim=1),
-        torch.stack(features),
+        _one_batch([view.stride4_features for view in views], height=h, width=w),
         [view.frame_assignment for view in views],
         [ObjectTargets(view.labels, mask) for view, mask in zip(views, masks, strict=True)],
     )
+
+
+def _one_batch(maps: Sequence[Tensor], *, height: int, width: int) -> Tensor:
+    """Return (B, T, C, height, width): maps (T, C, h, w) with zeros below and to the right, copied once at most."""
+    if len(maps) == 1:
+        return maps[0].unsqueeze(0)
+    batch = maps[0].new_zeros(len(maps), *maps[0].shape[:2], height, width)
+    for place, values in zip(batch, maps, strict=True):
+        place[..., : values.shape[-2], : values.shape[-1]] = values
+    return batch
 
 
 class CachedViews(Dataset[CachedView]):

@@ -141,15 +141,15 @@ class DetectorCache:
             size = int(np.prod(shape)) * kind.itemsize
             parts.append(self._map[place : place + size].view(kind).reshape(shape))
             place += size
-        chosen = np.arange(T) if frames is None else np.asarray(frames, np.int64)
-        packed = np.asarray(parts[4])[:, chosen]
-        masks = np.unpackbits(packed, axis=-1, count=W) if N else np.zeros((0, len(chosen), H, W), np.uint8)
+        chosen: slice | NDArray[np.int64] = slice(None) if frames is None else np.asarray(frames, np.int64)
+        packed = parts[4][:, chosen]
+        masks = np.unpackbits(packed, axis=-1, count=W) if N else np.zeros((0, packed.shape[1], H, W), np.uint8)
         return CachedView(
-            frame_queries=torch.from_numpy(np.asarray(parts[0])[:, chosen].astype(np.float32)),
-            stride4_features=torch.from_numpy(np.asarray(parts[1])[chosen].astype(np.float32)),
+            frame_queries=_float_tensor(parts[0][:, chosen]),
+            stride4_features=_float_tensor(parts[1][chosen]),
             frame_assignment=list(np.asarray(parts[2])[chosen].astype(np.int64)),
             labels=torch.from_numpy(np.asarray(parts[3]).astype(np.int64)),
-            masks=torch.from_numpy(masks.astype(np.bool_)),
+            masks=torch.from_numpy(masks.view(np.bool_)),
         )
 
     def _end(self, views: int) -> int:
@@ -174,3 +174,8 @@ class DetectorCache:
         if size < self._end(len(rows)):
             raise InputError(f"The cache {self._data} is shorter than its index says: delete the folder.")
         return rows
+
+
+def _float_tensor(values: NDArray[Any]) -> torch.Tensor:
+    """Copy values from the file once, which may be 400 MB; the file itself is read only."""
+    return torch.from_numpy(np.array(values, dtype=np.float32, order="C", subok=False))
