@@ -10,6 +10,7 @@ def demo(*, out: Path = Path("genvis-demo"), weights: str = DEFAULT_MODEL, devic
 
     The clip is made of emoji animals that cross, hide each other and come back (OpenMoji, CC BY-SA 4.0); the model was
     trained on such clips, so it is no judge of your own videos: for those, give `genvis predict` other weights.
+    Tracks that score at least 0.8 are kept.
 
     Args:
         out: Folder for the outputs; those of an earlier demo are replaced.

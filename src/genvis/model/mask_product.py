@@ -21,11 +21,28 @@ def mask_logits(embeddings: Tensor, features: Tensor, bias: Tensor | None = None
     return F.conv2d(features, embeddings[:, :, None, None], bias).float().contiguous()
 
 
-def projected_mask_logits(embeddings: Tensor, projection: nn.Conv2d, features: Tensor) -> Tensor:
-    """Multiply mask embeddings with a linear projection of maps, without projecting a pixel.
+def embeddings_before_projection(embeddings: Tensor, projection: nn.Conv2d) -> tuple[Tensor, Tensor | None]:
+    """Carry a linear projection of maps over to the mask embeddings, so that no pixel needs to be projected.
 
     The product of an embedding e with projected pixels, e·(W f + b) = (eW)·f + e·b: so W is applied to some 100 queries
     instead of all pixels.
+
+    Args:
+        embeddings: (..., C_m).
+        projection: A 1x1 convolution from C to C_m channels.
+
+    Returns:
+        (..., C), at least float32, for pixels before the projection; and (...), to be added to the product, or None.
+    """
+    # One product of 100 rows costs nothing in single precision, and its rounding would meet every pixel.
+    wide = torch.promote_types(embeddings.dtype, torch.float32)
+    precise = embeddings.to(wide)
+    bias = None if projection.bias is None else precise @ projection.bias.to(wide)
+    return precise @ projection.weight.flatten(1).to(wide), bias
+
+
+def projected_mask_logits(embeddings: Tensor, projection: nn.Conv2d, features: Tensor) -> Tensor:
+    """Multiply mask embeddings with a linear projection of maps, without projecting a pixel.
 
     Args:
         embeddings: (Q, C_m).
@@ -35,8 +52,5 @@ def projected_mask_logits(embeddings: Tensor, projection: nn.Conv2d, features: T
     Returns:
         (T, Q, h, w) float32, contiguous.
     """
-    # One product of 100 rows costs nothing in single precision, and its rounding would meet every pixel.
-    wide = torch.promote_types(embeddings.dtype, torch.float32)
-    precise, weight = embeddings.to(wide), projection.weight.flatten(1).to(wide)
-    bias = None if projection.bias is None else (precise @ projection.bias.to(wide)).to(embeddings.dtype)
-    return mask_logits((precise @ weight).to(embeddings.dtype), features, bias)
+    carried, bias = embeddings_before_projection(embeddings, projection)
+    return mask_logits(carried.to(embeddings.dtype), features, None if bias is None else bias.to(embeddings.dtype))

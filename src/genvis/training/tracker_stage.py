@@ -8,6 +8,7 @@ from genvis.data.sample import VideoSample
 from genvis.errors import InputError
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.model.genvis import GenVIS
+from genvis.model.mask_product import embeddings_before_projection
 from genvis.training.detected_videos import DetectedVideos, detect_videos
 from genvis.training.detector_stage import by_layer
 from genvis.training.loss_options import LossOptions
@@ -60,8 +61,8 @@ def clip_losses(model: GenVIS, videos: DetectedVideos, *, frames_per_clip: int, 
 def pixel_embeddings(projection: nn.Conv2d, mask_embeddings: Tensor) -> Tensor:
     """Carry the projection of the mask features over to the mask embeddings.
 
-    The product of an embedding e with projected pixels, e·(W f + b) = (eW, e·b)·(f, 1), is the same without projecting
-    any pixel: a few queries are cheaper than all pixels of all frames, forward and backward.
+    A few queries are cheaper than all pixels of all frames, forward and backward. The bias goes to a channel of its
+    own, because masks are read at points beyond the outermost pixels too, where everything fades to zero.
 
     Args:
         projection: The 1x1 convolution, C to C_m channels.
@@ -70,9 +71,9 @@ def pixel_embeddings(projection: nn.Conv2d, mask_embeddings: Tensor) -> Tensor:
     Returns:
         (..., C + 1), to be multiplied with `features_and_one`.
     """
-    assert projection.bias is not None
-    weight = torch.cat([projection.weight.flatten(1), projection.bias.unsqueeze(1)], dim=1)
-    return mask_embeddings @ weight
+    carried, bias = embeddings_before_projection(mask_embeddings, projection)
+    assert bias is not None
+    return torch.cat([carried, bias.unsqueeze(-1)], dim=-1)
 
 
 def features_and_one(stride4_features: Tensor) -> Tensor:
