@@ -64,6 +64,7 @@ class Configuration:
         return asdict(self)
 
 
+PRETRAINING = Configuration("pretraining", clips=1, videos=20, propagates=False)
 MINVIS = Configuration("minvis", method="minvis", clip_length=1, propagates=False)
 VITA = Configuration("vita", method="vita", clips=1, clip_length=15, propagates=False)
 MATCHING = Configuration("matching", clips=1, videos=20, propagates=False)

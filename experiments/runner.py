@@ -4,7 +4,7 @@ import json
 import platform
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from importlib.metadata import version
 from multiprocessing import get_context
@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from experiments.configurations import Configuration
+from experiments.configurations import PRETRAINING, Configuration
 from experiments.evaluation import EvaluationPlan, evaluate_tracker
 from experiments.held_out_sets import TRAINING_MIXTURE, HeldOutSet, held_out_set
 from experiments.recordings import Recording, record
@@ -49,17 +49,40 @@ class Workspace:
     threads: int = 1
 
     def recipe(self, configuration: Configuration, seed: int) -> Recipe:
-        """Return the recipe of a run, whose detector is in the output folder."""
+        """Return the recipe of a run, which starts from the pretrained model if there is to be one."""
         self.detector_fingerprint()
         return recipe_of(
             configuration,
             seed=seed,
             settings=self.settings,
-            detector=self._detector_folder,
+            init=self.pretrained_folder / "model" if self.settings.pretraining_steps else self._detector_folder,
             cache=self.output / "cache",
             output=self.run_folder(configuration, seed),
             threads=self.threads,
         )
+
+    def pretrain(self) -> TrainedTracker | None:
+        """Train the model that all runs start from, if it is not there; None if they start from new weights."""
+        steps = self.settings.pretraining_steps
+        if not steps:
+            return None
+        self.detector_fingerprint()
+        return train_tracker(
+            recipe_of(
+                PRETRAINING,
+                seed=0,
+                settings=replace(self.settings, steps=steps, learning_rate=self.settings.pretraining_rate),
+                init=self._detector_folder,
+                cache=self.output / "cache",
+                output=self.pretrained_folder,
+                threads=self.threads,
+            )
+        )
+
+    @property
+    def pretrained_folder(self) -> Path:
+        """The run that all others start from."""
+        return self.output / "runs" / PRETRAINING.name
 
     def run_folder(self, configuration: Configuration, seed: int) -> Path:
         """Return the folder of a run's checkpoints and model."""
@@ -107,6 +130,7 @@ class Workspace:
         """Return the finished model of a run, which is trained first if it is not there."""
         if not configuration.is_trained:
             return self.load_detector(), None
+        self.pretrain()
         trained = train_tracker(self.recipe(configuration, seed))
         model: GenVIS = GenVIS.from_pretrained(trained.folder)
         return model, trained
@@ -161,9 +185,11 @@ def run(workspace: Workspace, job: Job, seed: int) -> str:
     result = read_result(workspace, configuration, seed) or _identity(workspace, configuration, seed)
     model, trained = workspace.model_of(configuration, seed)
     if trained is not None:
+        pretrained = workspace.pretrain()
         result["training"] = {
             "steps": trained.steps,
             "seconds": round(trained.seconds, 1),
+            "pretraining_seconds": round(pretrained.seconds, 1) if pretrained else 0.0,
             "parameters": trained.parameters,
             "threads": workspace.threads,
         }
@@ -211,6 +237,9 @@ def _prepare(workspace: Workspace, jobs: Sequence[Job]) -> None:
     torch.set_num_threads(workspace.threads)
     trained = [job.configuration for job in jobs if job.configuration.is_trained]
     if trained:
+        pretrained = workspace.pretrain()
+        if pretrained is not None:
+            print(f"pretraining: {pretrained.steps:,} steps on single clips in {pretrained.seconds:.0f} s", flush=True)
         fill_cache(workspace.recipe(trained[0], 0))
     for name in dict.fromkeys(plan.held_out for job in jobs for plan in job.plans):
         workspace.recording(held_out_set(name))

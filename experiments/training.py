@@ -31,8 +31,11 @@ class Settings:
     """What all runs of a series have in common.
 
     Attributes:
+        pretraining_steps: Optimizer steps on single clips, from which all runs start, as the paper's start from a
+            trained VITA; 0 lets every run start from new weights.
+        pretraining_rate: The highest learning rate of the pretraining's cycle.
         steps: Optimizer steps of a run.
-        learning_rate: The highest one of the cycle.
+        learning_rate: The highest one of a run's cycle.
         views: Generated videos whose detections are cached.
         stretch: Frames of a cached video; the clips of a step lie anywhere in it.
         points: Where masks are compared in the losses.
@@ -41,8 +44,10 @@ class Settings:
         width: Of the training videos, pixels.
     """
 
+    pretraining_steps: int = 6000
+    pretraining_rate: float = 5e-4
     steps: int = 1500
-    learning_rate: float = 5e-4
+    learning_rate: float = 3e-4
     views: int = 600
     stretch: int = 35
     points: int = 256
@@ -56,7 +61,7 @@ def recipe_of(
     *,
     seed: int,
     settings: Settings,
-    detector: Path,
+    init: Path,
     cache: Path,
     output: Path,
     threads: int,
@@ -67,7 +72,7 @@ def recipe_of(
         configuration: What is trained.
         seed: Of first weights, points, and the order and frames of the samples.
         settings: What all runs have in common.
-        detector: Folder of the detector alone.
+        init: Folder of the model to start from: the detector alone, or the pretrained one.
         cache: Folder of the detector's outputs on the training videos, the same for all runs.
         output: Folder of the run.
         threads: CPU threads.
@@ -80,7 +85,7 @@ def recipe_of(
     ]
     return Recipe(
         stage="genvis",
-        model=ModelOptions(init=str(detector), config=configuration.model_fields),
+        model=ModelOptions(init=str(init), config=configuration.model_fields),
         data=DataOptions(
             sources=sources,
             clips=configuration.clips,

@@ -3,7 +3,6 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -18,38 +17,7 @@ from experiments import held_out_sets
 from genvis.label_sets import label_set
 from genvis.model.config import GenVISConfig
 from genvis.model.genvis import GenVIS
-
-CONFIG: dict[str, Any] = {
-    "hidden_dim": 32,
-    "mask_feature_size": 32,
-    "num_attention_heads": 2,
-    "dim_feedforward": 32,
-    "encoder_layers": 1,
-    "object_decoder_layers": 2,
-    "num_instance_queries": 8,
-    "min_size_test": 64,
-    "max_size_test": 64,
-    "detections_per_video": 8,
-    "detector": {
-        "hidden_dim": 32,
-        "feature_size": 32,
-        "mask_feature_size": 32,
-        "num_queries": 8,
-        "num_attention_heads": 2,
-        "encoder_layers": 1,
-        "encoder_feedforward_dim": 32,
-        "decoder_layers": 3,
-        "dim_feedforward": 32,
-        "backbone_config": {
-            "model_type": "resnet",
-            "layer_type": "basic",
-            "embedding_size": 8,
-            "hidden_sizes": [8, 8, 16, 16],
-            "depths": [1, 1, 1, 1],
-            "out_features": ["stage1", "stage2", "stage3", "stage4"],
-        },
-    },
-}
+from tiny_network import CONFIG
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +25,7 @@ def detector_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Save a network of random weights, whose detector the experiments take."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("network")
-    GenVIS(GenVISConfig(**CONFIG).with_labels(label_set("ovis"))).save_pretrained(folder)
+    GenVIS(GenVISConfig(**CONFIG, detections_per_video=8).with_labels(label_set("ovis"))).save_pretrained(folder)
     return folder
 
 
@@ -72,5 +40,5 @@ def small_sets(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def workspace(tmp_path: Path, detector_folder: Path, small_sets: None) -> Workspace:
     """Return a place for runs of three steps."""
-    settings = Settings(steps=3, views=3, stretch=15, points=16, height=64, width=64)
+    settings = Settings(pretraining_steps=0, steps=3, views=3, stretch=15, points=16, height=64, width=64)
     return Workspace(str(detector_folder), tmp_path / "output", tmp_path / "results", settings)

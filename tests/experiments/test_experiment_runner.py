@@ -57,6 +57,27 @@ def test_a_result_says_everything_that_it_depends_on(workspace: Workspace, capsy
     assert "3 runs, 3 of them to do" in capsys.readouterr().out
 
 
+def test_all_runs_start_from_one_pretraining(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    workspace = replace(workspace, settings=replace(workspace.settings, pretraining_steps=2))
+    run_jobs(workspace, [job(GENVIS), job(VITA)], seeds=[0], workers=1)
+    assert "pretraining: 2 steps on single clips" in capsys.readouterr().out
+    assert result_of(workspace, GENVIS)["training"]["pretraining_seconds"] > 0
+    start = GenVIS.from_pretrained(workspace.pretrained_folder / "model").state_dict()
+    rates = (workspace.settings.learning_rate, workspace.settings.steps)
+    for configuration in (GENVIS, VITA):
+        found = workspace.model_of(configuration, 0)[0].state_dict()
+        assert {name for name in found if "memory_reader" not in name} == start.keys()
+        # AdamW moves no weight by more than about the learning rate in a step.
+        furthest = max((found[name] - start[name]).abs().max().item() for name in start)
+        assert 0 < furthest < 2 * rates[0] * rates[1]
+
+
+def test_without_pretraining_runs_start_from_new_weights(workspace: Workspace) -> None:
+    run_jobs(workspace, [job(GENVIS)], seeds=[0], workers=1)
+    assert not workspace.pretrained_folder.exists()
+    assert result_of(workspace, GENVIS)["training"]["pretraining_seconds"] == 0
+
+
 def test_finished_runs_are_skipped_and_new_measurements_need_no_training(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

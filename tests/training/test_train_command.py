@@ -44,6 +44,14 @@ def test_a_dry_run_measures_and_writes_nothing(tmp_path: Path, capsys: pytest.Ca
     assert not (tmp_path / "run").exists()
 
 
+def test_a_dry_run_of_a_cached_recipe_makes_no_cache(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_recipe(tiny_recipe(tmp_path / "run", "genvis"), tmp_path / "recipe.yaml")
+    options = ["--cache.folder", str(tmp_path / "cache"), "--cache.views", "40"]
+    assert run([str(tmp_path / "recipe.yaml"), *options, "--dry-run"]) == 0
+    assert "Cache 40 views" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["recipe.yaml"]
+
+
 def test_a_run_leaves_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_recipe(tiny_recipe(tmp_path / "run"), tmp_path / "recipe.yaml")
     assert run([str(tmp_path / "recipe.yaml"), "--run.max_steps", "1", "-o", str(tmp_path / "other")]) == 0

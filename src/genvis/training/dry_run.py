@@ -3,17 +3,21 @@
 import resource
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 
+from genvis.training.data_module import TrainingData
 from genvis.training.data_options import SourceOptions
 from genvis.training.model_building import parameter_table
+from genvis.training.module import StageModule
 from genvis.training.recipe import Recipe
 from genvis.training.run import build_data, build_module
 
 _MEASURED_STEPS = 2
+_MEASURED_VIEWS = 2
 
 
 @dataclass(frozen=True)
@@ -25,12 +29,16 @@ class Measurement:
         data_seconds: To prepare a batch in one process.
         memory: Peak bytes: of the process on the CPU, of the device's tensors on a GPU.
         loss: Of the first batch.
+        cache_seconds: To fill the cache of the detector's outputs, if the recipe has one.
+        cache_bytes: Of the filled cache.
     """
 
     seconds: float
     data_seconds: float
     memory: int
     loss: float
+    cache_seconds: float = 0.0
+    cache_bytes: int = 0
 
 
 def dry_run(recipe: Recipe) -> Measurement:
@@ -69,15 +77,33 @@ def dry_run(recipe: Recipe) -> Measurement:
         f"[bold]Time[/bold]  {step:.2f} s a step here ({measured.seconds:.2f} s to learn from a batch, "
         f"{measured.data_seconds:.2f} s to prepare it), {_hours(step * recipe.run.max_steps)} in all"
     )
+    if measured.cache_bytes:
+        console.print(
+            f"[bold]Cache[/bold] {recipe.cache.views:,} views, {measured.cache_bytes / 2**30:.1f} GB, "
+            f"{_hours(measured.cache_seconds)} to fill in one process"
+        )
     console.print(f"[bold]Memory[/bold] {measured.memory / 2**30:.2f} GB at the peak of each process")
     console.print(f"[bold]Output[/bold] {Path(recipe.run.output).resolve()} (nothing was written)")
     return measured
 
 
 def measure(recipe: Recipe) -> Measurement:
-    """Take a few steps with the recipe's model, data and losses, and time them."""
+    """Take a few steps with the recipe's model, data and losses, and time them; of a cache only some views are made."""
     module = build_module(recipe)
-    data = build_data(recipe, module)
+    if not recipe.cache.folder:
+        return _measure(recipe, module, build_data(recipe, module))
+    few = min(recipe.cache.views, _MEASURED_VIEWS)
+    with TemporaryDirectory() as folder:
+        begun = time.perf_counter()
+        data = build_data(replace(recipe, cache=replace(recipe.cache, folder=folder, views=few)), module)
+        seconds = time.perf_counter() - begun
+        size = sum(path.stat().st_size for path in Path(folder).iterdir())
+        measured = _measure(recipe, module, data)
+    times = recipe.cache.views / few
+    return replace(measured, cache_seconds=times * seconds, cache_bytes=int(times * size))
+
+
+def _measure(recipe: Recipe, module: StageModule, data: TrainingData) -> Measurement:
     device = torch.device("cuda" if torch.cuda.is_available() and recipe.run.accelerator != "cpu" else "cpu")
     module.to(device)
     processes = recipe.run.nodes * (recipe.run.devices if isinstance(recipe.run.devices, int) else 1)
