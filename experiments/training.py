@@ -46,7 +46,7 @@ class Settings:
 
     pretraining_steps: int = 6000
     pretraining_rate: float = 5e-4
-    steps: int = 1500
+    steps: int = 1200
     learning_rate: float = 3e-4
     views: int = 600
     stretch: int = 35

@@ -11,7 +11,7 @@ import yaml
 from genvis import GenVIS
 from genvis.cli.main import main
 from genvis.data.sprites import SpriteVideos, render
-from genvis.training.own_recipes import write_own_recipes
+from genvis.training.own_recipes import plan_own_recipes, write_own_recipes
 from genvis.training.recipe_loading import load_recipe
 from genvis.video.writing import VideoWriter
 
@@ -107,8 +107,11 @@ def test_recipes_hold_out_videos_and_fit_the_model_that_they_start_from(
     assert max(detector.data.augmentation.short_sides) <= 150
     assert genvis.stage == "genvis"
     assert genvis.model.init == "runs/zoo-detector/model"
+    for name in ("annotations_train.json", "annotations_held_out.json", "zoo_genvis.yaml"):
+        (four_videos / name).unlink()
     assert main(words) == 2
     assert "exists already" in capsys.readouterr().err
+    assert not (four_videos / "annotations_train.json").exists()
 
 
 def test_a_folder_of_images_that_is_not_there_is_named(four_videos: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,13 +124,7 @@ def test_a_semi_online_model_is_trained_in_clips(four_videos: Path, tmp_path: Pa
     model = GenVIS.from_pretrained("sprites-tiny")
     model.config.clip_length = 3
     model.save_pretrained(tmp_path / "clips")
-    written = write_own_recipes(
-        four_videos / "annotations.json",
-        held_out=None,
-        images=four_videos / "frames",
-        init=str(tmp_path / "clips"),
-        name="zoo",
-        folder=tmp_path,
-    )
+    written = plan_own_recipes(name="zoo", images=four_videos / "frames", init=str(tmp_path / "clips"), folder=tmp_path)
+    write_own_recipes(written, train=four_videos / "annotations.json", held_out=None)
     assert yaml.safe_load(written.genvis.read_text())["data"]["frames_per_clip"] == 3
     assert load_recipe(written.detector).data.validation is None

@@ -119,14 +119,14 @@ def prepare(
     """
     from genvis.data.json_object import read_json_object
     from genvis.data.split import split_annotations
-    from genvis.training.own_recipes import write_own_recipes
+    from genvis.training.own_recipes import plan_own_recipes, write_own_recipes
 
     if not init:
         raise InputError(
             "Name the weights to start from, with --init: a model folder, a bundled name, a published .pth file, or a "
             "Hub id of a Mask2Former such as facebook/mask2former-swin-tiny-coco-instance."
         )
-    name = name or file.stem
+    recipes = plan_own_recipes(name=name or file.stem, images=images, init=init, folder=file.parent)
     videos = read_json_object(file, expected="an object with 'videos', 'annotations' and 'categories'").get("videos")
     train, out = file, None
     if isinstance(videos, list) and len(videos) == 1:
@@ -135,8 +135,8 @@ def prepare(
         result = split_annotations(file, held_out=held_out, seed=seed)
         train, out = result.train.path, result.held_out.path
         print(f"{result.train.videos:,} videos to learn from, {result.held_out.videos:,} held out.")
-    recipes = write_own_recipes(train, held_out=out, images=images, init=init, name=name, folder=file.parent)
-    model = f"runs/{name}-genvis/model"
+    write_own_recipes(recipes, train=train, held_out=out)
+    model = f"runs/{recipes.name}-genvis/model"
     print(f"Now run\n  genvis train {recipes.detector}\n  genvis train {recipes.genvis}")
     print(f"  genvis predict VIDEO --weights {model} -o out")
 

@@ -17,55 +17,77 @@ _PUBLISHED_SHORT_SIDES = (288, 320, 352, 384, 416, 448, 480, 512)
 
 @dataclass(frozen=True)
 class OwnRecipes:
-    """The two recipes: run `detector` first, then `genvis`."""
+    """The two recipes: run `detector` first, then `genvis`.
 
+    Attributes:
+        name: Of the run's folders below ``runs``.
+        images: The folder that the file names of the annotations start from.
+        init: Weights to start from, see `genvis.training.recipe.ModelOptions`.
+        config: Of the model that is started from.
+        detector: File of the first stage.
+        genvis: File of the second stage.
+    """
+
+    name: str
+    images: Path
+    init: str
+    config: GenVISConfig
     detector: Path
     genvis: Path
 
 
-def write_own_recipes(
-    train: Path, *, held_out: Path | None, images: Path, init: str, name: str, folder: Path
-) -> OwnRecipes:
+def plan_own_recipes(*, name: str, images: Path, init: str, folder: Path) -> OwnRecipes:
+    """Find out whether the recipes can be written, before anything else is.
+
+    Args:
+        name: Of the files, ``NAME_detector.yaml`` and ``NAME_genvis.yaml``, and of the run's folders.
+        images: The folder that the file names of the annotations start from.
+        init: Weights to start from.
+        folder: Where the files are to go.
+
+    Raises:
+        InputError: If the images or the weights are not there, or a recipe exists already.
+    """
+    if not images.is_dir():
+        raise InputError(
+            f"There is no folder '{images}': name the folder that the file names of the annotations start from."
+        )
+    detector, genvis = folder / f"{name}_detector.yaml", folder / f"{name}_genvis.yaml"
+    for path in (detector, genvis):
+        if path.exists():
+            raise InputError(f"'{path}' exists already: rename it, or give another --name.")
+    return OwnRecipes(name, images, init, cast(GenVISConfig, load_weights(init).config), detector, genvis)
+
+
+def write_own_recipes(recipes: OwnRecipes, *, train: Path, held_out: Path | None) -> None:
     """Write the recipes of both stages; sizes of the training views follow from the model that is started from.
 
     Args:
+        recipes: The plan.
         train: Annotation file to learn from; its categories become the model's classes.
         held_out: Annotation file to measure AP on; None measures none.
-        images: The folder that the file names start from.
-        init: Weights to start from, see `genvis.training.recipe.ModelOptions`.
-        name: Of the files, ``NAME_detector.yaml`` and ``NAME_genvis.yaml``, and of the run's folders below ``runs``.
-        folder: Where the files go.
-
-    Returns:
-        The files.
 
     Raises:
-        InputError: If the annotations, the images or the weights are not there, or a recipe exists already.
+        InputError: If the annotations are not there or damaged.
     """
-    if not images.is_dir():
-        raise InputError(f"There is no folder '{images}': name the folder that the file names of '{train}' start from.")
     labels = file_label_set(train)
-    config = cast(GenVISConfig, load_weights(init).config)
-    written = OwnRecipes(folder / f"{name}_detector.yaml", folder / f"{name}_genvis.yaml")
-    for path in (written.detector, written.genvis):
-        if path.exists():
-            raise InputError(f"'{path}' exists already: rename it, or give another --name.")
+    name, config = recipes.name, recipes.config
     outputs = {stage: f"runs/{name}-{stage}" for stage in ("detector", "genvis")}
-    data = _data(train, held_out=held_out, images=images, config=config)
+    data = _data(train, held_out=held_out, images=recipes.images, config=config)
     classes = ", ".join(labels.labels[:6]) + (", ..." if len(labels) > 6 else "")
     _write(
-        written.detector,
+        recipes.detector,
         f"Stage 1 of 2 for {name}: the detector learns {len(labels)} classes ({classes}).",
         {
             "base": "base-own-detector.yaml",
-            "model": {"init": init, "label_set": str(train)},
+            "model": {"init": recipes.init, "label_set": str(train)},
             "data": data,
             "run": {"output": outputs["detector"]},
         },
     )
     clips = {"frames_per_clip": config.clip_length} if config.clip_length > 1 else {}
     _write(
-        written.genvis,
+        recipes.genvis,
         f"Stage 2 of 2 for {name}: the tracker, on the frozen detector of stage 1.",
         {
             "base": "base-own-genvis.yaml",
@@ -74,7 +96,6 @@ def write_own_recipes(
             "run": {"output": outputs["genvis"]},
         },
     )
-    return written
 
 
 def _data(train: Path, *, held_out: Path | None, images: Path, config: GenVISConfig) -> dict[str, Any]:
