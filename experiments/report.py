@@ -133,6 +133,22 @@ def objects_section(results: ResultSet) -> str:
     return _table(head, rows, labels=2)
 
 
+def attempts_section(results: ResultSet) -> str:
+    """Return the rows of Table 4 of earlier attempts, and in which settings they differ from the tables above."""
+    parts = []
+    for attempt in results.other_attempts():
+        changed = {name: value for name, value in attempt.settings().items() if results.settings().get(name) != value}
+        rows = []
+        for title, one in tables.TABLE4.items():
+            values = [attempt.value(one, one.plan(name), "ap") for name in tables.TABLE_SETS]
+            if any(value is not None for value in values):
+                rows.append([title, *map(_text, values)])
+        name = attempt.folder.name.removeprefix(f"{results.folder.name}-").replace("-", " ")
+        head = ["AP", *(f"set *{name}*" for name in tables.TABLE_SETS)]
+        parts.append(f"*{name.capitalize()}* ({_settings(changed) or 'the same settings'}):\n\n{_table(head, rows)}")
+    return "\n\n".join(parts) or "None."
+
+
 def sets_section(results: ResultSet) -> str:
     """Return what the held-out sets are."""
     rows = []
@@ -163,17 +179,17 @@ def sets_section(results: ResultSet) -> str:
 def runs_section(results: ResultSet) -> str:
     """Return what was run, how long it took and with which versions."""
     one = results.documents[0]
-    trained = next((run for run in results.documents if run["settings"]), one)
-    settings = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in trained["settings"].items())
+    settings = _settings(results.settings())
     versions = ", ".join(f"{name} {number}" for name, number in one["versions"].items())
     jobs = [job.configuration for job in tables.all_jobs()]
-    rows = []
+    pretraining = results.pretraining_seconds()
+    rows = [["pretraining, for all of them", "1", f"{pretraining:.0f}"]] if pretraining else []
     for configuration in jobs:
         seconds = results.training_seconds(configuration)
         if seconds is not None:
             rows.append([configuration.name, str(len(seconds.values)), seconds.text(0)])
     table = _table(["run", "seeds", "seconds of training"], rows)
-    hours = results.seconds(jobs) / 3600
+    hours = (pretraining + results.seconds(jobs)) / 3600
     return (
         f"{len(results)} runs, {hours:.1f} hours of training and measuring in all. Detector {one['detector']}; "
         f"{settings}; {versions}.\n\n{table}"
@@ -189,8 +205,13 @@ SECTIONS: dict[str, Callable[[ResultSet], str]] = {
     "absence": absence_section,
     "objects": objects_section,
     "sets": sets_section,
+    "attempts": attempts_section,
     "runs": runs_section,
 }
+
+
+def _settings(settings: Mapping[str, object]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in settings.items())
 
 
 def _tables(results: ResultSet, rows: Mapping[str, Configuration], *, paper: dict[str, float]) -> str:

@@ -98,6 +98,21 @@ class ResultSet:
         found = [run["training"]["seconds"] for run in self._runs(configuration) if "training" in run]
         return Value(tuple(found)) if found else None
 
+    def pretraining_seconds(self) -> float:
+        """Return how long the training took that all runs start from; 0 if they start from new weights."""
+        found = [run["training"].get("pretraining_seconds", 0.0) for run in self.documents if "training" in run]
+        return float(max(found, default=0.0))
+
+    def settings(self) -> dict[str, Any]:
+        """Return what all trained runs have in common; nothing if none was trained."""
+        found: dict[str, Any] = next((run["settings"] for run in self.documents if run["settings"]), {})
+        return found
+
+    def other_attempts(self) -> "Iterator[ResultSet]":
+        """Open the folders beside this one whose names begin with its name and a hyphen."""
+        for folder in sorted(self.folder.parent.glob(f"{self.folder.name}-*")):
+            yield ResultSet(folder)
+
     def timing(self) -> dict[str, Any] | None:
         """Return the frames per second of the clip lengths, if they were measured."""
         path = self.folder / TIMING_FILE

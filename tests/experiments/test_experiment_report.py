@@ -113,6 +113,33 @@ def test_what_was_not_measured_is_no_number(tmp_path: Path) -> None:
     assert [path.name for path in (page.parent / "images").iterdir()] == ["reproduction_table4.png"]
 
 
+def test_earlier_attempts_are_reported_with_what_they_differ_in(results: Path, tmp_path: Path) -> None:
+    job = Job(UVLA, (UVLA.plan("occluded"),))
+    write_result(tmp_path / "results-lower-rate", job, 0, 17.25, settings={"steps": 10, "learning_rate": 0.1})
+    page = page_with(tmp_path, "attempts")
+    write_report(results, page)
+    text = page.read_text()
+    assert "*Lower rate* (learning rate 0.1):" in text
+    assert "| 5 clips, UVLA |  | 17.2 |" in text
+
+
+def test_the_time_of_the_pretraining_is_reported_once(results: Path, tmp_path: Path) -> None:
+    page = page_with(tmp_path, "runs")
+    write_report(results, page)
+    before = re.search(r"([\d.]+) hours", page.read_text())
+    for path in results.glob("*-seed*.json"):
+        document = json.loads(path.read_text())
+        if "training" in document:
+            document["training"]["pretraining_seconds"] = 7200.0
+            path.write_text(json.dumps(document))
+    write_report(results, page)
+    after = re.search(r"([\d.]+) hours", page.read_text())
+    assert before
+    assert after
+    assert float(after[1]) == pytest.approx(float(before[1]) + 2.0, abs=0.11)
+    assert page.read_text().count("7200") == 1
+
+
 def test_runs_that_cannot_be_compared_are_refused(results: Path, tmp_path: Path) -> None:
     job = Job(GENVIS, (GENVIS.plan("normal"),))
     write_result(results, job, 5, 1.0, settings={"steps": 20})
