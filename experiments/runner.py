@@ -67,17 +67,23 @@ class Workspace:
         if not steps:
             return None
         self.detector_fingerprint()
-        return train_tracker(
-            recipe_of(
-                PRETRAINING,
-                seed=0,
-                settings=replace(self.settings, steps=steps, learning_rate=self.settings.pretraining_rate),
-                init=self._detector_folder,
-                cache=self.output / "cache",
-                output=self.pretrained_folder,
-                threads=self.threads,
-            )
+        settings = replace(
+            self.settings,
+            steps=steps,
+            learning_rate=self.settings.pretraining_rate,
+            views=self.settings.pretraining_views,
         )
+        recipe = recipe_of(
+            PRETRAINING,
+            seed=0,
+            settings=settings,
+            init=self._detector_folder,
+            cache=self.output / "pretraining-cache",
+            output=self.pretrained_folder,
+            threads=self.threads,
+        )
+        # Single clips are cached as they are: a stretch to draw them from would cost the room of ten other videos.
+        return train_tracker(replace(recipe, cache=replace(recipe.cache, frames=0)))
 
     @property
     def pretrained_folder(self) -> Path:

@@ -34,6 +34,8 @@ class Settings:
         pretraining_steps: Optimizer steps on single clips, from which all runs start, as the paper's start from a
             trained VITA; 0 lets every run start from new weights.
         pretraining_rate: The highest learning rate of the pretraining's cycle.
+        pretraining_views: Generated clips of the pretraining, each of another video: with few videos the tracker
+            learns their objects by heart.
         steps: Optimizer steps of a run.
         learning_rate: The highest one of a run's cycle.
         views: Generated videos whose detections are cached.
@@ -44,11 +46,12 @@ class Settings:
         width: Of the training videos, pixels.
     """
 
-    pretraining_steps: int = 6000
+    pretraining_steps: int = 4000
     pretraining_rate: float = 5e-4
-    steps: int = 1200
+    pretraining_views: int = 8000
+    steps: int = 1000
     learning_rate: float = 3e-4
-    views: int = 600
+    views: int = 1000
     stretch: int = 35
     points: int = 256
     detector_layers: int = 1

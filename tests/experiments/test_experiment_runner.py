@@ -58,7 +58,7 @@ def test_a_result_says_everything_that_it_depends_on(workspace: Workspace, capsy
 
 
 def test_all_runs_start_from_one_pretraining(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
-    workspace = replace(workspace, settings=replace(workspace.settings, pretraining_steps=2))
+    workspace = replace(workspace, settings=replace(workspace.settings, pretraining_steps=2, pretraining_views=4))
     run_jobs(workspace, [job(GENVIS), job(VITA)], seeds=[0], workers=1)
     assert "pretraining: 2 steps on single clips" in capsys.readouterr().out
     assert result_of(workspace, GENVIS)["training"]["pretraining_seconds"] > 0
