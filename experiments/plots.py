@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments import tables
-from experiments.configurations import GENVIS, GENVIS_1, MINVIS, UVLA
+from experiments.configurations import GENVIS, GENVIS_1, MATCHING, MINVIS, UVLA
 from experiments.held_out_sets import OBJECT_COUNTS, PIECES
 from experiments.results import ResultSet, Score, Value
 from experiments.shares import absence_bounds, kept_share, switch_rate
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Told apart by people who see no red or no green, too (Okabe and Ito).
-_BLUE, _ORANGE, _GREEN, _GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
-_COLORS = {MINVIS: _GREY, UVLA: _ORANGE, GENVIS: _BLUE, GENVIS_1: _GREEN}
+_BLUE, _ORANGE, _GREEN, _PINK, _GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
+_COLORS = {MINVIS: _GREY, MATCHING: _PINK, UVLA: _ORANGE, GENVIS: _BLUE, GENVIS_1: _GREEN}
 QUERIES = 20
 """Identities that a model of these experiments can hold."""
 TRAINING_FRAMES = 15

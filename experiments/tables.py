@@ -36,7 +36,12 @@ TABLE4 = {
 TABLE5 = {"no memory": UVLA, "global": GLOBAL_MEMORY, "index-wise": GENVIS}
 TABLE6 = {"N_f = 1": GENVIS_1, "N_f = 3": GENVIS, "N_f = 5": GENVIS_5, "N_f = 7": GENVIS_7}
 FIGURE3 = {"trained with N_f = 1": GENVIS_1, "trained with N_f = 3": GENVIS}
-LIMITS = {"MinVIS": MINVIS, "GenVIS without memory": UVLA, "GenVIS": GENVIS}
+LIMITS = {
+    "MinVIS": MINVIS,
+    "clips of 3, matched": MATCHING,
+    "GenVIS without memory": UVLA,
+    "GenVIS": GENVIS,
+}
 
 
 @dataclass(frozen=True)
