@@ -4,7 +4,9 @@ Whether a detector finds an object is not the question here, so that objects are
 who is the question, so that most objects of a video look alike, cross and hide each other, leave and come back.
 """
 
+import json
 from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
 from typing import Any
 
 from genvis.data.sprites import Difficulty, SpriteVideos
@@ -58,6 +60,12 @@ TRAINING_MIXTURE = ((NORMAL, 1.0), (OCCLUDED, 1.0))
 """Difficulties of the training videos, which share no style with the held-out ones, and their weights."""
 
 
+def digest(value: Any) -> str:
+    """Return a short name of dataclasses, dictionaries and sequences of plain values."""
+    content = json.dumps(value, sort_keys=True, default=asdict)
+    return sha256(content.encode()).hexdigest()[:12]
+
+
 @dataclass(frozen=True)
 class HeldOutSet:
     """Some generated videos of the split ``validation``.
@@ -88,8 +96,13 @@ class HeldOutSet:
         )
 
     def description(self) -> dict[str, Any]:
-        """Return all that the videos depend on, for fingerprints and results."""
+        """Return all that tells this set from others, for fingerprints and results."""
         return asdict(self)
+
+    @property
+    def digest(self) -> str:
+        """A short name of everything that makes the videos what they are."""
+        return digest(self.description())
 
 
 SETS = {

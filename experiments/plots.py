@@ -88,8 +88,9 @@ def draw_figure3(results: ResultSet) -> "Figure | None":
             any_drawn |= _line(axis, lengths, values, color=_COLORS[one], label=title)
         axis.set(title=f"set “{name}”", xlabel="frames of a clip at inference", ylabel="video AP", xticks=lengths)
     if timing is not None:
-        speeds = timing["frames_per_second"][GENVIS_1.name]
-        axes[-1].plot(lengths, [speeds[str(length)] for length in lengths], "o-", color=_GREY, label="both")
+        for title, one in tables.FIGURE3.items():
+            speeds = timing["frames_per_second"][one.name]
+            axes[-1].plot(lengths, [speeds[str(length)] for length in lengths], "o-", color=_COLORS[one], label=title)
         axes[-1].set(title="speed", xlabel="frames of a clip at inference", ylabel="frames/s", xticks=lengths)
     if not any_drawn:
         return None

@@ -10,7 +10,7 @@ from experiments.evaluation import EvaluationPlan
 from experiments.held_out_sets import OBJECT_COUNTS, PIECES, SETS
 from experiments.plots import draw_plots
 from experiments.results import ResultSet, Score, Value
-from experiments.shares import absence_bounds, kept_share, switch_rate
+from experiments.shares import absence_bounds, absence_count, kept_share, switch_rate
 from genvis.errors import InputError
 from genvis.video.files import make_folder, write_text
 
@@ -23,6 +23,7 @@ _COLUMNS = (
     ("AP, one class", "object_ap"),
     ("HOTA", "hota"),
     ("AssA", "assa"),
+    ("DetA", "deta"),
     ("IDF1", "idf1"),
     ("identity switches", "switches"),
 )
@@ -110,13 +111,16 @@ def length_section(results: ResultSet) -> str:
 
 
 def absence_section(results: ResultSet) -> str:
-    """Return how many objects came back under their identity, over the time that they were out of sight."""
+    """Return which share of the objects came back under their identity, of how many, over the time out of sight."""
     bounds = absence_bounds()
     rows = []
     for title, one in tables.LIMITS.items():
         plan = one.plan("endless", piece=PIECES[-1])
-        shares = (results.value(one, plan, kept_share(group)) for group in range(len(bounds)))
-        rows.append([title, *map(_text, shares)])
+        cells = []
+        for group in range(len(bounds)):
+            share, count = (results.value(one, plan, score(group)) for score in (kept_share, absence_count))
+            cells.append("" if share is None or count is None else f"{share.text(0)} of {count.mean:.0f}")
+        rows.append([title, *cells])
     return _table(["came back under the same identity, %", *(f"{bound} frames" for bound in bounds)], rows)
 
 
@@ -136,8 +140,11 @@ def objects_section(results: ResultSet) -> str:
 def attempts_section(results: ResultSet) -> str:
     """Return the rows of Table 4 of earlier attempts, and in which settings they differ from the tables above."""
     parts = []
+    here = {**results.settings(), "detector": results.documents[0]["detector"]}
     for attempt in results.other_attempts():
-        changed = {name: value for name, value in attempt.settings().items() if results.settings().get(name) != value}
+        there = {**attempt.settings(), "detector": attempt.documents[0]["detector"]}
+        changed = {name: there.get(name, "not set") for name in {**here, **there} if there.get(name) != here.get(name)}
+        seeds = len({run["seed"] for run in attempt.documents})
         rows = []
         for title, one in tables.TABLE4.items():
             values = [attempt.value(one, one.plan(name), "ap") for name in tables.TABLE_SETS]
@@ -145,7 +152,8 @@ def attempts_section(results: ResultSet) -> str:
                 rows.append([title, *map(_text, values)])
         name = attempt.folder.name.removeprefix(f"{results.folder.name}-").replace("-", " ")
         head = ["AP", *(f"set *{name}*" for name in tables.TABLE_SETS)]
-        parts.append(f"*{name.capitalize()}* ({_settings(changed) or 'the same settings'}):\n\n{_table(head, rows)}")
+        how = f"{_settings(changed) or 'the same settings'}; {seeds} {'seed' if seeds == 1 else 'seeds'}"
+        parts.append(f"*{name.capitalize()}* ({how}):\n\n{_table(head, rows)}")
     return "\n\n".join(parts) or "None."
 
 
@@ -180,7 +188,6 @@ def runs_section(results: ResultSet) -> str:
     """Return what was run, how long it took and with which versions."""
     one = results.documents[0]
     settings = _settings(results.settings())
-    versions = ", ".join(f"{name} {number}" for name, number in one["versions"].items())
     jobs = [job.configuration for job in tables.all_jobs()]
     pretraining = results.pretraining_seconds()
     rows = [["pretraining, for all of them", "1", f"{pretraining:.0f}"]] if pretraining else []
@@ -191,8 +198,9 @@ def runs_section(results: ResultSet) -> str:
     table = _table(["run", "seeds", "seconds of training"], rows)
     hours = (pretraining + results.seconds(jobs)) / 3600
     return (
-        f"{len(results)} runs, {hours:.1f} hours of training and measuring in all. Detector {one['detector']}; "
-        f"{settings}; {versions}.\n\n{table}"
+        f"{len(results)} runs, {hours:.1f} hours of training and measuring in all, without filling the cache of the "
+        f"runs and recording the held-out sets. Detector {one['detector']}; "
+        f"{settings}; {results.versions()}.\n\n{table}"
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from experiments.configurations import Configuration
 from experiments.evaluation import EvaluationPlan
+from experiments.held_out_sets import held_out_set
 from genvis.errors import InputError
 
 TIMING_FILE = "timing.json"
@@ -70,9 +71,11 @@ class ResultSet:
         return len(self.documents)
 
     def evaluations(self, configuration: Configuration, plan: EvaluationPlan) -> list[dict[str, Any]]:
-        """Return the scores of every seed, in the order of the seeds."""
+        """Return the scores of every seed, in the order of the seeds, but for those of videos that have changed."""
+        wanted = held_out_set(plan.held_out).digest
         runs = sorted(self._runs(configuration), key=lambda one: int(one["seed"]))
-        return [one["evaluations"][plan.key] for one in runs if plan.key in one["evaluations"]]
+        found = [one["evaluations"].get(plan.key) for one in runs]
+        return [one for one in found if one is not None and one["set"] == wanted]
 
     def value(self, configuration: Configuration, plan: EvaluationPlan, score: Score) -> Value | None:
         """Return a score of a configuration over all seeds, or None if it was not measured.
@@ -119,7 +122,14 @@ class ResultSet:
         if not path.is_file():
             return None
         timing: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if timing["detector"] != self.documents[0]["detector"]:
+            raise InputError(f"{path} is of another detector than the results beside it: measure it again.")
         return timing
+
+    def versions(self) -> str:
+        """Return the versions of everything that the results were made with."""
+        found = {f"{name} {number}": None for run in self.documents for name, number in run["versions"].items()}
+        return ", ".join(sorted(found))
 
     def _runs(self, configuration: Configuration) -> Iterator[dict[str, Any]]:
         description = configuration.description()

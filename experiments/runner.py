@@ -5,7 +5,7 @@ import platform
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, replace
-from hashlib import sha256
+from functools import cached_property
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
@@ -15,7 +15,7 @@ import torch
 
 from experiments.configurations import PRETRAINING, Configuration
 from experiments.evaluation import EvaluationPlan, evaluate_tracker
-from experiments.held_out_sets import TRAINING_MIXTURE, HeldOutSet, held_out_set
+from experiments.held_out_sets import TRAINING_MIXTURE, HeldOutSet, digest, held_out_set
 from experiments.recordings import Recording, record
 from experiments.tables import Job
 from experiments.training import Settings, TrainedTracker, fill_cache, recipe_of, train_tracker
@@ -50,7 +50,7 @@ class Workspace:
 
     def recipe(self, configuration: Configuration, seed: int) -> Recipe:
         """Return the recipe of a run, which starts from the pretrained model if there is to be one."""
-        self.detector_fingerprint()
+        self.prepare_detector()
         return recipe_of(
             configuration,
             seed=seed,
@@ -66,7 +66,7 @@ class Workspace:
         steps = self.settings.pretraining_steps
         if not steps:
             return None
-        self.detector_fingerprint()
+        self.prepare_detector()
         settings = replace(
             self.settings,
             steps=steps,
@@ -98,39 +98,43 @@ class Workspace:
         """Return the file of a run's results."""
         return self.results / f"{configuration.name}-seed{seed}.json"
 
+    @cached_property
     def detector_fingerprint(self) -> str:
-        """Return a digest of the detector's weights; the detector is copied to the output folder at the first call.
+        """A digest of the detector's weights; the detector is copied to the output folder when this is first read.
 
         Raises:
             InputError: If the output folder was made with another one.
         """
         path = self._detector_folder / "source.json"
         source = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        if source.get("detector") == self.detector:
-            return str(source["fingerprint"])
+        # Computed anew in every process: the name may stand for other weights by now.
         model = GenVIS.from_pretrained(self.detector).as_minvis()
         fingerprint = VideoSegmenter(model).setup.fingerprint
         if source and source["fingerprint"] != fingerprint:
             raise InputError(
-                f"{self.output} was made with the detector of '{source['detector']}', not '{self.detector}': choose "
-                "another --output."
+                f"{self.output} was made with the detector of '{source['detector']}', not '{self.detector}' as it is "
+                "now: choose another --output."
             )
         if not source:
             with without_progress_bars():
                 model.save_pretrained(self._detector_folder)
-        write_json(path, {"detector": self.detector, "fingerprint": fingerprint})
+            write_json(path, {"detector": self.detector, "fingerprint": fingerprint})
         return fingerprint
+
+    def prepare_detector(self) -> None:
+        """Make sure that the output folder holds the detector, and that it is the right one."""
+        _ = self.detector_fingerprint
 
     def load_detector(self) -> GenVIS:
         """Return the detector as a MinVIS model."""
-        self.detector_fingerprint()
+        self.prepare_detector()
         model: GenVIS = GenVIS.from_pretrained(self._detector_folder)
         return model
 
     def recording(self, held_out: HeldOutSet) -> Recording:
         """Open or make the recording of a held-out set."""
         folder = self.output / "recordings" / held_out.name
-        return record(self.load_detector, held_out, folder, fingerprint=self.detector_fingerprint())
+        return record(self.load_detector, held_out, folder, fingerprint=self.detector_fingerprint)
 
     def model_of(self, configuration: Configuration, seed: int) -> tuple[GenVIS, TrainedTracker | None]:
         """Return the finished model of a run, which is trained first if it is not there."""
@@ -154,7 +158,7 @@ def missing_plans(workspace: Workspace, job: Job, seed: int) -> list[EvaluationP
     """
     found = read_result(workspace, job.configuration, seed)
     known = found["evaluations"] if found else {}
-    return [plan for plan in job.plans if known.get(plan.key, {}).get("set") != _set_digest(plan)]
+    return [plan for plan in job.plans if known.get(plan.key, {}).get("set") != held_out_set(plan.held_out).digest]
 
 
 def read_result(workspace: Workspace, configuration: Configuration, seed: int) -> dict[str, Any] | None:
@@ -205,7 +209,10 @@ def run(workspace: Workspace, job: Job, seed: int) -> str:
     for plan in missing:
         recording = workspace.recording(held_out_set(plan.held_out))
         scores = evaluate_tracker(model, recording, plan, association=configuration.association)
-        result.setdefault("evaluations", {})[plan.key] = {"set": _set_digest(plan), **scores.document()}
+        result.setdefault("evaluations", {})[plan.key] = {
+            "set": held_out_set(plan.held_out).digest,
+            **scores.document(),
+        }
         write_json(workspace.result_file(configuration, seed), result)
         said.append(f"{plan.key}: AP {scores.ap:.1f}, switches {scores.switches}")
     took = f"trained in {trained.seconds:.0f} s; " if trained else ""
@@ -223,7 +230,8 @@ def run_jobs(workspace: Workspace, jobs: Sequence[Job], *, seeds: Sequence[int],
         seeds: Of every trained configuration.
         workers: Processes.
     """
-    runs = [one for seed in seeds for job in jobs for one in job.runs(seeds) if one[1] == seed]
+    places = {seed: place for place, seed in enumerate(dict.fromkeys(seeds))}
+    runs = sorted((one for job in jobs for one in job.runs(seeds)), key=lambda one: places.get(one[1], 0))
     waiting = [(job, seed) for job, seed in runs if missing_plans(workspace, job, seed)]
     print(f"{len(runs)} runs, {len(waiting)} of them to do", flush=True)
     if not waiting:
@@ -234,8 +242,13 @@ def run_jobs(workspace: Workspace, jobs: Sequence[Job], *, seeds: Sequence[int],
             print(run(workspace, job, seed), flush=True)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for future in as_completed([pool.submit(run, workspace, job, seed) for job, seed in waiting]):
-            print(future.result(), flush=True)
+        try:
+            for future in as_completed([pool.submit(run, workspace, job, seed) for job, seed in waiting]):
+                print(future.result(), flush=True)
+        except BaseException:
+            # Nothing else is begun; without this the reason would be said after all other runs.
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _prepare(workspace: Workspace, jobs: Sequence[Job]) -> None:
@@ -253,21 +266,11 @@ def _prepare(workspace: Workspace, jobs: Sequence[Job]) -> None:
 
 def _identity(workspace: Workspace, configuration: Configuration, seed: int) -> dict[str, Any]:
     """Return what results must agree in to be of the same run."""
-    settings = {**asdict(workspace.settings), "videos": _digest(TRAINING_MIXTURE)} if configuration.is_trained else {}
+    settings = {**asdict(workspace.settings), "videos": digest(TRAINING_MIXTURE)} if configuration.is_trained else {}
     return {
         "format": FORMAT,
         "configuration": configuration.description(),
         "seed": seed,
         "settings": settings,
-        "detector": workspace.detector_fingerprint(),
+        "detector": workspace.detector_fingerprint,
     }
-
-
-def _set_digest(plan: EvaluationPlan) -> str:
-    return _digest(held_out_set(plan.held_out).description())
-
-
-def _digest(value: Any) -> str:
-    """Return a short name of dataclasses, dictionaries and sequences of plain values."""
-    content = json.dumps(value, sort_keys=True, default=asdict)
-    return sha256(content.encode()).hexdigest()[:12]

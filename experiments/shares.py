@@ -18,12 +18,20 @@ def absence_bounds() -> list[str]:
     return [f"{start}-{stop - 1}" for start, stop in pairwise(BOUNDS)] + [f"{BOUNDS[-1]}+"]
 
 
+def absence_count(group: int) -> Callable[[dict[str, Any]], float]:
+    """Return the score that says how many absences of a group were looked at."""
+
+    def count(scores: dict[str, Any]) -> float:
+        return float(sum(scores["absences"][group][how] for how in ("kept", "changed", "lost")))
+
+    return count
+
+
 def kept_share(group: int) -> Callable[[dict[str, Any]], float]:
     """Return the score that says which share of a group of absences ended under the same identity, in percent."""
 
     def share(scores: dict[str, Any]) -> float:
-        counts = scores["absences"][group]
-        total = counts["kept"] + counts["changed"] + counts["lost"]
-        return 100.0 * float(counts["kept"]) / float(total) if total else math.nan
+        total = absence_count(group)(scores)
+        return 100.0 * float(scores["absences"][group]["kept"]) / total if total else math.nan
 
     return share

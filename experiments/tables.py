@@ -52,8 +52,8 @@ class Job:
     plans: tuple[EvaluationPlan, ...]
 
     def runs(self, seeds: Sequence[int]) -> "Iterator[tuple[Job, int]]":
-        """Deliver this job with each seed; what is not trained has no seeds."""
-        for seed in seeds if self.configuration.is_trained else seeds[:1]:
+        """Deliver this job with each seed once; what is not trained has no seeds and counts as seed 0."""
+        for seed in dict.fromkeys(seeds) if self.configuration.is_trained else (0,):
             yield self, seed
 
 

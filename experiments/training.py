@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,6 +25,7 @@ from genvis.training.run import build_data, build_module, train
 from genvis.video.files import write_json
 
 DONE = "trained.json"
+START = "start.json"
 
 
 @dataclass(frozen=True)
@@ -161,13 +163,15 @@ def train_tracker(recipe: Recipe) -> TrainedTracker:
     What the training says goes to ``training.log`` in the run's folder.
 
     Raises:
-        InputError: If the folder holds a run of another recipe.
+        InputError: If the folder holds a run of another recipe, or one that started from other weights.
     """
     output = Path(recipe.run.output)
-    _check_same(recipe, output / "recipe.yaml")
+    start = {"weights": sha256((Path(recipe.model.init) / "model.safetensors").read_bytes()).hexdigest()}
+    _check_same(recipe, output / "recipe.yaml", start)
     done = output / DONE
     if not done.is_file():
         output.mkdir(parents=True, exist_ok=True)
+        write_json(output / START, start)
         clock = _Clock(output / "seconds.json")
         with (
             clock,
@@ -187,10 +191,15 @@ def train_tracker(recipe: Recipe) -> TrainedTracker:
     return TrainedTracker(output / "model", facts["seconds"], facts["steps"], facts["parameters"])
 
 
-def _check_same(recipe: Recipe, path: Path) -> None:
+def _check_same(recipe: Recipe, path: Path, start: dict[str, str]) -> None:
     """Make sure that a run goes on as it was begun; only the number of threads may change."""
     if not path.is_file():
         return
+    begun = path.with_name(START)
+    if not begun.is_file() or json.loads(begun.read_text(encoding="utf-8")) != start:
+        raise InputError(
+            f"{path.parent} holds a run that started from other weights: delete it, or choose another --output."
+        )
     recipes = [yaml.safe_load(path.read_text(encoding="utf-8"))]
     with TemporaryDirectory() as folder:
         save_recipe(recipe, Path(folder) / "recipe.yaml")

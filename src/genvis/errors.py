@@ -19,3 +19,8 @@ class MissingExtraError(InputError):
 
     def __init__(self, library: str, extra: str) -> None:
         super().__init__(f"This needs {library}, which is not installed: run `pip install 'genvis[{extra}]'`.")
+        self._arguments = (library, extra)
+
+    def __reduce__(self) -> tuple[type["MissingExtraError"], tuple[str, str]]:
+        """Pass from process to process by the arguments instead of by the message."""
+        return type(self), self._arguments

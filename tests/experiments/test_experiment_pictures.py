@@ -42,4 +42,5 @@ def test_timing_writes_frames_per_second_of_every_clip_length(
     for speeds in content["frames_per_second"].values():
         assert list(speeds) == [str(length) for length in range(1, 8)]
         assert all(speed > 0 for speed in speeds.values())
-    assert content["frames"] == 7
+    assert content["frames"] == 84
+    assert content["detector"] == workspace.detector_fingerprint

@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 from experiments.absences import BOUNDS
 from experiments.configurations import GENVIS, GENVIS_1, UVLA, Configuration
 from experiments.evaluation import Scores
+from experiments.held_out_sets import SETS, held_out_set
 from experiments.report import SECTIONS, write_report
 from experiments.results import ResultSet, Value
 from experiments.tables import Job
@@ -19,7 +20,7 @@ from experiments import tables
 from genvis.errors import InputError
 
 
-def scores(ap: float, **changes: Any) -> dict[str, Any]:
+def scores(ap: float, held_out: str = "normal", **changes: Any) -> dict[str, Any]:
     absences = [{"from": start, "kept": 3, "changed": 1, "lost": 0} for start in BOUNDS]
     absences[-1] = {"from": BOUNDS[-1], "kept": 0, "changed": 0, "lost": 0}
     values = {
@@ -32,7 +33,7 @@ def scores(ap: float, **changes: Any) -> dict[str, Any]:
         "absences": absences,
         **changes,
     }
-    return {"set": "x", **asdict(Scores(**values))}
+    return {"set": held_out_set(held_out).digest, **asdict(Scores(**values))}
 
 
 def write_result(folder: Path, job: Job, seed: int, ap: float, **changes: Any) -> None:
@@ -45,7 +46,7 @@ def write_result(folder: Path, job: Job, seed: int, ap: float, **changes: Any) -
         "detector": "abc",
         **({"training": {"steps": 10, "seconds": 60.0, "parameters": 9, "threads": 1}} if trained else {}),
         "versions": {"torch": "2"},
-        "evaluations": {plan.key: scores(ap) for plan in job.plans},
+        "evaluations": {plan.key: scores(ap, plan.held_out) for plan in job.plans},
         **changes,
     }
     folder.mkdir(exist_ok=True)
@@ -59,7 +60,7 @@ def results(tmp_path: Path) -> Path:
         for one, seed in job.runs([0, 1, 2]):
             write_result(folder, one, seed, 10.0 * place + seed)
     speeds = {str(length): 50.0 + length for length in tables.FIGURE3_LENGTHS}
-    timing = {"frames_per_second": {GENVIS_1.name: speeds, GENVIS.name: speeds}}
+    timing = {"detector": "abc", "frames_per_second": {GENVIS_1.name: speeds, GENVIS.name: speeds}}
     (folder / "timing.json").write_text(json.dumps(timing))
     return folder
 
@@ -85,7 +86,7 @@ def test_the_page_is_filled_in_and_plots_are_drawn(results: Path, tmp_path: Path
     assert row.startswith("| 5 clips, UVLA, prototype memory | 61.0 ± 1.0 | 61.0 ± 1.0 |")
     assert row.endswith("| 7.0 ± 0.0 | 33.4 |")
     assert "| MinVIS, frame by frame | 0.0 | 0.0 |" in text
-    assert "| GenVIS | 75.0 ± 0.0 | 75.0 ± 0.0 |" in text
+    assert "| GenVIS | 75 ± 0 of 4 | 75 ± 0 of 4 |" in text
     assert "|  | switches per 100 masks | 2.0 ± 0.0 |" in text
     assert "| trained with N_f = 1 | frames/s | 51 | 52 |" in text
     names = sorted(path.name for path in (page.parent / "images").iterdir())
@@ -119,7 +120,7 @@ def test_earlier_attempts_are_reported_with_what_they_differ_in(results: Path, t
     page = page_with(tmp_path, "attempts")
     write_report(results, page)
     text = page.read_text()
-    assert "*Lower rate* (learning rate 0.1):" in text
+    assert "*Lower rate* (learning rate 0.1; 1 seed):" in text
     assert "| 5 clips, UVLA |  | 17.2 |" in text
 
 
@@ -138,6 +139,21 @@ def test_the_time_of_the_pretraining_is_reported_once(results: Path, tmp_path: P
     assert after
     assert float(after[1]) == pytest.approx(float(before[1]) + 2.0, abs=0.11)
     assert page.read_text().count("7200") == 1
+
+
+def test_measurements_of_videos_that_have_changed_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_result(tmp_path / "old", Job(UVLA, (UVLA.plan("normal"), UVLA.plan("occluded"))), 0, 12.0)
+    monkeypatch.setitem(SETS, "normal", replace(SETS["normal"], videos=3))
+    results = ResultSet(tmp_path / "old")
+    assert results.value(UVLA, UVLA.plan("normal"), "ap") is None
+    assert results.value(UVLA, UVLA.plan("occluded"), "ap") is not None
+
+
+def test_speeds_of_another_detector_are_refused(results: Path, tmp_path: Path) -> None:
+    timing = json.loads((results / "timing.json").read_text())
+    (results / "timing.json").write_text(json.dumps({**timing, "detector": "other"}))
+    with pytest.raises(InputError, match="another detector"):
+        write_report(results, page_with(tmp_path, "figure3"))
 
 
 def test_runs_that_cannot_be_compared_are_refused(results: Path, tmp_path: Path) -> None:

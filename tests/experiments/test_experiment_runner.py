@@ -1,6 +1,7 @@
 """Runs: finished ones are skipped, interrupted ones go on, results are complete and never mixed."""
 
 import json
+import shutil
 from dataclasses import fields, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -175,6 +176,46 @@ def test_results_of_other_settings_or_detectors_are_never_mixed(
         run(other, job(GENVIS), 0)
     with pytest.raises(InputError, match="another detector"):
         run(replace(other, output=tmp_path / "elsewhere"), job(GENVIS), 0)
+
+
+def test_a_run_that_started_from_other_weights_is_refused(workspace: Workspace) -> None:
+    pretrained = replace(workspace.settings, pretraining_steps=1, pretraining_views=4)
+    workspace = replace(workspace, settings=pretrained)
+    run(workspace, job(GENVIS), 0)
+    with pytest.raises(InputError, match="another recipe"):
+        replace(workspace, settings=replace(pretrained, pretraining_steps=2)).pretrain()
+    shutil.rmtree(workspace.pretrained_folder)
+    again = replace(
+        workspace, settings=replace(pretrained, pretraining_steps=2), results=workspace.results.with_name("again")
+    )
+    again.pretrain()
+    with pytest.raises(InputError, match="started from other weights"):
+        run(again, job(GENVIS), 0)
+
+
+def test_seeds_are_taken_once_and_what_is_not_trained_has_one() -> None:
+    assert [seed for _, seed in job(GENVIS).runs([3, 1, 3])] == [3, 1]
+    assert [seed for _, seed in job(MINVIS).runs([3, 1])] == [0]
+
+
+@pytest.mark.slow
+def test_two_workers_give_what_one_gives_and_stop_at_the_first_error(
+    workspace: Workspace, detector_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Workers are new processes, which know nothing of the sets' replacements: theirs are the real ones.
+    monkeypatch.undo()
+    workspace = replace(workspace, detector=str(detector_folder))
+    run_jobs(workspace, [job(GENVIS, "crowd-3"), job(MATCHING, "crowd-3")], seeds=[0], workers=2)
+    alone = replace(workspace, output=tmp_path / "alone", results=tmp_path / "alone-results")
+    run_jobs(alone, [job(GENVIS, "crowd-3")], seeds=[0], workers=1)
+    (one,), (other,) = (result_of(place, GENVIS)["evaluations"].values() for place in (workspace, alone))
+    assert {**one, "seconds": 0} == {**other, "seconds": 0}
+    recipe = workspace.run_folder(VITA, 0) / "recipe.yaml"
+    recipe.parent.mkdir(parents=True)
+    recipe.write_text("stage: genvis\n")
+    with pytest.raises(InputError, match="delete it, or choose another"):
+        run_jobs(workspace, [job(VITA, "crowd-3")], seeds=[0, 1, 2, 3], workers=2)
+    assert not workspace.result_file(VITA, 3).exists()
 
 
 def test_wrong_input_is_one_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -107,6 +107,10 @@ def test_every_epoch_shows_every_view_once(tmp_path: Path) -> None:
     firsts = [float(stream[index].frame_queries[0, 0, 0, 0]) for index in range(8)]
     assert len(set(firsts[:4])) == 4
     assert sorted(firsts[:4]) == sorted(firsts[4:])
+    # A run with fewer views than a shared cache holds sees the views that it would have cached itself.
+    few = CachedViews(cache, seed=3, views=2)
+    expected = {float(view(seed).frame_queries[0, 0, 0, 0]) for seed in range(2)}
+    assert {float(few[index].frame_queries[0, 0, 0, 0]) for index in range(8)} == expected
 
 
 def cached_recipe(folder: Path) -> Recipe:

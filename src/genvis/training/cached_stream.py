@@ -56,17 +56,21 @@ class CachedViews(Dataset[CachedView]):
 
     Args:
         cache: The filled cache.
+        views: Take the first so many views: a shared cache may hold more. None takes all.
         seed: Of the order, and of the frames that are drawn.
         sampling: Draw so many frames of each view anew every time, without those objects that they do not show; None
             takes views as they are.
     """
 
-    def __init__(self, cache: DetectorCache, *, seed: int, sampling: ClipSampling | None = None) -> None:
+    def __init__(
+        self, cache: DetectorCache, *, seed: int, views: int | None = None, sampling: ClipSampling | None = None
+    ) -> None:
         self._cache, self._seed, self._sampling = cache, seed, sampling
+        self._views = len(cache) if views is None else min(views, len(cache))
 
     def __getitem__(self, index: int) -> CachedView:
         key = RandomKey(self._seed, index)
-        position = key.choose(len(self._cache))
+        position = key.choose(self._views)
         if self._sampling is None:
             return self._cache[position]
         frames = _drawn_frames(self._cache.length(position), self._sampling, key.generator())

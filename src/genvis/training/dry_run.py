@@ -92,15 +92,21 @@ def measure(recipe: Recipe) -> Measurement:
     module = build_module(recipe)
     if not recipe.cache.folder:
         return _measure(recipe, module, build_data(recipe, module))
-    few = min(recipe.cache.views, _MEASURED_VIEWS)
     with TemporaryDirectory() as folder:
-        begun = time.perf_counter()
-        data = build_data(replace(recipe, cache=replace(recipe.cache, folder=folder, views=few)), module)
-        seconds = time.perf_counter() - begun
-        size = sum(path.stat().st_size for path in Path(folder).iterdir())
+
+        def built(views: int) -> tuple[TrainingData, float]:
+            begun = time.perf_counter()
+            cache = replace(recipe.cache, folder=folder, views=views)
+            return build_data(replace(recipe, cache=cache), module), time.perf_counter() - begun
+
+        built(1)  # The first view also warms up.
+        _, filling = built(1 + _MEASURED_VIEWS)
+        data, opening = built(1 + _MEASURED_VIEWS)
+        size = sum(path.stat().st_size for path in Path(folder).iterdir()) / (1 + _MEASURED_VIEWS)
         measured = _measure(recipe, module, data)
-    times = recipe.cache.views / few
-    return replace(measured, cache_seconds=times * seconds, cache_bytes=int(times * size))
+    views = recipe.cache.views
+    seconds = opening + views * max(0.0, filling - opening) / _MEASURED_VIEWS
+    return replace(measured, cache_seconds=seconds, cache_bytes=int(views * size))
 
 
 def _measure(recipe: Recipe, module: StageModule, data: TrainingData) -> Measurement:

@@ -128,7 +128,7 @@ def _cached(recipe: Recipe, module: StageModule) -> CachedViews:
         stream = training_stream(samples, labels=module.model.config.label_set, seed=seed)
         fill_cache(cache, stream, views=cache_options.views, workers=data.workers, **options)
     drawn = ClipSampling(data.clips, data.frames_per_clip, data.frame_range) if cache_options.frames else None
-    return CachedViews(cache, seed=recipe.run.seed, sampling=drawn)
+    return CachedViews(cache, seed=recipe.run.seed, views=cache_options.views, sampling=drawn)
 
 
 def build_trainer(recipe: Recipe, data: TrainingData | None = None) -> lightning.Trainer:
