@@ -16,7 +16,7 @@ from genvis.training.video_average_precision import VideoRecord
 BOUNDS = (1, 5, 10, 20, 40, 80)
 """Frames from which an absence is counted in the next group: 1-4, 5-9, ... 80 and more."""
 
-_IN_SIGHT = 40
+IN_SIGHT = 40
 """Pixels from which on an object counts as in sight: of a sprite of 1,000 pixels, less is a foot or an ear."""
 _FOUND = 0.5
 """IoU from which on an identity holds an object in a frame."""
@@ -83,7 +83,7 @@ def count_absences(video: VideoRecord, *, least_score: float) -> Absences:
     holders = identities_held(truth, found, length=video.length)
     result = Absences()
     for masks, held in zip(truth, holders, strict=True):
-        for absence in absences_of(_areas(masks) >= _IN_SIGHT):
+        for absence in absences_of(_areas(masks) >= IN_SIGHT):
             before = _last(held[max(0, absence.start - _NEAR) : absence.start])
             after = _last(held[absence.stop : absence.stop + _NEAR][::-1])
             if before < 0:

@@ -21,8 +21,8 @@ from genvis.training.video_average_precision import VideoRecord, evaluate_videos
 from genvis.video import Frame
 
 _ONE_CLASS = LabelSet("objects", (1,), ("object",))
-_SURE = 0.3
-"""Tracking metrics have no use for scores: identities below this one are left out of them."""
+SURE = 0.3
+"""Identities below this score are left out where scores have no use, as the tracking metrics leave them out."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def _scores(
     identity = one_class.identity
     if identity is None or report.scores.ap is None or one_class.scores.ap is None:
         raise InputError("A held-out set without objects cannot be scored: choose another difficulty.")
-    absences: list[Absences] = [count_absences(video, least_score=_SURE) for video in videos]
+    absences: list[Absences] = [count_absences(video, least_score=SURE) for video in videos]
     return Scores(
         ap=100 * report.scores.ap,
         ap50=100 * (report.scores.ap50 or 0.0),

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from experiments.absences import absences_of, identities_held
+from experiments.absences import IN_SIGHT, absences_of, identities_held
 from experiments.configurations import GENVIS, MINVIS, VITA
+from experiments.evaluation import SURE
 from experiments.held_out_sets import held_out_set
 from experiments.runner import Workspace
 from genvis.data.sample import VideoSample
@@ -48,7 +49,7 @@ def draw_comparison(workspace: Workspace, *, seed: int, folder: Path) -> Path:
     for title, configuration in _ROWS.items():
         model, _ = workspace.model_of(configuration, seed)
         segmenter = VideoSegmenter(model, association=configuration.association)
-        result = segmenter.segment(_frames(sample), score_threshold=0.3, one_label_each=True)
+        result = segmenter.segment(_frames(sample), score_threshold=SURE, one_label_each=True)
         found = [list(track.masks) for track in result.tracks]
         rows[title] = (found, _colours(truth, found, length=len(sample.frames)))
     picture = _grid(_frames(sample), rows, columns)
@@ -62,7 +63,7 @@ Masks = Sequence[Sequence[RunLengthMask | None]]
 
 
 def _absences(sample: VideoSample) -> int:
-    seen = sample.masks.flatten(2).sum(dim=-1).numpy() >= 40
+    seen = sample.masks.flatten(2).sum(dim=-1).numpy() >= IN_SIGHT
     return sum(absence.stop - absence.start >= 5 for flags in seen for absence in absences_of(flags))
 
 

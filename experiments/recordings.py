@@ -92,7 +92,8 @@ def record(load_model: Callable[[], GenVIS], held_out: HeldOutSet, folder: Path,
         fingerprint: Of the detector.
 
     Raises:
-        InputError: If the folder holds the recording of another detector or of other videos.
+        InputError: If the folder holds the recording of another detector or of other videos, or the detector would see
+            the videos at another size.
     """
     about = json.loads(json.dumps({"detector": fingerprint, "set": held_out.description()}))
     if folder.exists():
@@ -103,6 +104,7 @@ def record(load_model: Callable[[], GenVIS], held_out: HeldOutSet, folder: Path,
             )
         return Recording(folder)
     samples, model = held_out.load(), load_model().eval()
+    _check_size(model, held_out)
     queries, features, videos, start = [], [], [], 0
     for index in range(len(samples)):
         sample = samples[index]
@@ -118,6 +120,17 @@ def record(load_model: Callable[[], GenVIS], held_out: HeldOutSet, folder: Path,
         np.save(partial / "stride4_features.npy", np.concatenate(features))
         (partial / "recording.json").write_text(json.dumps({**about, "videos": videos}), encoding="utf-8")
     return Recording(folder)
+
+
+def _check_size(model: GenVIS, held_out: HeldOutSet) -> None:
+    """Make sure that inference, which replays the recording, would not resize the videos."""
+    size, config = (held_out.height, held_out.width), model.config
+    if min(size) != config.min_size_test or max(size) > config.max_size_test:
+        raise InputError(
+            f"The detector sees videos at a shorter side of {config.min_size_test} and a longer one of at most "
+            f"{config.max_size_test} pixels, those of '{held_out.name}' have {min(size)} and {max(size)}: choose a "
+            "--detector that was trained on videos of that size."
+        )
 
 
 @torch.inference_mode()

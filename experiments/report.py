@@ -63,8 +63,10 @@ def write_report(results: Path, page: Path) -> str:
 
 def _filled(text: str, name: str, content: str) -> str:
     before, begin, rest = text.partition(f"<!-- {name} -->\n")
+    if not begin:
+        raise InputError(f"A part of the page ends at '<!-- end {name} -->' without a beginning '<!-- {name} -->'.")
     _, end, after = rest.partition(f"<!-- end {name} -->")
-    return f"{before}{begin}{content}\n{end}{after}" if begin else text
+    return f"{before}{begin}{content}\n{end}{after}"
 
 
 def table4_section(results: ResultSet) -> str:

@@ -204,7 +204,12 @@ def test_two_workers_give_what_one_gives_and_stop_at_the_first_error(
 ) -> None:
     # Workers are new processes, which know nothing of the sets' replacements: theirs are the real ones.
     monkeypatch.undo()
-    workspace = replace(workspace, detector=str(detector_folder))
+    with pytest.raises(InputError, match="have 96 and 160"):
+        workspace.recording(held_out_sets.held_out_set("crowd-3"))
+    model = GenVIS.from_pretrained(detector_folder)
+    model.config.min_size_test, model.config.max_size_test = 96, 160
+    model.save_pretrained(tmp_path / "larger")
+    workspace = replace(workspace, detector=str(tmp_path / "larger"), output=tmp_path / "side-by-side")
     run_jobs(workspace, [job(GENVIS, "crowd-3"), job(MATCHING, "crowd-3")], seeds=[0], workers=2)
     alone = replace(workspace, output=tmp_path / "alone", results=tmp_path / "alone-results")
     run_jobs(alone, [job(GENVIS, "crowd-3")], seeds=[0], workers=1)

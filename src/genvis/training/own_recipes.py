@@ -10,6 +10,7 @@ from genvis.data.youtube_vis import file_label_set
 from genvis.errors import InputError
 from genvis.model.config import GenVISConfig
 from genvis.training.model_building import load_weights
+from genvis.video.files import write_text
 
 _PUBLISHED_SIDE = 360
 _PUBLISHED_SHORT_SIDES = (288, 320, 352, 384, 416, 448, 480, 512)
@@ -115,4 +116,4 @@ def _data(train: Path, *, held_out: Path | None, images: Path, config: GenVISCon
 
 def _write(path: Path, title: str, content: dict[str, Any]) -> None:
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
-    path.write_text(f"# {title}\n{text}", encoding="utf-8")
+    write_text(path, f"# {title}\n{text}")

@@ -9,6 +9,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from genvis.errors import InputError
 from genvis.training.recipe import Recipe
+from genvis.video.files import write_text
 
 
 def bundled_recipes() -> tuple[str, ...]:
@@ -124,7 +125,7 @@ def save_recipe(recipe: Recipe, path: Path) -> None:
     from dataclasses import asdict
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(_plain(asdict(recipe)), sort_keys=False, allow_unicode=True), encoding="utf-8")
+    write_text(path, yaml.safe_dump(_plain(asdict(recipe)), sort_keys=False, allow_unicode=True))
 
 
 def _plain(value: Any) -> Any:
