@@ -14,6 +14,7 @@ from experiments.evaluation import SURE
 from experiments.held_out_sets import held_out_set
 from experiments.runner import Workspace
 from genvis.data.sample import VideoSample
+from genvis.inference.result import VideoResult
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.run_length import RunLengthMask
 from genvis.video.drawing import DrawingStyle, draw_instances
@@ -31,7 +32,8 @@ def draw_comparison(workspace: Workspace, *, seed: int, folder: Path) -> Path:
 
     The video is the one of the set whose objects are most often out of sight and back, which no method has a say in.
     An identity has the colour of the object that it held first, so that a change of colour is a change of identity;
-    a second identity of the same object has a colour of its own.
+    a second identity of the same object has a colour of its own. Where several identities claim an object, the one of
+    the highest score is drawn, as `genvis predict` does.
 
     Args:
         workspace: With the trained models.
@@ -50,7 +52,7 @@ def draw_comparison(workspace: Workspace, *, seed: int, folder: Path) -> Path:
         model, _ = workspace.model_of(configuration, seed)
         segmenter = VideoSegmenter(model, association=configuration.association)
         result = segmenter.segment(_frames(sample), score_threshold=SURE, one_label_each=True)
-        found = [list(track.masks) for track in result.tracks]
+        found = _distinct_masks(result)
         rows[title] = (found, _colours(truth, found, length=len(sample.frames)))
     picture = _grid(_frames(sample), rows, columns)
     folder.mkdir(parents=True, exist_ok=True)
@@ -60,6 +62,15 @@ def draw_comparison(workspace: Workspace, *, seed: int, folder: Path) -> Path:
 
 
 Masks = Sequence[Sequence[RunLengthMask | None]]
+
+
+def _distinct_masks(result: VideoResult) -> Masks:
+    """Return one mask per object, as pictures of the product show them: the best identity that claims it."""
+    frames = [{one.id: one.mask for one in frame.distinct()} for frame in result]
+    return [
+        [RunLengthMask.encode(masks[track.id]) if track.id in masks else None for masks in frames]
+        for track in result.tracks
+    ]
 
 
 def _absences(sample: VideoSample) -> int:
