@@ -21,6 +21,9 @@ from genvis.training.point_sampling import PointSource, sample_at_points
 from genvis.training.process_group import shared_normalizers
 from genvis.training.targets import ObjectTargets
 
+_LOGITS_AT_ONCE = 2**22
+"""Of masks at points: on a CPU, fresh memory for more of them takes longer than the product that fills it."""
+
 
 class SetPrediction(NamedTuple):
     """Predicted instances of B videos (or frames) in one clip.
@@ -29,11 +32,22 @@ class SetPrediction(NamedTuple):
         class_logits: (S, L, B, Q, K + 1).
         mask_embeddings: (S, L, B, Q, C_m).
         mask_features: (B, T, C_m, h, w); masks are their product with the embeddings.
+        mask_bias: (S, L, B, Q), added to every pixel of a query's masks, or None.
     """
 
     class_logits: Tensor
     mask_embeddings: Tensor
     mask_features: Tensor
+    mask_bias: Tensor | None = None
+
+    @property
+    def biases(self) -> Tensor:
+        """(S, L, B, Q), zero if there are none."""
+        return (
+            self.mask_embeddings.new_zeros(self.mask_embeddings.shape[:-1])
+            if self.mask_bias is None
+            else self.mask_bias
+        )
 
 
 def frame_set(prediction: FramePrediction) -> SetPrediction:
@@ -68,20 +82,28 @@ def video_costs(
     """
     features = prediction.mask_features[video].float()
     seen = torch.from_numpy(np.flatnonzero(targets.visible)).to(features.device)
-    where = points.shared(features.device).expand(features.shape[0], -1, -1)
-    at_points = sample_at_points(features, where).transpose(0, 1).flatten(1)
-    wanted = sample_at_points(targets.masks[seen].transpose(0, 1).float(), where).transpose(0, 1).flatten(1)
-    logits = prediction.mask_embeddings[:, :, video].flatten(0, 1).float() @ at_points
-    cost = matching_cost(
-        prediction.class_logits[:, :, video].flatten(0, 1),
-        logits,
-        labels=targets.labels[seen],
-        targets=wanted,
-        weights=weights,
-    )
+    where = points.shared(features.device).unsqueeze(0)
+    at_points = _at_shared_points(features, where).transpose(0, 1).flatten(1)
+    wanted = _at_shared_points(targets.masks[seen].float().flatten(0, 1).unsqueeze(1), where)
+    wanted = wanted.reshape(len(seen), at_points.shape[1])
+    # Beyond the outermost pixel centres masks fade to zero, and so does their bias.
+    inside = sample_at_points(torch.ones_like(features[:1, :1]), where).flatten().repeat(len(features))
+    parts = (prediction.class_logits, prediction.mask_embeddings, prediction.biases)
+    rows = max(1, _LOGITS_AT_ONCE // at_points.shape[1])
+    costs = []
+    for classes, embeddings, bias in zip(*(part[:, :, video].flatten(0, 2).split(rows) for part in parts), strict=True):
+        product = (embeddings.float() @ at_points).float()
+        logits = torch.addcmul(product, bias.float().unsqueeze(-1), inside)
+        costs.append(matching_cost(classes, logits, labels=targets.labels[seen], targets=wanted, weights=weights))
+    cost = torch.cat(costs).unflatten(0, (-1, prediction.class_logits.shape[3]))
     full = np.zeros((*cost.shape[:2], len(targets.visible)), dtype=np.float32)
     full[..., targets.visible] = cost.cpu().numpy()
     return full
+
+
+def _at_shared_points(maps: Tensor, where: Tensor) -> Tensor:
+    """Read all maps (M, C, H, W) at the same points (1, P, 2)."""
+    return sample_at_points(maps, where.expand(len(maps), -1, -1))
 
 
 def match_frames(
@@ -190,19 +212,18 @@ def _mask_sums(
         nothing = prediction.mask_embeddings.sum() * 0.0 + prediction.mask_features.sum() * 0.0
         return nothing.expand(S), nothing.expand(S)
     grid_s, grid_l = torch.meshgrid(torch.arange(S), torch.arange(L), indexing="ij")
-    embeddings = prediction.mask_embeddings.float()[
-        grid_s.to(held.device).unsqueeze(-1), grid_l.to(held.device).unsqueeze(-1), videos, held.clamp(min=0)
+    chosen = (grid_s.to(held.device).unsqueeze(-1), grid_l.to(held.device).unsqueeze(-1), videos, held.clamp(min=0))
+    embeddings = prediction.mask_embeddings.float()[chosen]
+    bias = prediction.biases.float()[chosen]
+    counts = [int(t.visible.sum()) for t in targets]
+    maps = [
+        _masks(embedding, offset, features.float())
+        for embedding, offset, features in zip(
+            embeddings.split(counts, dim=2), bias.split(counts, dim=2), prediction.mask_features, strict=True
+        )
+        if embedding.shape[2]
     ]
-    per_video = embeddings.split([int(t.visible.sum()) for t in targets], dim=2)
-    maps = torch.cat(
-        [
-            torch.einsum("slmc,tchw->slmthw", embedding, features.float())
-            for embedding, features in zip(per_video, prediction.mask_features, strict=True)
-            if embedding.shape[2]
-        ],
-        dim=2,
-    )
-    flat = maps.flatten(0, 3)
+    flat = torch.cat(maps, dim=2).flatten(0, 3)
     where = points.uncertain(flat.detach())
     logits = sample_at_points(flat.unsqueeze(1), where).view(S, L * M, -1)
     truth = torch.cat([t.masks[torch.from_numpy(t.visible).to(t.masks.device)] for t in targets]).float()
@@ -214,3 +235,18 @@ def _mask_sums(
     learned = (held != UNASSIGNED).reshape(S, L * M)
     sums = [mask_losses(logits[s][learned[s]], wanted[s][learned[s]]) for s in range(S)]
     return torch.stack([mask for mask, _ in sums]), torch.stack([dice for _, dice in sums])
+
+
+def _masks(embeddings: Tensor, bias: Tensor, features: Tensor) -> Tensor:
+    """Return the mask logits (S, L, M, T, h, w) of embeddings (S, L, M, C) with biases (S, L, M).
+
+    Args:
+        embeddings: Of M instances.
+        bias: Of the same.
+        features: (T, C, h, w).
+    """
+    T, _, h, w = features.shape
+    rows = embeddings.flatten(0, 2)
+    # Frame by frame, so that the maps are read where they lie.
+    maps = torch.baddbmm(bias.reshape(1, -1, 1), rows.expand(T, -1, -1), features.flatten(2))
+    return maps.transpose(0, 1).reshape(*embeddings.shape[:3], T, h, w)

@@ -62,6 +62,7 @@ class TrackerCriterion:
         self,
         output: TrackerOutput,
         mask_features: Tensor,
+        mask_bias: Tensor | None,
         frame_assignment: Sequence[Sequence[Indices]],
         targets: Sequence[ObjectTargets],
     ) -> ClipLosses:
@@ -70,12 +71,16 @@ class TrackerCriterion:
         Args:
             output: Of L·B videos, the detector layer being the slower index.
             mask_features: (B, T, C_m, h, w), common to the detector layers.
+            mask_bias: (D, L·B, Q), added to the masks of each query, or None.
             frame_assignment: For every video and frame (L, N), see :func:`frame_matching`.
             targets: Of the B videos in the T frames of this clip.
         """
         D, L = self._layers
         prediction = SetPrediction(
-            output.class_logits.unflatten(1, (L, -1)), output.mask_embeddings.unflatten(1, (L, -1)), mask_features
+            output.class_logits.unflatten(1, (L, -1)),
+            output.mask_embeddings.unflatten(1, (L, -1)),
+            mask_features,
+            None if mask_bias is None else mask_bias.unflatten(1, (L, -1)),
         )
         assigned = []
         for index, (video, target) in enumerate(zip(self.videos, targets, strict=True)):

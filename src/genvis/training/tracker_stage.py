@@ -47,38 +47,18 @@ def clip_losses(model: GenVIS, videos: DetectedVideos, *, frames_per_clip: int, 
     for clip, start in enumerate(range(0, T, frames_per_clip)):
         stop = min(start + frames_per_clip, T)
         output, state = tracker(videos.frame_queries[:, :, start:stop].flatten(0, 1), state)
+        # A few queries are cheaper to project than all pixels of all frames, forward and backward.
+        embeddings, bias = embeddings_before_projection(output.mask_embeddings, tracker.mask_features)
         result = criterion(
-            output._replace(mask_embeddings=pixel_embeddings(tracker.mask_features, output.mask_embeddings)),
-            features_and_one(videos.stride4_features[:, start:stop]),
+            output._replace(mask_embeddings=embeddings),
+            videos.stride4_features[:, start:stop],
+            bias,
             [frames[start:stop] for frames in videos.frame_assignment],
             [target.frames(start, stop) for target in videos.targets],
         )
         losses = by_layer(result.set._asdict()) | {"similarity": result.similarity}
         named.update({f"{name}_clip{clip}": value for name, value in losses.items()})
     return named
-
-
-def pixel_embeddings(projection: nn.Conv2d, mask_embeddings: Tensor) -> Tensor:
-    """Carry the projection of the mask features over to the mask embeddings.
-
-    A few queries are cheaper than all pixels of all frames, forward and backward. The bias goes to a channel of its
-    own, because masks are read at points beyond the outermost pixels too, where everything fades to zero.
-
-    Args:
-        projection: The 1x1 convolution, C to C_m channels.
-        mask_embeddings: (..., C_m).
-
-    Returns:
-        (..., C + 1), to be multiplied with `features_and_one`.
-    """
-    carried, bias = embeddings_before_projection(mask_embeddings, projection)
-    assert bias is not None
-    return torch.cat([carried, bias.unsqueeze(-1)], dim=-1)
-
-
-def features_and_one(stride4_features: Tensor) -> Tensor:
-    """Append a channel of ones to the features (B, T, C, h, w): it takes the bias of the projection."""
-    return nn.functional.pad(stride4_features, (0, 0, 0, 0, 0, 1), value=1.0)
 
 
 class VideoStage(StageModule):
