@@ -6,8 +6,8 @@ from pathlib import Path
 
 from genvis.errors import InputError
 
-TABLES = ("table4", "table5", "table6", "figure3", "limits")
-COMMANDS = (*TABLES, "all", "timing", "figure4", "report")
+TABLES = ("table4", "table5", "table6", "figure3", "limits", "all")
+COMMANDS = (*TABLES, "timing", "figure4", "report")
 
 
 def options_parser() -> argparse.ArgumentParser:
@@ -26,8 +26,19 @@ def options_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--detector", default="sprites-tiny", help="model whose detector is used, frozen")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of each row")
+    parser.add_argument("--rows", nargs="+", default=[], metavar="NAME", help="only these configurations, such as uvla")
+    parser.add_argument("--sets", nargs="+", metavar="NAME", help="held-out sets of the tables (normal, occluded)")
     parser.add_argument("--steps", type=int, help="optimizer steps of a run, instead of the usual number")
     parser.add_argument("--learning-rate", type=float, help="instead of the usual one")
+    parser.add_argument("--views", type=int, help="training videos, instead of the usual number")
+    parser.add_argument("--mixture", help="held-out sets whose difficulties the training videos have, joined by +")
+    parser.add_argument("--gap", type=float, help="mean distance of a sample's frames, the same for all rows")
+    parser.add_argument(
+        "--attempt",
+        default="",
+        metavar="NAME",
+        help="of runs with other settings: they share caches and pretraining, their results go to RESULTS-NAME",
+    )
     parser.add_argument("--output", type=Path, default=Path("runs/experiments"), help="caches, checkpoints and models")
     parser.add_argument("--results", type=Path, default=Path("experiments/results"), help="one small file per run")
     parser.add_argument("--page", type=Path, default=Path("docs/reproduction.md"), help="the page of the report")
@@ -57,12 +68,12 @@ def _run(options: argparse.Namespace) -> None:
     from experiments.runner import Workspace, run_jobs
     from experiments.training import Settings
 
-    changes = {"steps": options.steps, "learning_rate": options.learning_rate}
+    changes = {name: getattr(options, name) for name in ("steps", "learning_rate", "views", "mixture", "gap")}
     settings = replace(Settings(), **{name: value for name, value in changes.items() if value is not None})
-    workspace = Workspace(options.detector, options.output, options.results, settings, options.threads)
+    workspace = Workspace(options.detector, options.output, options.results, settings, options.threads, options.attempt)
     for command in options.what:
-        if command in TABLES or command == "all":
-            jobs = tables.all_jobs() if command == "all" else getattr(tables, command)()
+        if command in TABLES:
+            jobs = tables.jobs_of(command, options.sets or tables.TABLE_SETS, options.rows)
             run_jobs(workspace, jobs, seeds=options.seeds, workers=options.workers)
         elif command == "timing":
             from experiments.timing import time_clip_lengths

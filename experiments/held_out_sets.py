@@ -50,14 +50,15 @@ CROWD = replace(
     NORMAL, size=(0.28, 0.36), occlusion=0.2, leaving=0.95, late=0.95, out_of_sight=(60, 110), pace=12, length=120
 )
 
+# One cause of lost identities at a time: objects that look alike cross but stay, or different ones go and come back.
+CROSSING = replace(EASY, objects=(2, 4), occlusion=0.6, look_alikes=1.0)
+RETURNING = replace(EASY, objects=(2, 4), leaving=0.6, late=0.6, out_of_sight=(4, 12), length=60)
+
 OBJECT_COUNTS = (3, 6, 10, 15, 20, 25, 30)
 """Objects per video of the sets ``crowd-3`` ... ``crowd-30``."""
 
 PIECES = (15, 30, 60, 150, 300)
 """Frames of the pieces that the set ``endless`` is cut into."""
-
-TRAINING_MIXTURE = ((NORMAL, 1.0), (OCCLUDED, 1.0))
-"""Difficulties of the training videos, which share no style with the held-out ones, and their weights."""
 
 
 def digest(value: Any) -> str:
@@ -111,6 +112,8 @@ SETS = {
         HeldOutSet("easy", 40, EASY),
         HeldOutSet("normal", 40, NORMAL),
         HeldOutSet("occluded", 30, OCCLUDED),
+        HeldOutSet("crossing", 40, CROSSING),
+        HeldOutSet("returning", 30, RETURNING),
         HeldOutSet("endless", 8, ENDLESS),
         *(HeldOutSet(f"crowd-{count}", 6, replace(CROWD, objects=(count, count))) for count in OBJECT_COUNTS),
     )
@@ -126,3 +129,15 @@ def held_out_set(name: str) -> HeldOutSet:
     if name not in SETS:
         raise InputError(f"There is no held-out set '{name}'; choose from {', '.join(SETS)}.")
     return SETS[name]
+
+
+def training_mixture(name: str) -> tuple[tuple[Difficulty, float], ...]:
+    """Return the difficulties of training videos, which share no style with the held-out ones, and their weights.
+
+    Args:
+        name: Held-out sets joined by ``+``, such as ``normal+occluded``.
+
+    Raises:
+        InputError: If there is no such set.
+    """
+    return tuple((held_out_set(one).difficulty, 1.0) for one in name.split("+"))

@@ -2,6 +2,7 @@
 
 import json
 import platform
+import re
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, replace
@@ -15,7 +16,7 @@ import torch
 
 from experiments.configurations import PRETRAINING, Configuration
 from experiments.evaluation import EvaluationPlan, evaluate_tracker
-from experiments.held_out_sets import TRAINING_MIXTURE, HeldOutSet, digest, held_out_set
+from experiments.held_out_sets import HeldOutSet, digest, held_out_set, training_mixture
 from experiments.recordings import Recording, record
 from experiments.tables import Job
 from experiments.training import Settings, TrainedTracker, fill_cache, recipe_of, train_tracker
@@ -40,6 +41,8 @@ class Workspace:
         results: Folder of the results, one file per configuration and seed.
         settings: What all runs have in common.
         threads: CPU threads of each run.
+        attempt: A name for runs with other settings, which share caches, recordings and the pretraining with the usual
+            ones; their results are in a folder beside the usual one.
     """
 
     detector: str
@@ -47,6 +50,11 @@ class Workspace:
     results: Path
     settings: Settings = field(default_factory=Settings)
     threads: int = 1
+    attempt: str = ""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z0-9-]*", self.attempt):
+            raise InputError(f"'{self.attempt}' is no name of an attempt: use lower-case letters, digits and hyphens.")
 
     def recipe(self, configuration: Configuration, seed: int) -> Recipe:
         """Return the recipe of a run, which starts from the pretrained model if there is to be one."""
@@ -56,7 +64,7 @@ class Workspace:
             seed=seed,
             settings=self.settings,
             init=self.pretrained_folder / "model" if self.settings.pretraining_steps else self._detector_folder,
-            cache=self.output / "cache",
+            cache=self.cache_folder,
             output=self.run_folder(configuration, seed),
             threads=self.threads,
         )
@@ -72,6 +80,8 @@ class Workspace:
             steps=steps,
             learning_rate=self.settings.pretraining_rate,
             views=self.settings.pretraining_views,
+            mixture=Settings.mixture,
+            gap=Settings.gap,
         )
         recipe = recipe_of(
             PRETRAINING,
@@ -86,17 +96,28 @@ class Workspace:
         return train_tracker(replace(recipe, cache=replace(recipe.cache, frames=0)))
 
     @property
+    def cache_folder(self) -> Path:
+        """The detector's outputs on the training videos."""
+        mixture = self.settings.mixture
+        return self.output / ("cache" if mixture == Settings.mixture else f"cache-{mixture}")
+
+    @property
     def pretrained_folder(self) -> Path:
         """The run that all others start from."""
         return self.output / "runs" / PRETRAINING.name
 
     def run_folder(self, configuration: Configuration, seed: int) -> Path:
         """Return the folder of a run's checkpoints and model."""
-        return self.output / "runs" / f"{configuration.name}-seed{seed}"
+        return self.output / self._with_attempt("runs") / f"{configuration.name}-seed{seed}"
 
     def result_file(self, configuration: Configuration, seed: int) -> Path:
         """Return the file of a run's results."""
-        return self.results / f"{configuration.name}-seed{seed}.json"
+        return self.results_folder / f"{configuration.name}-seed{seed}.json"
+
+    @property
+    def results_folder(self) -> Path:
+        """Folder of this series' results."""
+        return self.results.with_name(self._with_attempt(self.results.name))
 
     @cached_property
     def detector_fingerprint(self) -> str:
@@ -144,6 +165,9 @@ class Workspace:
         trained = train_tracker(self.recipe(configuration, seed))
         model: GenVIS = GenVIS.from_pretrained(trained.folder)
         return model, trained
+
+    def _with_attempt(self, name: str) -> str:
+        return f"{name}-{self.attempt}" if self.attempt else name
 
     @property
     def _detector_folder(self) -> Path:
@@ -204,7 +228,7 @@ def run(workspace: Workspace, job: Job, seed: int) -> str:
             "threads": workspace.threads,
         }
     result["versions"] = {"python": platform.python_version()} | {one: version(one) for one in ("genvis", *_LIBRARIES)}
-    make_folder(workspace.results)
+    make_folder(workspace.results_folder)
     said = []
     for plan in missing:
         recording = workspace.recording(held_out_set(plan.held_out))
@@ -266,7 +290,10 @@ def _prepare(workspace: Workspace, jobs: Sequence[Job]) -> None:
 
 def _identity(workspace: Workspace, configuration: Configuration, seed: int) -> dict[str, Any]:
     """Return what results must agree in to be of the same run."""
-    settings = {**asdict(workspace.settings), "videos": digest(TRAINING_MIXTURE)} if configuration.is_trained else {}
+    settings = asdict(workspace.settings) if configuration.is_trained else {}
+    if settings:
+        settings = {name: value for name, value in settings.items() if value is not None}
+        settings["videos"] = digest(training_mixture(workspace.settings.mixture))
     return {
         "format": FORMAT,
         "configuration": configuration.description(),

@@ -1,6 +1,6 @@
 """Which configurations are measured how for each table and figure; what two of them share is computed once."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from experiments.configurations import (
@@ -19,6 +19,7 @@ from experiments.configurations import (
 )
 from experiments.evaluation import EvaluationPlan
 from experiments.held_out_sets import OBJECT_COUNTS, PIECES
+from genvis.errors import InputError
 
 TABLE_SETS = ("normal", "occluded")
 FIGURE3_SETS = ("easy", "occluded")
@@ -61,19 +62,19 @@ def _on(rows: Mapping[str, Configuration], sets: Sequence[str]) -> list[Job]:
     return [Job(one, tuple(one.plan(name) for name in sets)) for one in rows.values()]
 
 
-def table4() -> list[Job]:
+def table4(sets: Sequence[str] = TABLE_SETS) -> list[Job]:
     """Return the jobs of Table 4: what each part of the method contributes."""
-    return _on(TABLE4, TABLE_SETS)
+    return _on(TABLE4, sets)
 
 
-def table5() -> list[Job]:
+def table5(sets: Sequence[str] = TABLE_SETS) -> list[Job]:
     """Return the jobs of Table 5: how the memory is read."""
-    return _on(TABLE5, TABLE_SETS)
+    return _on(TABLE5, sets)
 
 
-def table6() -> list[Job]:
+def table6(sets: Sequence[str] = TABLE_SETS) -> list[Job]:
     """Return the jobs of Table 6: frames of a clip, the same in training and at inference."""
-    return _on(TABLE6, TABLE_SETS)
+    return _on(TABLE6, sets)
 
 
 def figure3() -> list[Job]:
@@ -98,9 +99,38 @@ def limits() -> list[Job]:
     ]
 
 
-def all_jobs() -> list[Job]:
+def all_jobs(sets: Sequence[str] = TABLE_SETS) -> list[Job]:
     """Return everything, each configuration once, in the order of the tables."""
     plans: dict[Configuration, dict[EvaluationPlan, None]] = {}
-    for job in (*table4(), *table5(), *table6(), *figure3(), *limits()):
+    for job in (*table4(sets), *table5(sets), *table6(sets), *figure3(), *limits()):
         plans.setdefault(job.configuration, {}).update(dict.fromkeys(job.plans))
     return [Job(configuration, tuple(wanted)) for configuration, wanted in plans.items()]
+
+
+def jobs_of(command: str, sets: Sequence[str] = TABLE_SETS, rows: Sequence[str] = ()) -> list[Job]:
+    """Return the jobs of a table or figure.
+
+    Args:
+        command: One of `COMMANDS`.
+        sets: Held-out sets of the tables; the figures have their own.
+        rows: Names of the configurations that are wanted; all if empty.
+
+    Raises:
+        InputError: If a row is not part of it.
+    """
+    jobs = COMMANDS[command](sets)
+    known = [job.configuration.name for job in jobs]
+    for row in rows:
+        if row not in known:
+            raise InputError(f"{command} has no row '{row}'; choose from {', '.join(known)}.")
+    return [job for job in jobs if not rows or job.configuration.name in rows]
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], list[Job]]] = {
+    "table4": table4,
+    "table5": table5,
+    "table6": table6,
+    "figure3": lambda _: figure3(),
+    "limits": lambda _: limits(),
+    "all": all_jobs,
+}

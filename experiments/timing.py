@@ -45,7 +45,7 @@ def time_clip_lengths(workspace: Workspace, *, seed: int) -> None:
         }
         print(f"{configuration.name}: {speeds[configuration.name]} frames/s", flush=True)
     write_json(
-        make_folder(workspace.results) / TIMING_FILE,
+        make_folder(workspace.results_folder) / TIMING_FILE,
         {
             "frames_per_second": speeds,
             "detector": workspace.detector_fingerprint,

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import yaml
 
 from experiments.configurations import Configuration
-from experiments.held_out_sets import TRAINING_MIXTURE
+from experiments.held_out_sets import training_mixture
 from genvis.errors import InputError
 from genvis.model.genvis import GenVIS
 from genvis.training.data_options import CacheOptions, DataOptions, SourceOptions
@@ -41,7 +41,10 @@ class Settings:
         steps: Optimizer steps of a run.
         learning_rate: The highest one of a run's cycle.
         views: Generated videos whose detections are cached.
+        mixture: Held-out sets joined by ``+``, whose difficulties the training videos have in equal parts.
         stretch: Frames of a cached video; the clips of a step lie anywhere in it.
+        gap: Mean distance of the frames of a sample, as far as the stretch allows it; None draws them from all of the
+            stretch, so that samples of fewer frames have wider gaps.
         points: Where masks are compared in the losses.
         detector_layers: Layers of the detector that feed the tracker.
         height: Of the training videos, pixels.
@@ -54,11 +57,25 @@ class Settings:
     steps: int = 1000
     learning_rate: float = 3e-4
     views: int = 1000
+    mixture: str = "normal+occluded"
     stretch: int = 35
+    gap: float | None = None
     points: int = 256
     detector_layers: int = 1
     height: int = 96
     width: int = 160
+
+    def frame_range(self, frames: int) -> int:
+        """Return how far the frames of a sample may lie from its middle one.
+
+        Args:
+            frames: Of a sample.
+        """
+        widest = self.stretch // 2
+        if self.gap is None:
+            return widest
+        # Of 2r + 1 places, n that are drawn at random are (2r + 1) / (n + 1) apart in the mean.
+        return min(widest, max(1, round((self.gap * (frames + 1) - 1) / 2)))
 
 
 def recipe_of(
@@ -86,7 +103,7 @@ def recipe_of(
         SourceOptions(
             weight=weight, difficulty_changes=asdict(difficulty), height=settings.height, width=settings.width
         )
-        for difficulty, weight in TRAINING_MIXTURE
+        for difficulty, weight in training_mixture(settings.mixture)
     ]
     return Recipe(
         stage="genvis",
@@ -95,7 +112,7 @@ def recipe_of(
             sources=sources,
             clips=configuration.clips,
             frames_per_clip=configuration.clip_length,
-            frame_range=settings.stretch // 2,
+            frame_range=settings.frame_range(configuration.clips * configuration.clip_length),
             batch_size=configuration.videos,
             workers=0,
         ),

@@ -1,5 +1,7 @@
 """The rows of the tables are exactly the configurations that they claim to be."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +19,7 @@ from experiments.configurations import (
 from experiments.runner import Workspace
 
 from experiments import tables
+from genvis.errors import InputError
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.training import tracker_stage
 from genvis.training.detected_videos import DetectedVideos
@@ -130,6 +133,31 @@ def test_only_uvla_gives_a_query_to_an_object_that_comes_late(
         assert all((clip == late[1]).all() for clip in late[1:])
     else:
         assert all((clip == UNASSIGNED).all() for clip in late)
+
+
+def test_a_table_can_be_had_on_other_sets_and_in_part() -> None:
+    jobs = tables.jobs_of("table4", ["easy"], ["uvla", "minvis"])
+    assert [job.configuration for job in jobs] == [MINVIS, UVLA]
+    assert {plan.held_out for job in jobs for plan in job.plans} == {"easy"}
+    with pytest.raises(InputError, match="'uvlo'; choose from minvis, vita"):
+        tables.jobs_of("table4", rows=["uvlo"])
+
+
+@pytest.mark.parametrize(("frames", "frame_range"), [(3, 4), (6, 7), (15, 17), (35, 17)])
+def test_samples_of_all_lengths_can_have_the_same_gaps(workspace: Workspace, frames: int, frame_range: int) -> None:
+    settings = replace(workspace.settings, stretch=35, gap=2.2)
+    assert settings.frame_range(frames) == frame_range
+    assert replace(settings, gap=None).frame_range(frames) == 17
+    random = np.random.default_rng(0)
+    places = 2 * frame_range + 1
+    gaps = [np.diff(np.sort(random.choice(places, frames, replace=False))).mean() for _ in range(200)]
+    assert np.mean(gaps) == pytest.approx(min(2.2, (places + 1) / (frames + 1)), abs=0.35)
+
+
+def test_the_gap_reaches_the_recipe_of_short_samples(workspace: Workspace) -> None:
+    even = replace(workspace, settings=replace(workspace.settings, stretch=35, gap=2.2), attempt="even")
+    assert even.recipe(MATCHING, 0).data.frame_range == 4
+    assert even.recipe(UVLA, 0).data.frame_range == 17
 
 
 def test_all_jobs_hold_every_table_once() -> None:

@@ -121,7 +121,8 @@ def test_earlier_attempts_are_reported_with_what_they_differ_in(results: Path, t
     write_report(results, page)
     text = page.read_text()
     assert "*Lower rate* (learning rate 0.1; 1 seed):" in text
-    assert "| 5 clips, UVLA |  | 17.2 |" in text
+    assert "|  | *occluded*, AP | *occluded*, switches |" in text
+    assert "| 5 clips, UVLA | 17.2 | 7.0 |" in text
 
 
 def test_the_time_of_the_pretraining_is_reported_once(results: Path, tmp_path: Path) -> None:

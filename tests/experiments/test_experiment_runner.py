@@ -193,6 +193,22 @@ def test_a_run_that_started_from_other_weights_is_refused(workspace: Workspace) 
         run(again, job(GENVIS), 0)
 
 
+def test_an_attempt_shares_all_but_its_runs_and_results(workspace: Workspace) -> None:
+    workspace = replace(workspace, settings=replace(workspace.settings, pretraining_steps=1, pretraining_views=4))
+    run(workspace, job(GENVIS), 0)
+    settings = replace(workspace.settings, steps=2, gap=2.0, mixture="occluded")
+    attempt = replace(workspace, settings=settings, attempt="other-gap")
+    run(attempt, job(GENVIS), 0)
+    assert result_of(attempt, GENVIS)["settings"]["gap"] == 2.0
+    assert "gap" not in result_of(workspace, GENVIS)["settings"]
+    assert attempt.result_file(GENVIS, 0).parent == workspace.results.with_name("results-other-gap")
+    made = {path.name for path in workspace.output.iterdir()}
+    assert made == {"detector", "cache", "cache-occluded", "pretraining-cache", "recordings", "runs", "runs-other-gap"}
+    assert [path.name for path in (workspace.output / "runs-other-gap").iterdir()] == ["genvis-seed0"]
+    with pytest.raises(InputError, match="no name of an attempt"):
+        replace(workspace, attempt="../elsewhere")
+
+
 def test_seeds_are_taken_once_and_what_is_not_trained_has_one() -> None:
     assert [seed for _, seed in job(GENVIS).runs([3, 1, 3])] == [3, 1]
     assert [seed for _, seed in job(MINVIS).runs([3, 1])] == [0]
