@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 
 from experiments.configurations import PRETRAINING, Configuration
 from experiments.evaluation import EvaluationPlan, evaluate_tracker
 from experiments.held_out_sets import HeldOutSet, digest, held_out_set, training_mixture
 from experiments.recordings import Recording, record
 from experiments.tables import Job
-from experiments.training import Settings, TrainedTracker, fill_cache, recipe_of, train_tracker
+from experiments.training import LOCK, Settings, TrainedTracker, fill_cache, recipe_of, train_tracker
 from genvis.checkpoints.pretrained import without_progress_bars
 from genvis.errors import InputError
 from genvis.inference.segmenter import VideoSegmenter
@@ -260,7 +261,9 @@ def run_jobs(workspace: Workspace, jobs: Sequence[Job], *, seeds: Sequence[int],
     print(f"{len(runs)} runs, {len(waiting)} of them to do", flush=True)
     if not waiting:
         return
-    _prepare(workspace, [job for job, _ in waiting])
+    make_folder(workspace.output)
+    with FileLock(workspace.output / LOCK):
+        _prepare(workspace, [job for job, _ in waiting])
     if workers == 1:
         for job, seed in waiting:
             print(run(workspace, job, seed), flush=True)

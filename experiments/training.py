@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import yaml
+from filelock import FileLock
 
 from experiments.configurations import Configuration
 from experiments.held_out_sets import training_mixture
@@ -26,6 +27,7 @@ from genvis.video.files import write_json
 
 DONE = "trained.json"
 START = "start.json"
+LOCK = "lock"
 
 
 @dataclass(frozen=True)
@@ -183,11 +185,17 @@ def train_tracker(recipe: Recipe) -> TrainedTracker:
         InputError: If the folder holds a run of another recipe, or one that started from other weights.
     """
     output = Path(recipe.run.output)
+    output.mkdir(parents=True, exist_ok=True)
+    # Whoever comes second waits, and finds the run finished.
+    with FileLock(output / LOCK):
+        return _train_tracker(recipe, output)
+
+
+def _train_tracker(recipe: Recipe, output: Path) -> TrainedTracker:
     start = {"weights": sha256((Path(recipe.model.init) / "model.safetensors").read_bytes()).hexdigest()}
     _check_same(recipe, output / "recipe.yaml", start)
     done = output / DONE
     if not done.is_file():
-        output.mkdir(parents=True, exist_ok=True)
         write_json(output / START, start)
         clock = _Clock(output / "seconds.json")
         with (

@@ -5,6 +5,7 @@ import shutil
 from dataclasses import fields, replace
 from importlib.metadata import version
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from experiments.configurations import GENVIS, MATCHING, MINVIS, VITA, Configura
 from experiments.evaluation import Scores
 from experiments.runner import Workspace, missing_plans, run, run_jobs
 from experiments.tables import Job
+from filelock import FileLock
 
 from experiments import held_out_sets, runner
 from genvis.errors import InputError
@@ -207,6 +209,19 @@ def test_an_attempt_shares_all_but_its_runs_and_results(workspace: Workspace) ->
     assert [path.name for path in (workspace.output / "runs-other-gap").iterdir()] == ["genvis-seed0"]
     with pytest.raises(InputError, match="no name of an attempt"):
         replace(workspace, attempt="../elsewhere")
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(workspace: Workspace) -> None:
+    folder = workspace.run_folder(GENVIS, 0)
+    folder.mkdir(parents=True)
+    trained = Thread(target=lambda: workspace.model_of(GENVIS, 0))
+    with FileLock(folder / "lock"):
+        trained.start()
+        trained.join(2.0)
+        assert trained.is_alive()
+        assert not (folder / "recipe.yaml").exists()
+    trained.join(60.0)
+    assert (folder / "trained.json").exists()
 
 
 def test_seeds_are_taken_once_and_what_is_not_trained_has_one() -> None:
