@@ -32,7 +32,7 @@ def options_parser() -> argparse.ArgumentParser:
     parser.add_argument("--learning-rate", type=float, help="instead of the usual one")
     parser.add_argument("--views", type=int, help="training videos, instead of the usual number")
     parser.add_argument("--mixture", help="held-out sets whose difficulties the training videos have, joined by +")
-    parser.add_argument("--gap", type=float, help="mean distance of a sample's frames, the same for all rows")
+    parser.add_argument("--gap", type=float, help="mean distance of a sample's frames; 0: as far as a stretch is long")
     parser.add_argument(
         "--attempt",
         default="",

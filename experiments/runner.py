@@ -82,7 +82,7 @@ class Workspace:
             learning_rate=self.settings.pretraining_rate,
             views=self.settings.pretraining_views,
             mixture=Settings.mixture,
-            gap=Settings.gap,
+            gap=0.0,
         )
         recipe = recipe_of(
             PRETRAINING,
@@ -295,7 +295,6 @@ def _identity(workspace: Workspace, configuration: Configuration, seed: int) -> 
     """Return what results must agree in to be of the same run."""
     settings = asdict(workspace.settings) if configuration.is_trained else {}
     if settings:
-        settings = {name: value for name, value in settings.items() if value is not None}
         settings["videos"] = digest(training_mixture(workspace.settings.mixture))
     return {
         "format": FORMAT,

@@ -45,7 +45,7 @@ class Settings:
         views: Generated videos whose detections are cached.
         mixture: Held-out sets joined by ``+``, whose difficulties the training videos have in equal parts.
         stretch: Frames of a cached video; the clips of a step lie anywhere in it.
-        gap: Mean distance of the frames of a sample, as far as the stretch allows it; None draws them from all of the
+        gap: Mean distance of the frames of a sample, as far as the stretch allows it; 0 draws them from all of the
             stretch, so that samples of fewer frames have wider gaps.
         points: Where masks are compared in the losses.
         detector_layers: Layers of the detector that feed the tracker.
@@ -61,7 +61,7 @@ class Settings:
     views: int = 1000
     mixture: str = "normal+occluded"
     stretch: int = 35
-    gap: float | None = None
+    gap: float = 2.2
     points: int = 256
     detector_layers: int = 1
     height: int = 96
@@ -74,7 +74,7 @@ class Settings:
             frames: Of a sample.
         """
         widest = self.stretch // 2
-        if self.gap is None:
+        if not self.gap:
             return widest
         # Of 2r + 1 places, n that are drawn at random are (2r + 1) / (n + 1) apart in the mean.
         return min(widest, max(1, round((self.gap * (frames + 1) - 1) / 2)))

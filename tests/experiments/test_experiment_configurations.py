@@ -147,7 +147,7 @@ def test_a_table_can_be_had_on_other_sets_and_in_part() -> None:
 def test_samples_of_all_lengths_can_have_the_same_gaps(workspace: Workspace, frames: int, frame_range: int) -> None:
     settings = replace(workspace.settings, stretch=35, gap=2.2)
     assert settings.frame_range(frames) == frame_range
-    assert replace(settings, gap=None).frame_range(frames) == 17
+    assert replace(settings, gap=0.0).frame_range(frames) == 17
     random = np.random.default_rng(0)
     places = 2 * frame_range + 1
     gaps = [np.diff(np.sort(random.choice(places, frames, replace=False))).mean() for _ in range(200)]
@@ -155,9 +155,11 @@ def test_samples_of_all_lengths_can_have_the_same_gaps(workspace: Workspace, fra
 
 
 def test_the_gap_reaches_the_recipe_of_short_samples(workspace: Workspace) -> None:
-    even = replace(workspace, settings=replace(workspace.settings, stretch=35, gap=2.2), attempt="even")
-    assert even.recipe(MATCHING, 0).data.frame_range == 4
-    assert even.recipe(UVLA, 0).data.frame_range == 17
+    workspace = replace(workspace, settings=replace(workspace.settings, stretch=35))
+    assert workspace.recipe(MATCHING, 0).data.frame_range == 4
+    assert workspace.recipe(UVLA, 0).data.frame_range == 17
+    wide = replace(workspace, settings=replace(workspace.settings, gap=0.0))
+    assert wide.recipe(MATCHING, 0).data.frame_range == 17
 
 
 def test_all_jobs_hold_every_table_once() -> None:
