@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from genvis.training import set_criterion
 from genvis.training.loss_options import LossWeights
 from genvis.training.losses import classification_loss, mask_losses, similarity_loss
 from genvis.training.matching_cost import matching_cost
@@ -80,18 +81,33 @@ def test_loss_points_are_mostly_uncertain() -> None:
 
 def example(frames: int = 2) -> tuple[SetPrediction, list[ObjectTargets]]:
     torch.manual_seed(3)
-    prediction = SetPrediction(torch.randn(2, 3, 2, 6, 4), torch.randn(2, 3, 2, 6, 8), torch.randn(2, frames, 8, 8, 12))
+    logits, embeddings, features = (
+        torch.randn(2, 3, 2, 6, 4),
+        torch.randn(2, 3, 2, 6, 8),
+        torch.randn(2, frames, 8, 8, 12),
+    )
+    prediction = SetPrediction(logits, embeddings, features, mask_bias=3.0 * torch.randn(2, 3, 2, 6))
     masks = torch.rand(3, frames, 32, 48) > 0.6
     masks[1] = False
     empty = ObjectTargets(torch.zeros(0, dtype=torch.int64), torch.zeros(0, frames, 32, 48, dtype=torch.bool))
     return prediction, [ObjectTargets(torch.tensor([0, 1, 2]), masks), empty]
 
 
-def test_costs_at_points_are_those_of_full_masks() -> None:
+def full_masks(prediction: SetPrediction) -> torch.Tensor:
+    """Return the mask logits (S, L, Q, T, h, w) of the first video."""
+    products = torch.einsum("slqc,tchw->slqthw", prediction.mask_embeddings[:, :, 0], prediction.mask_features[0])
+    return products + prediction.biases[:, :, 0, :, None, None, None]
+
+
+@pytest.mark.parametrize("has_bias", [True, False])
+@pytest.mark.parametrize("at_once", [1, 700, 2**22])
+def test_costs_at_points_are_those_of_full_masks(has_bias: bool, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(set_criterion, "_LOGITS_AT_ONCE", at_once)
     prediction, targets = example()
+    prediction = prediction if has_bias else prediction._replace(mask_bias=None)
     grid = GridPoints(9)
     costs = video_costs(prediction, 0, targets[0], points=grid, weights=LossWeights())
-    maps = torch.einsum("slqc,tchw->slqthw", prediction.mask_embeddings[:, :, 0], prediction.mask_features[0])
+    maps = full_masks(prediction)
     where = grid.shared(torch.device("cpu")).expand(2, -1, -1)
     for s in range(2):
         for layer in range(3):
@@ -120,7 +136,7 @@ def test_objects_out_of_sight_have_no_mask_loss_and_their_query_learns_no_object
             prediction.class_logits[s], classes.expand(3, 2, 6), no_object=LossWeights().no_object
         )
         torch.testing.assert_close(losses.classification[s], 2.0 * total / weight)
-    maps = torch.einsum("slqc,tchw->slqthw", prediction.mask_embeddings[:, :, 0], prediction.mask_features[0])
+    maps = full_masks(prediction)
     where = GridPoints(9).shared(torch.device("cpu")).expand(2, -1, -1)
     for s in range(2):
         mask = dice = 0.0
@@ -137,10 +153,10 @@ def test_objects_out_of_sight_have_no_mask_loss_and_their_query_learns_no_object
 
 def test_a_batch_without_objects_still_has_finite_losses_with_a_gradient() -> None:
     prediction, targets = example()
-    embeddings = prediction.mask_embeddings.clone().requires_grad_()
+    embeddings, bias = (part.clone().requires_grad_() for part in (prediction.mask_embeddings, prediction.biases))
     empty = [targets[1], targets[1]]
     losses = set_losses(
-        prediction._replace(mask_embeddings=embeddings),
+        prediction._replace(mask_embeddings=embeddings, mask_bias=bias),
         empty,
         [np.zeros((6, 0), dtype=np.int64)] * 2,
         points=GridPoints(4),
@@ -149,7 +165,9 @@ def test_a_batch_without_objects_still_has_finite_losses_with_a_gradient() -> No
     losses.total().backward()
     assert torch.isfinite(losses.total())
     assert losses.mask.tolist() == [0.0, 0.0]
+    # Several processes wait for the gradient of every weight.
     assert embeddings.grad is not None
+    assert bias.grad is not None
 
 
 def test_frames_are_matched_one_by_one() -> None:

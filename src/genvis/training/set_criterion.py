@@ -209,7 +209,9 @@ def _mask_sums(
     """
     S, L, M = held.shape
     if M == 0:
-        nothing = prediction.mask_embeddings.sum() * 0.0 + prediction.mask_features.sum() * 0.0
+        # Several processes wait for the gradient of every weight.
+        parts = (prediction.mask_embeddings, prediction.mask_features, prediction.biases)
+        nothing = torch.stack([part.sum() for part in parts]).sum() * 0.0
         return nothing.expand(S), nothing.expand(S)
     grid_s, grid_l = torch.meshgrid(torch.arange(S), torch.arange(L), indexing="ij")
     chosen = (grid_s.to(held.device).unsqueeze(-1), grid_l.to(held.device).unsqueeze(-1), videos, held.clamp(min=0))
