@@ -30,6 +30,7 @@ def options_parser() -> argparse.ArgumentParser:
     parser.add_argument("--sets", nargs="+", metavar="NAME", help="held-out sets of the tables (normal, occluded)")
     parser.add_argument("--steps", type=int, help="optimizer steps of a run, instead of the usual number")
     parser.add_argument("--learning-rate", type=float, help="instead of the usual one")
+    parser.add_argument("--pretraining-steps", type=int, help="instead of the usual number; 0: start from new weights")
     parser.add_argument("--views", type=int, help="training videos, instead of the usual number")
     parser.add_argument("--mixture", help="held-out sets whose difficulties the training videos have, joined by +")
     parser.add_argument("--gap", type=float, help="mean distance of a sample's frames; 0: as far as a stretch is long")
@@ -68,8 +69,9 @@ def _run(options: argparse.Namespace) -> None:
     from experiments.runner import Workspace, run_jobs
     from experiments.training import Settings
 
-    changes = {name: getattr(options, name) for name in ("steps", "learning_rate", "views", "mixture", "gap")}
-    settings = replace(Settings(), **{name: value for name, value in changes.items() if value is not None})
+    names = ("steps", "learning_rate", "pretraining_steps", "views", "mixture", "gap")
+    changes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    settings = replace(Settings(), **changes)
     workspace = Workspace(options.detector, options.output, options.results, settings, options.threads, options.attempt)
     for command in options.what:
         if command in TABLES:

@@ -76,7 +76,7 @@ class Settings:
         widest = self.stretch // 2
         if not self.gap:
             return widest
-        # Of 2r + 1 places, n that are drawn at random are (2r + 1) / (n + 1) apart in the mean.
+        # Of 2r + 1 places, n that are drawn at random are about (2r + 1) / (n + 1) apart.
         return min(widest, max(1, round((self.gap * (frames + 1) - 1) / 2)))
 
 
