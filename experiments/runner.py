@@ -200,7 +200,8 @@ def read_result(workspace: Workspace, configuration: Configuration, seed: int) -
     for name, value in wanted.items():
         if found.get(name) != value:
             raise InputError(
-                f"{path} is of another {name} ({found.get(name)} instead of {value}): name an --attempt, or choose another --results folder."
+                f"{path} is of another {name} ({found.get(name)} instead of {value}): name an --attempt, or choose "
+                "another --results folder."
             )
     return found
 
