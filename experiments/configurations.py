@@ -15,7 +15,8 @@ class Configuration:
 
     Attributes:
         name: Of files and results.
-        method: ``"minvis"`` trains nothing, ``"vita"`` takes a sample, and later a video, as one clip.
+        method: ``"minvis"`` trains nothing, ``"vita"`` takes a sample, and later a video, as one clip; ``"truth"``
+            joins the detector's masks as the truth says.
         clips: N_v, clips of a training sample.
         clip_length: N_f, frames of a clip, in training and, if nothing else is said, at inference.
         videos: Samples of a step.
@@ -26,7 +27,7 @@ class Configuration:
     """
 
     name: str
-    method: Literal["genvis", "vita", "minvis"] = "genvis"
+    method: Literal["genvis", "vita", "minvis", "truth"] = "genvis"
     clips: int = 5
     clip_length: int = 3
     videos: int = 4
@@ -37,7 +38,7 @@ class Configuration:
     @property
     def is_trained(self) -> bool:
         """Whether there is a tracker to train."""
-        return self.method != "minvis"
+        return self.method not in ("minvis", "truth")
 
     @property
     def association(self) -> Association | None:
@@ -65,6 +66,7 @@ class Configuration:
 
 
 PRETRAINING = Configuration("pretraining", clips=1, videos=20, propagates=False)
+CEILING = Configuration("ceiling", method="truth", clip_length=1, propagates=False)
 MINVIS = Configuration("minvis", method="minvis", clip_length=1, propagates=False)
 VITA = Configuration("vita", method="vita", clips=1, clip_length=15, propagates=False)
 MATCHING = Configuration("matching", clips=1, videos=20, propagates=False)

@@ -114,9 +114,24 @@ def evaluate_tracker(
                 objects.append(_record(video, single, None))
     finally:
         model.register_module("detector", detector)
-    report = evaluate_videos(records, labels=segmenter.labels)
+    return score_videos(records, objects, segmenter.labels, seconds=time.perf_counter() - began)
+
+
+def score_videos(
+    records: Sequence[VideoRecord], objects: Sequence[VideoRecord], labels: LabelSet, *, seconds: float
+) -> Scores:
+    """Score results.
+
+    Args:
+        records: Truth and results of all videos.
+        objects: The same as objects of one class, each identity once.
+        labels: Classes of the records.
+        seconds: What getting there took.
+    """
+    began = time.perf_counter()
+    report = evaluate_videos(records, labels=labels)
     one_class = evaluate_videos(objects, labels=_ONE_CLASS, identity=True)
-    return _scores(report, one_class, objects, seconds=time.perf_counter() - began)
+    return _scores(report, one_class, objects, seconds=seconds + time.perf_counter() - began)
 
 
 def _segment(segmenter: VideoSegmenter, video: RecordedVideo) -> tuple[VideoResult, VideoResult]:
@@ -135,13 +150,17 @@ def _segment(segmenter: VideoSegmenter, video: RecordedVideo) -> tuple[VideoResu
 def _record(video: RecordedVideo, result: VideoResult, labels: LabelSet | None) -> VideoRecord:
     """Return truth and result for scoring; without labels all objects are of one class."""
     found: Sequence[dict[str, Any]] = youtube_vis_entries(result, 0)
-    truth = [
+    if labels is None:
+        found = [{**entry, "category_id": 1} for entry in found]
+    return VideoRecord(video.size, len(video), truth_of(video, labels), list(found))
+
+
+def truth_of(video: RecordedVideo, labels: LabelSet | None) -> list[dict[str, Any]]:
+    """Return the objects of a video in the form of annotation files; without labels all are of one class."""
+    return [
         {"category_id": labels.category_ids[label] if labels else 1, "segmentations": masks}
         for label, masks in zip(video.labels, video.masks, strict=True)
     ]
-    if labels is None:
-        found = [{**entry, "category_id": 1} for entry in found]
-    return VideoRecord(video.size, len(video), truth, list(found))
 
 
 def _scores(

@@ -148,15 +148,15 @@ def attempts_section(results: ResultSet) -> str:
         changed = {name: there.get(name, "not set") for name in {**here, **there} if there.get(name) != here.get(name)}
         seeds = len({run["seed"] for run in attempt.documents})
         measured = {key.split(" ")[0] for run in attempt.documents for key in run["evaluations"]}
-        sets = [one for one in SETS if one in measured]
+        sets = [one for one in tables.ATTEMPT_SETS if one in measured]
         rows = []
-        for title, one in tables.TABLE4.items():
+        for title, one in tables.ATTEMPTS.items():
             values = [attempt.value(one, one.plan(name), score) for name in sets for score in ("ap", "switches")]
             if any(value is not None for value in values):
                 rows.append([title, *map(_text, values)])
         name = attempt.folder.name.removeprefix(f"{results.folder.name}-").replace("-", " ")
         head = ["", *(f"*{one}*, {score}" for one in sets for score in ("AP", "switches"))]
-        how = f"{_settings(changed) or 'the same settings'}; {seeds} {'seed' if seeds == 1 else 'seeds'}"
+        how = f"{_settings(changed) or 'the same settings'}; {'1 seed' if seeds == 1 else f'up to {seeds} seeds'}"
         parts.append(f"*{name.capitalize()}* ({how}):\n\n{_table(head, rows)}")
     return "\n\n".join(parts) or "None."
 

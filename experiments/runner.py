@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from filelock import FileLock
 
+from experiments.ceiling import evaluate_ceiling
 from experiments.configurations import PRETRAINING, Configuration
 from experiments.evaluation import EvaluationPlan, evaluate_tracker
 from experiments.held_out_sets import HeldOutSet, digest, held_out_set, training_mixture
@@ -234,7 +235,10 @@ def run(workspace: Workspace, job: Job, seed: int) -> str:
     said = []
     for plan in missing:
         recording = workspace.recording(held_out_set(plan.held_out))
-        scores = evaluate_tracker(model, recording, plan, association=configuration.association)
+        if configuration.method == "truth":
+            scores = evaluate_ceiling(model, recording, plan)
+        else:
+            scores = evaluate_tracker(model, recording, plan, association=configuration.association)
         result.setdefault("evaluations", {})[plan.key] = {
             "set": held_out_set(plan.held_out).digest,
             **scores.document(),

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from experiments.configurations import (
+    CEILING,
     CORRESPONDENCE_2,
     CORRESPONDENCE_5,
     GENVIS,
@@ -26,6 +27,7 @@ FIGURE3_SETS = ("easy", "occluded")
 FIGURE3_LENGTHS = (1, 2, 3, 4, 5, 6, 7)
 
 TABLE4 = {
+    "the detector's masks, joined by the truth": CEILING,
     "MinVIS, frame by frame": MINVIS,
     "VITA, offline": VITA,
     "1 clip of 3, matched as MinVIS does": MATCHING,
@@ -43,6 +45,8 @@ LIMITS = {
     "GenVIS without memory": UVLA,
     "GenVIS": GENVIS,
 }
+ATTEMPTS = {**TABLE4, "N_f = 1": GENVIS_1}
+ATTEMPT_SETS = (*TABLE_SETS, "crossing", "returning")
 
 
 @dataclass(frozen=True)

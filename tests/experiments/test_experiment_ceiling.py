@@ -1,0 +1,102 @@
+"""The detector's masks joined by the truth: all that is missing to 100 is the detector's part."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+from experiments.ceiling import evaluate_ceiling, joined_by_truth
+from experiments.evaluation import EvaluationPlan
+from experiments.recordings import RecordedVideo, Recording
+from torch import nn
+
+from genvis.label_sets import label_set
+from genvis.model.genvis import GenVIS
+from genvis.model.outputs import DetectorOutput, FramePrediction
+from genvis.run_length import RunLengthMask
+
+FRAMES, SIZE, QUERIES = 6, (32, 48), 5
+LABELS = label_set("ovis")
+
+
+def true_masks() -> np.ndarray:
+    """Return (2, T, H, W): one object that goes from left to right, one that is away in the middle."""
+    masks = np.zeros((2, FRAMES, *SIZE), bool)
+    for frame in range(FRAMES):
+        masks[0, frame, 2:12, 4 * frame : 4 * frame + 10] = True
+        if frame not in (2, 3):
+            masks[1, frame, 18:30, 20:40] = True
+    return masks
+
+
+class Detector(nn.Module):
+    """Finds the objects by other queries in every frame.
+
+    Args:
+        missed: Frames in which the second object is not found.
+        label: Of the first object.
+    """
+
+    def __init__(self, missed: tuple[int, ...] = (), label: int = 3) -> None:
+        super().__init__()
+        self._missed, self._label = missed, label
+
+    def predict(self, output: DetectorOutput) -> FramePrediction:
+        frame = int(output.frame_queries[-1, 0, 0, 0])
+        maps = torch.from_numpy(true_masks()[:, frame]).float() * 8.0 - 4.0
+        embeddings = torch.zeros(QUERIES, 2)
+        classes = torch.zeros(QUERIES, len(LABELS.category_ids) + 1)
+        classes[:, -1] = 9.0
+        for thing in range(2):
+            query = (thing + 2 * frame) % QUERIES
+            is_found = thing == 0 or frame not in self._missed
+            embeddings[query, thing] = 1.0 if is_found else 0.0
+            classes[query, (self._label, 7)[thing]] = 20.0
+        return FramePrediction(classes[None, None], embeddings[None, None], maps[None])
+
+
+def video() -> RecordedVideo:
+    queries = np.zeros((FRAMES, QUERIES, 4), np.float16)
+    queries[..., 0] = np.arange(FRAMES)[:, None]
+    masks: list[list[dict[str, Any] | None]] = [
+        [RunLengthMask.encode(mask).to_coco() if mask.any() else None for mask in track] for track in true_masks()
+    ]
+    return RecordedVideo(queries, np.zeros((FRAMES, 1, 8, 12), np.float16), SIZE, [3, 7], masks)
+
+
+def model(detector: Detector) -> GenVIS:
+    return cast(GenVIS, SimpleNamespace(detector=detector, config=SimpleNamespace(label_set=LABELS)))
+
+
+def scores(detector: Detector, piece: int = 0) -> Any:
+    return evaluate_ceiling(model(detector), cast(Recording, [video()]), EvaluationPlan("any", 1, piece))
+
+
+@pytest.mark.parametrize("piece", [0, 3])
+def test_a_perfect_detector_loses_nothing(piece: int) -> None:
+    found = scores(Detector(), piece)
+    assert (found.ap, found.object_ap, found.switches) == pytest.approx((100.0, 100.0, 0), abs=1e-6)
+
+
+def test_wrong_classes_and_missing_masks_are_the_detectors_part() -> None:
+    wrong_class = scores(Detector(label=4))
+    assert wrong_class.ap == pytest.approx(50.0, abs=1.0)
+    assert wrong_class.object_ap == pytest.approx(100.0)
+    missing = scores(Detector(missed=(0,)))
+    assert 50.0 < missing.ap < 100.0
+    assert missing.switches == 0
+
+
+def test_a_mask_belongs_to_one_object_and_an_object_out_of_sight_has_none() -> None:
+    tracks = joined_by_truth(model(Detector(missed=(1,))), video())
+    masks = [track.entry()["segmentations"] for track in tracks]
+    assert [[mask is not None for mask in track] for track in masks] == [
+        [True] * 6,
+        [True, False, False, False, True, True],
+    ]
+    np.testing.assert_array_equal(RunLengthMask.from_coco(masks[0][4]).decode(), true_masks()[0, 4])
+
+
+def test_an_object_that_is_never_found_has_no_track() -> None:
+    assert len(joined_by_truth(model(Detector(missed=tuple(range(6)))), video())) == 1
