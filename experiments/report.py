@@ -121,9 +121,9 @@ def absence_section(results: ResultSet) -> str:
         cells = []
         for group in range(len(bounds)):
             share, count = (results.value(one, plan, score(group)) for score in (kept_share, absence_count))
-            cells.append("" if share is None or count is None else f"{share.text(0)} of {count.mean:.0f}")
+            cells.append("" if share is None or count is None else f"{share.text(0)} % of {count.mean:.0f}")
         rows.append([title, *cells])
-    return _table(["came back under the same identity, %", *(f"{bound} frames" for bound in bounds)], rows)
+    return _table(["came back under the same identity", *(f"{bound} frames" for bound in bounds)], rows)
 
 
 def objects_section(results: ResultSet) -> str:

@@ -112,9 +112,11 @@ class ResultSet:
         return found
 
     def other_attempts(self) -> "Iterator[ResultSet]":
-        """Open the folders beside this one whose names begin with its name and a hyphen."""
+        """Open the folders beside this one whose names begin with its name and a hyphen, if they hold results."""
         for folder in sorted(self.folder.parent.glob(f"{self.folder.name}-*")):
-            yield ResultSet(folder)
+            found = ResultSet(folder)
+            if found:
+                yield found
 
     def timing(self) -> dict[str, Any] | None:
         """Return the frames per second of the clip lengths, if they were measured."""

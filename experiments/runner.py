@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from filelock import FileLock
 
-from experiments.ceiling import evaluate_ceiling
+from experiments.ceiling import evaluate_joined_by_truth
 from experiments.configurations import PRETRAINING, Configuration
 from experiments.evaluation import EvaluationPlan, evaluate_tracker
 from experiments.held_out_sets import HeldOutSet, digest, held_out_set, training_mixture
@@ -219,34 +219,49 @@ def run(workspace: Workspace, job: Job, seed: int) -> str:
     name = f"{configuration.name}, seed {seed}"
     if not missing:
         return f"{name}: finished before"
-    result = read_result(workspace, configuration, seed) or _identity(workspace, configuration, seed)
     model, trained = workspace.model_of(configuration, seed)
+    about: dict[str, Any] = {
+        "versions": {"python": platform.python_version()} | {one: version(one) for one in ("genvis", *_LIBRARIES)}
+    }
     if trained is not None:
         pretrained = workspace.pretrain()
-        result["training"] = {
+        about["training"] = {
             "steps": trained.steps,
             "seconds": round(trained.seconds, 1),
             "pretraining_seconds": round(pretrained.seconds, 1) if pretrained else 0.0,
             "parameters": trained.parameters,
             "threads": workspace.threads,
         }
-    result["versions"] = {"python": platform.python_version()} | {one: version(one) for one in ("genvis", *_LIBRARIES)}
-    make_folder(workspace.results_folder)
     said = []
     for plan in missing:
-        recording = workspace.recording(held_out_set(plan.held_out))
+        held_out = held_out_set(plan.held_out)
+        recording = workspace.recording(held_out)
         if configuration.method == "truth":
-            scores = evaluate_ceiling(model, recording, plan)
+            scores = evaluate_joined_by_truth(model, recording, plan)
         else:
             scores = evaluate_tracker(model, recording, plan, association=configuration.association)
-        result.setdefault("evaluations", {})[plan.key] = {
-            "set": held_out_set(plan.held_out).digest,
-            **scores.document(),
-        }
-        write_json(workspace.result_file(configuration, seed), result)
+        measured = {plan.key: {"set": held_out.digest, **scores.document()}}
+        _add_to_result(workspace, configuration, seed, about=about, evaluations=measured)
         said.append(f"{plan.key}: AP {scores.ap:.1f}, switches {scores.switches}")
     took = f"trained in {trained.seconds:.0f} s; " if trained else ""
     return f"{name}: {took}{'; '.join(said)}"
+
+
+def _add_to_result(
+    workspace: Workspace,
+    configuration: Configuration,
+    seed: int,
+    *,
+    about: dict[str, Any],
+    evaluations: dict[str, Any],
+) -> None:
+    """Add measurements to the file of a run, which another process may have written since."""
+    make_folder(workspace.results_folder)
+    with FileLock(workspace.output / "results.lock"):
+        result = read_result(workspace, configuration, seed) or _identity(workspace, configuration, seed)
+        result |= about
+        result["evaluations"] = result.get("evaluations", {}) | evaluations
+        write_json(workspace.result_file(configuration, seed), result)
 
 
 def run_jobs(workspace: Workspace, jobs: Sequence[Job], *, seeds: Sequence[int], workers: int) -> None:

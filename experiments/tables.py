@@ -27,7 +27,7 @@ FIGURE3_SETS = ("easy", "occluded")
 FIGURE3_LENGTHS = (1, 2, 3, 4, 5, 6, 7)
 
 TABLE4 = {
-    "the detector's masks, joined by the truth": CEILING,
+    "Detector, joined by the truth": CEILING,
     "MinVIS, frame by frame": MINVIS,
     "VITA, offline": VITA,
     "1 clip of 3, matched as MinVIS does": MATCHING,
@@ -45,7 +45,7 @@ LIMITS = {
     "GenVIS without memory": UVLA,
     "GenVIS": GENVIS,
 }
-ATTEMPTS = {**TABLE4, "N_f = 1": GENVIS_1}
+ATTEMPTS = TABLE4 | {"global memory": GLOBAL_MEMORY, "N_f = 1": GENVIS_1, "N_f = 5": GENVIS_5, "N_f = 7": GENVIS_7}
 ATTEMPT_SETS = (*TABLE_SETS, "crossing", "returning")
 
 

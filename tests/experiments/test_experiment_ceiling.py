@@ -1,14 +1,17 @@
 """The detector's masks joined by the truth: all that is missing to 100 is the detector's part."""
 
+from itertools import combinations
 from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
-from experiments.ceiling import evaluate_ceiling, joined_by_truth
+from experiments.ceiling import FoundMask, Track, evaluate_joined_by_truth, joined_by_truth
 from experiments.evaluation import EvaluationPlan
 from experiments.recordings import RecordedVideo, Recording
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from genvis.label_sets import label_set
@@ -70,7 +73,7 @@ def model(detector: Detector) -> GenVIS:
 
 
 def scores(detector: Detector, piece: int = 0) -> Any:
-    return evaluate_ceiling(model(detector), cast(Recording, [video()]), EvaluationPlan("any", 1, piece))
+    return evaluate_joined_by_truth(model(detector), cast(Recording, [video()]), EvaluationPlan("any", 1, piece))
 
 
 @pytest.mark.parametrize("piece", [0, 3])
@@ -100,3 +103,24 @@ def test_a_mask_belongs_to_one_object_and_an_object_out_of_sight_has_none() -> N
 
 def test_an_object_that_is_never_found_has_no_track() -> None:
     assert len(joined_by_truth(model(Detector(missed=tuple(range(6)))), video())) == 1
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=1, max_size=6), st.integers(30, 200))
+def test_a_track_keeps_the_masks_that_together_overlap_its_object_most(
+    pairs: list[tuple[int, int]], pixels: int
+) -> None:
+    def overlap(chosen: list[tuple[int, int]]) -> float:
+        track = Track(len(pairs), float(pixels))
+        for frame, (shared, wrong) in enumerate(chosen):
+            mask = np.zeros((8, 8), bool)
+            mask.flat[: shared + wrong] = True
+            track.add(frame, FoundMask(mask, np.ones(2, np.float32), 1.0, float(shared)))
+        if chosen == pairs:
+            assert track.without_harmful_masks().overlap() >= track.overlap()
+            best.append(track.without_harmful_masks().overlap())
+        return track.overlap()
+
+    best: list[float] = []
+    subsets = [list(some) for size in range(1, len(pairs) + 1) for some in combinations(pairs, size)]
+    assert max(overlap(some) for some in subsets) == pytest.approx(best[0])

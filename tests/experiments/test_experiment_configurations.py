@@ -19,9 +19,11 @@ from experiments.configurations import (
 from experiments.runner import Workspace
 
 from experiments import tables
+from genvis.data.clip_sampling import ClipSampling
 from genvis.errors import InputError
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.training import tracker_stage
+from genvis.training.cached_stream import _drawn_frames
 from genvis.training.detected_videos import DetectedVideos
 from genvis.training.label_assignment import UNASSIGNED
 from genvis.training.run import build_data, build_module
@@ -148,10 +150,10 @@ def test_samples_of_all_lengths_can_have_the_same_gaps(workspace: Workspace, fra
     settings = replace(workspace.settings, stretch=35, gap=2.2)
     assert settings.frame_range(frames) == frame_range
     assert replace(settings, gap=0.0).frame_range(frames) == 17
-    random = np.random.default_rng(0)
-    places = 2 * frame_range + 1
-    gaps = [np.diff(np.sort(random.choice(places, frames, replace=False))).mean() for _ in range(200)]
-    assert np.mean(gaps) == pytest.approx(min(2.2, (places + 1) / (frames + 1)), abs=0.35)
+    sampling = ClipSampling(1, frames, frame_range)
+    drawn = [_drawn_frames(35, sampling, np.random.default_rng(seed)) for seed in range(300)]
+    assert {len(set(one)) for one in drawn} == {frames}
+    assert np.mean([np.diff(one).mean() for one in drawn]) == pytest.approx(min(2.3, 36 / (frames + 1)), abs=0.4)
 
 
 def test_the_gap_reaches_the_recipe_of_short_samples(workspace: Workspace) -> None:

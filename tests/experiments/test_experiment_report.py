@@ -86,7 +86,7 @@ def test_the_page_is_filled_in_and_plots_are_drawn(results: Path, tmp_path: Path
     assert row.startswith("| 5 clips, UVLA, prototype memory | 71.0 ± 1.0 | 71.0 ± 1.0 |")
     assert row.endswith("| 7.0 ± 0.0 | 33.4 |")
     assert "| MinVIS, frame by frame | 10.0 | 10.0 |" in text
-    assert "| GenVIS | 75 ± 0 of 4 | 75 ± 0 of 4 |" in text
+    assert "| GenVIS | 75 ± 0 % of 4 | 75 ± 0 % of 4 |" in text
     assert "|  | switches per 100 masks | 2.0 ± 0.0 |" in text
     assert "| trained with N_f = 1 | frames/s | 51 | 52 |" in text
     names = sorted(path.name for path in (page.parent / "images").iterdir())

@@ -40,7 +40,7 @@ def test_a_result_says_everything_that_it_depends_on(workspace: Workspace, capsy
     assert names == ["genvis-seed0.json", "genvis-seed1.json", "minvis-seed0.json"]
     result = result_of(workspace, GENVIS)
     assert list(result) == [
-        *("format", "configuration", "seed", "settings", "detector", "training", "versions", "evaluations")
+        *("format", "configuration", "seed", "settings", "detector", "versions", "training", "evaluations")
     ]
     assert result["format"] == "genvis-experiment-1"
     assert result["configuration"]["memory"] == "index"
@@ -204,7 +204,7 @@ def test_an_attempt_shares_all_but_its_runs_and_results(workspace: Workspace) ->
     assert result_of(attempt, GENVIS)["settings"]["gap"] == 2.0
     assert result_of(workspace, GENVIS)["settings"]["gap"] == 2.2
     assert attempt.result_file(GENVIS, 0).parent == workspace.results.with_name("results-other-gap")
-    made = {path.name for path in workspace.output.iterdir()}
+    made = {path.name for path in workspace.output.iterdir() if path.suffix != ".lock"}
     assert made == {"detector", "cache", "cache-occluded", "pretraining-cache", "recordings", "runs", "runs-other-gap"}
     assert [path.name for path in (workspace.output / "runs-other-gap").iterdir()] == ["genvis-seed0"]
     with pytest.raises(InputError, match="no name of an attempt"):
@@ -222,6 +222,19 @@ def test_a_run_is_trained_by_one_process_at_a_time(workspace: Workspace) -> None
         assert not (folder / "recipe.yaml").exists()
     trained.join(60.0)
     assert (folder / "trained.json").exists()
+
+
+def test_two_commands_add_to_one_result(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    model_of = Workspace.model_of
+
+    def another_command_first(self: Workspace, configuration: Configuration, seed: int) -> object:
+        monkeypatch.setattr(Workspace, "model_of", model_of)
+        run(self, job(configuration, "normal"), seed)
+        return model_of(self, configuration, seed)
+
+    monkeypatch.setattr(Workspace, "model_of", another_command_first)
+    run(workspace, job(GENVIS, "occluded"), 0)
+    assert set(result_of(workspace, GENVIS)["evaluations"]) == {"normal clips of 3", "occluded clips of 3"}
 
 
 def test_seeds_are_taken_once_and_what_is_not_trained_has_one() -> None:

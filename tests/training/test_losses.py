@@ -170,6 +170,21 @@ def test_a_batch_without_objects_still_has_finite_losses_with_a_gradient() -> No
     assert bias.grad is not None
 
 
+def test_mixed_precision_rounds_neither_costs_nor_mask_losses() -> None:
+    prediction, targets = example()
+    prediction = prediction._replace(mask_embeddings=200.0 * prediction.mask_embeddings)
+    assigned = [np.tile(np.array([4, 2, 0]), (6, 1)), np.zeros((6, 0), dtype=np.int64)]
+    results = []
+    for is_mixed in (False, True):
+        with torch.autocast("cpu", torch.float16, enabled=is_mixed):
+            costs = video_costs(prediction, 0, targets[0], points=GridPoints(112), weights=LossWeights())
+            losses = set_losses(prediction, targets, assigned, points=GridPoints(9), weights=LossWeights())
+        assert np.isfinite(costs).all()
+        results.append((costs, losses.mask, losses.dice))
+    for full, mixed in zip(*results, strict=True):
+        np.testing.assert_array_equal(full, mixed)
+
+
 def test_frames_are_matched_one_by_one() -> None:
     prediction, targets = example(frames=1)
     matched = match_frames(prediction, targets, points=GridPoints(9), weights=LossWeights())

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genvis.model.outputs import FramePrediction
+from genvis.training.full_precision import full_precision
 from genvis.training.label_assignment import UNASSIGNED, Indices, match
 from genvis.training.loss_options import LossWeights
 from genvis.training.losses import classification_loss, mask_losses
@@ -22,7 +23,7 @@ from genvis.training.process_group import shared_normalizers
 from genvis.training.targets import ObjectTargets
 
 _LOGITS_AT_ONCE = 2**22
-"""Of masks at points: on a CPU, fresh memory for more of them takes longer than the product that fills it."""
+"""Of masks at points: they need not be in memory all at once, and on a CPU fresh memory takes longer than products."""
 
 
 class SetPrediction(NamedTuple):
@@ -30,8 +31,8 @@ class SetPrediction(NamedTuple):
 
     Attributes:
         class_logits: (S, L, B, Q, K + 1).
-        mask_embeddings: (S, L, B, Q, C_m).
-        mask_features: (B, T, C_m, h, w); masks are their product with the embeddings.
+        mask_embeddings: (S, L, B, Q, C_m), or C channels if they hold the projection of the maps.
+        mask_features: (B, T, C_m, h, w), or C channels before the projection; masks are the product of the two.
         mask_bias: (S, L, B, Q), added to every pixel of a query's masks, or None.
     """
 
@@ -81,6 +82,32 @@ def video_costs(
     so the costs are those of full masks, at the price of the points alone.
     """
     features = prediction.mask_features[video].float()
+    with full_precision(features):
+        cost = _costs(prediction, video, features, targets, points=points, weights=weights)
+    full = np.zeros((*cost.shape[:2], len(targets.visible)), dtype=np.float32)
+    full[..., targets.visible] = cost.cpu().numpy()
+    return full
+
+
+def _costs(
+    prediction: SetPrediction,
+    video: int,
+    features: Tensor,
+    targets: ObjectTargets,
+    *,
+    points: PointSource,
+    weights: LossWeights,
+) -> Tensor:
+    """Return the costs (S·L, Q, N) of the N visible objects.
+
+    Args:
+        prediction: Of all videos.
+        video: The one in question.
+        features: Its maps (T, C_m, h, w), float32.
+        targets: Its objects.
+        points: Chooses the shared points of the masks.
+        weights: Of the parts of the cost.
+    """
     seen = torch.from_numpy(np.flatnonzero(targets.visible)).to(features.device)
     where = points.shared(features.device).unsqueeze(0)
     at_points = _at_shared_points(features, where).transpose(0, 1).flatten(1)
@@ -92,13 +119,9 @@ def video_costs(
     rows = max(1, _LOGITS_AT_ONCE // at_points.shape[1])
     costs = []
     for classes, embeddings, bias in zip(*(part[:, :, video].flatten(0, 2).split(rows) for part in parts), strict=True):
-        product = (embeddings.float() @ at_points).float()
-        logits = torch.addcmul(product, bias.float().unsqueeze(-1), inside)
+        logits = torch.addcmul(embeddings.float() @ at_points, bias.float().unsqueeze(-1), inside)
         costs.append(matching_cost(classes, logits, labels=targets.labels[seen], targets=wanted, weights=weights))
-    cost = torch.cat(costs).unflatten(0, (-1, prediction.class_logits.shape[3]))
-    full = np.zeros((*cost.shape[:2], len(targets.visible)), dtype=np.float32)
-    full[..., targets.visible] = cost.cpu().numpy()
-    return full
+    return torch.cat(costs).unflatten(0, (-1, prediction.class_logits.shape[3]))
 
 
 def _at_shared_points(maps: Tensor, where: Tensor) -> Tensor:
@@ -179,7 +202,8 @@ def set_losses(
     least[-1] = 1.0
     normalizers = shared_normalizers(counts, minimum=least)
 
-    mask, dice = _mask_sums(prediction, targets, held=held, videos=videos, frames=T, points=points)
+    with full_precision(prediction.mask_features):
+        mask, dice = _mask_sums(prediction, targets, held=held, videos=videos, frames=T, points=points)
     objects = normalizers[-1] * L
     return SetLosses(
         classification=weights.classification * torch.stack(sums) / normalizers[:-1],
@@ -211,7 +235,7 @@ def _mask_sums(
     if M == 0:
         # Several processes wait for the gradient of every weight.
         parts = (prediction.mask_embeddings, prediction.mask_features, prediction.biases)
-        nothing = torch.stack([part.sum() for part in parts]).sum() * 0.0
+        nothing = torch.stack([part.float().sum() for part in parts]).sum() * 0.0
         return nothing.expand(S), nothing.expand(S)
     grid_s, grid_l = torch.meshgrid(torch.arange(S), torch.arange(L), indexing="ij")
     chosen = (grid_s.to(held.device).unsqueeze(-1), grid_l.to(held.device).unsqueeze(-1), videos, held.clamp(min=0))

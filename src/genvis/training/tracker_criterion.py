@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from genvis.model.outputs import FramePrediction, TrackerOutput
+from genvis.training.full_precision import full_precision
 from genvis.training.label_assignment import UNASSIGNED, Indices, VideoLabelAssignment
 from genvis.training.loss_options import AssignmentMethod, LossWeights
 from genvis.training.losses import similarity_loss
@@ -69,8 +70,9 @@ class TrackerCriterion:
         """Return the losses of the next clip.
 
         Args:
-            output: Of L·B videos, the detector layer being the slower index.
-            mask_features: (B, T, C_m, h, w), common to the detector layers.
+            output: Of L·B videos, the detector layer being the slower index; its mask embeddings hold the projection
+                of the maps, so that they have C channels.
+            mask_features: (B, T, C, h, w) before the projection, common to the detector layers.
             mask_bias: (D, L·B, Q), added to the masks of each query, or None.
             frame_assignment: For every video and frame (L, N), see :func:`frame_matching`.
             targets: Of the B videos in the T frames of this clip.
@@ -90,7 +92,9 @@ class TrackerCriterion:
             assigned.append(video.update(costs, target.visible))
         losses = set_losses(prediction, targets, assigned, points=self._points, weights=self._weights)
         last = [layers.reshape(D, L, -1)[-1] for layers in assigned]
-        return ClipLosses(losses, self._similarity(output, frame_assignment, last, targets))
+        with full_precision(mask_features):
+            similarity = self._similarity(output, frame_assignment, last, targets)
+        return ClipLosses(losses, similarity)
 
     def _similarity(
         self,

@@ -11,6 +11,7 @@ from genvis.model.genvis import GenVIS
 from genvis.model.mask_product import embeddings_before_projection
 from genvis.training.detected_videos import DetectedVideos, detect_videos
 from genvis.training.detector_stage import by_layer
+from genvis.training.full_precision import full_precision
 from genvis.training.loss_options import LossOptions
 from genvis.training.module import StageModule
 from genvis.training.process_group import gathered
@@ -48,7 +49,8 @@ def clip_losses(model: GenVIS, videos: DetectedVideos, *, frames_per_clip: int, 
         stop = min(start + frames_per_clip, T)
         output, state = tracker(videos.frame_queries[:, :, start:stop].flatten(0, 1), state)
         # A few queries are cheaper to project than all pixels of all frames, forward and backward.
-        embeddings, bias = embeddings_before_projection(output.mask_embeddings, tracker.mask_features)
+        with full_precision(output.mask_embeddings):
+            embeddings, bias = embeddings_before_projection(output.mask_embeddings, tracker.mask_features)
         result = criterion(
             output._replace(mask_embeddings=embeddings),
             videos.stride4_features[:, start:stop],
