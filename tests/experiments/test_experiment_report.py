@@ -11,7 +11,7 @@ from experiments.absences import BOUNDS
 from experiments.configurations import GENVIS, GENVIS_1, UVLA, Configuration
 from experiments.evaluation import Scores
 from experiments.held_out_sets import SETS, held_out_set
-from experiments.report import SECTIONS, write_report
+from experiments.report import FRAME, SECTIONS, write_report
 from experiments.results import ResultSet, Value
 from experiments.tables import Job
 from PIL import Image
@@ -172,6 +172,13 @@ def test_a_new_page_begins_with_the_frame_which_has_every_part(results: Path, tm
     assert sorted(re.findall(r"<!-- end (\S+) -->", text)) == sorted(SECTIONS)
     pictures = set(re.findall(r"\]\(images/(\S+)\)", text))
     assert pictures - {"reproduction_figure4.png"} == {path.name for path in (page.parent / "images").iterdir()}
+
+
+@pytest.mark.parametrize(("begin", "end"), [("## How", "<!-- sets -->"), ("## Table 4", "<!-- table4 -->")])
+def test_a_new_page_explains_the_experiments_as_the_published_one_does(begin: str, end: str) -> None:
+    published = Path(__file__).parents[2] / "docs" / "reproduction.md"
+    pages = [page.read_text().partition(begin)[2].partition(end)[0] for page in (FRAME, published)]
+    assert pages[0] == pages[1] != ""
 
 
 def test_unknown_parts_and_missing_results_are_errors(results: Path, tmp_path: Path) -> None:
