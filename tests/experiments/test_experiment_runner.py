@@ -16,7 +16,7 @@ from experiments.runner import Workspace, missing_plans, run, run_jobs
 from experiments.tables import Job
 from filelock import FileLock
 
-from experiments import held_out_sets, runner
+from experiments import held_out_sets, runner, tables
 from genvis.errors import InputError
 from genvis.model.genvis import GenVIS
 from genvis.training.recipe import Recipe
@@ -277,3 +277,13 @@ def test_wrong_input_is_one_sentence(capsys: pytest.CaptureFixture[str], tmp_pat
     assert error.count("\n") == 1
     assert main(["report", "--results", str(tmp_path)]) == 2
     assert "no results" in capsys.readouterr().err
+    assert main(["table4", "--rows", "nobody", "--output", str(tmp_path / "o")]) == 2
+    assert "table4 has no row 'nobody'" in capsys.readouterr().err
+    assert main(["table4", "--attempt", "../x", "--output", str(tmp_path / "o")]) == 2
+    assert "'../x' is no name of an attempt" in capsys.readouterr().err
+
+
+def test_the_command_line_offers_every_table_there_is() -> None:
+    from experiments.__main__ import TABLES
+
+    assert set(TABLES) == set(tables.COMMANDS)
