@@ -14,11 +14,11 @@ from statistics import median
 
 import torch
 
-from genvis.training.data_module import TrainingData
-from genvis.training.data_options import CacheOptions, DataOptions, SourceOptions
-from genvis.training.module import StageModule
-from genvis.training.recipe import ModelOptions, Recipe, RunOptions
-from genvis.training.run import build_data, build_module
+from genvis.training.recipe.data_options import CacheOptions, DataOptions, SourceOptions
+from genvis.training.recipe.recipe import ModelOptions, Recipe, RunOptions
+from genvis.training.run.data_module import TrainingData
+from genvis.training.run.module import StageModule
+from genvis.training.run.run import build_data, build_module
 
 KINDS = ("plain", "fast", "float32", "float16")
 CACHED = ("float32", "float16")

@@ -22,7 +22,7 @@ from transformers import Mask2FormerForUniversalSegmentation
 from genvis.benchmarking.clip_parts import ClipBenchmark, Stopwatch
 from genvis.inference.run_setup import RunSetup
 from genvis.model.config import GenVISConfig
-from genvis.model.detector import Arithmetic
+from genvis.model.detector.mask2former import Arithmetic
 from genvis.model.genvis import GenVIS
 from genvis.video import Frame, open_source
 

@@ -24,12 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from genvis.data.video_annotations import VideoAnnotations
+from genvis.data.annotations.video_annotations import VideoAnnotations
 from genvis.evaluation import EvaluationReport, evaluate
 from genvis.evaluation.parallel import processors
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "evaluation"))
-from reference_evaluation import reference_evaluation
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tests.evaluation.reference_evaluation import reference_evaluation
 
 HEIGHT, WIDTH, FRAMES = 720, 1280, 60
 CLASSES, OBJECTS = 25, 10

@@ -25,7 +25,7 @@ WARM_UP, WINDOW = 10, 60
 
 def make_video(path: Path, frames: int) -> None:
     from genvis.data.sprites import SpriteVideos, render
-    from genvis.video.writing import VideoWriter
+    from genvis.video.writing.video_writer import VideoWriter
 
     scene = SpriteVideos(1, height=720, width=1280, length=frames, difficulty="normal").scene(0)
     with VideoWriter(path, frame_rate=24) as writer:
@@ -36,7 +36,7 @@ def make_video(path: Path, frames: int) -> None:
 def measure(video: Path, out: Path, weights: str, memory_clips: int | None, clip_length: int | None) -> None:
     """Segment one video and print the figures as JSON; runs in a process of its own."""
     from genvis import GenVIS, VideoSegmenter
-    from genvis.inference.prediction import PredictionOptions, predict_video
+    from genvis.inference.jobs import PredictionOptions, predict_video
     from genvis.video import open_source
 
     model = GenVIS.from_pretrained(weights)

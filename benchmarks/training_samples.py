@@ -17,14 +17,14 @@ import torch
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from genvis.data.clip_sampling import ClipSampling
-from genvis.data.coco import load_coco
-from genvis.data.mixture import SampleStream
-from genvis.data.pseudo_video import PseudoVideos
-from genvis.data.training_source import TrainingSource, VideoClips
-from genvis.data.transforms import image_transform, pseudo_video_transform, video_transform
-from genvis.data.video_annotations import VideoAnnotations
-from genvis.data.video_dataset import VideoDataset
+from genvis.data.annotations.coco import load_coco
+from genvis.data.annotations.video_annotations import VideoAnnotations
+from genvis.data.samples.pseudo_video import PseudoVideos
+from genvis.data.samples.transforms import image_transform, pseudo_video_transform, video_transform
+from genvis.data.samples.video_dataset import VideoDataset
+from genvis.data.sampling.clip_sampling import ClipSampling
+from genvis.data.sampling.mixture import SampleStream
+from genvis.data.sampling.training_source import TrainingSource, VideoClips
 
 OBJECTS = 5
 

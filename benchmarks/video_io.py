@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from genvis.run_length import RunLengthMask
+from genvis.masks import RunLengthMask
 from genvis.video import open_source
-from genvis.video.drawing import draw_instances
-from genvis.video.writing import VideoWriter
+from genvis.video.drawing.instances import draw_instances
+from genvis.video.writing.video_writer import VideoWriter
 
 
 def moving_ellipses(height: int, width: int, objects: int, seed: int) -> NDArray[np.bool_]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from genvis.data.sprites import SpriteVideos, render
 from genvis.data.sprites.difficulty import DIFFICULTIES
-from genvis.video.writing import VideoWriter
+from genvis.video.writing.video_writer import VideoWriter
 
 FRAMES_PER_SECOND = 24
 LENGTH = 72

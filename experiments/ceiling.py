@@ -13,10 +13,10 @@ from torch.nn import functional as F
 
 from experiments.evaluation import EvaluationPlan, Scores, score_videos, truth_of
 from experiments.recordings import RecordedVideo, Recording, ReplayedDetector
-from genvis.label_sets import LabelSet
+from genvis.categories import LabelSet
+from genvis.masks import RunLengthMask
 from genvis.model.genvis import GenVIS
-from genvis.run_length import RunLengthMask
-from genvis.training.video_average_precision import VideoRecord
+from genvis.training.run.video_average_precision import VideoRecord
 
 _LEAST_SCORE = 0.01
 

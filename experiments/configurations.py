@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from experiments.evaluation import EvaluationPlan
-from genvis.inference.clip_tracking import Association
+from genvis.inference.trackers.propagation import Association
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,15 @@ import numpy as np
 
 from experiments.absences import Absences, count_absences
 from experiments.recordings import RecordedVideo, Recording, ReplayedDetector
+from genvis.categories import LabelSet
 from genvis.errors import InputError
 from genvis.evaluation import EvaluationReport
-from genvis.inference.clip_tracking import Association
-from genvis.inference.export import youtube_vis_entries
-from genvis.inference.result import VideoResult
 from genvis.inference.segmenter import VideoSegmenter
-from genvis.label_sets import LabelSet
+from genvis.inference.trackers.propagation import Association
 from genvis.model.genvis import GenVIS
-from genvis.training.video_average_precision import VideoRecord, evaluate_videos
+from genvis.results.formats.export import youtube_vis_entries
+from genvis.results.types import VideoResult
+from genvis.training.run.video_average_precision import VideoRecord, evaluate_videos
 from genvis.video import Frame
 
 _ONE_CLASS = LabelSet("objects", (1,), ("object",))

@@ -13,11 +13,11 @@ from experiments.configurations import GENVIS, MINVIS, VITA
 from experiments.evaluation import SURE
 from experiments.held_out_sets import held_out_set
 from experiments.runner import Workspace
-from genvis.data.sample import VideoSample
-from genvis.inference.result import VideoResult
+from genvis.data.samples.sample import VideoSample
 from genvis.inference.segmenter import VideoSegmenter
-from genvis.run_length import RunLengthMask
-from genvis.video.drawing import DrawingStyle, draw_instances
+from genvis.masks import RunLengthMask
+from genvis.results.types import VideoResult
+from genvis.video.drawing.instances import DrawingStyle, draw_instances
 
 SET = "occluded"
 _COLUMNS = 7

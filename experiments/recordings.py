@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from experiments.held_out_sets import HeldOutSet
-from genvis.data.atomic import new_folder
-from genvis.data.sample import VideoSample
+from genvis.data.samples.sample import VideoSample
 from genvis.errors import InputError
-from genvis.model.detector import FrameDetector
+from genvis.folders import new_folder
+from genvis.masks import RunLengthMask
+from genvis.model.detector.mask2former import FrameDetector
 from genvis.model.genvis import GenVIS
 from genvis.model.outputs import DetectorOutput, FramePrediction
-from genvis.run_length import RunLengthMask
 
 _FRAMES_AT_ONCE = 8
 

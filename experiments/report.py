@@ -12,7 +12,7 @@ from experiments.plots import draw_plots
 from experiments.results import ResultSet, Score, Value
 from experiments.shares import absence_bounds, absence_count, kept_share, switch_rate
 from genvis.errors import InputError
-from genvis.video.files import make_folder, write_text
+from genvis.files import make_folder, write_text
 
 FRAME = Path(__file__).with_name("page.md")
 """What a page begins with that is not there yet."""

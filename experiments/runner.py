@@ -22,12 +22,12 @@ from experiments.held_out_sets import HeldOutSet, digest, held_out_set, training
 from experiments.recordings import Recording, record
 from experiments.tables import Job
 from experiments.training import LOCK, Settings, TrainedTracker, fill_cache, recipe_of, train_tracker
-from genvis.checkpoints.pretrained import without_progress_bars
+from genvis.checkpoints.load import without_progress_bars
 from genvis.errors import InputError
+from genvis.files import make_folder, write_json
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.model.genvis import GenVIS
-from genvis.training.recipe import Recipe
-from genvis.video.files import make_folder, write_json
+from genvis.training.recipe.recipe import Recipe
 
 FORMAT = "genvis-experiment-1"
 _LIBRARIES = ("torch", "transformers", "lightning", "trackeval", "numpy")

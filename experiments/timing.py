@@ -10,9 +10,9 @@ from experiments import tables
 from experiments.held_out_sets import held_out_set
 from experiments.results import TIMING_FILE
 from experiments.runner import Workspace
+from genvis.files import make_folder, write_json
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.model.genvis import GenVIS
-from genvis.video.files import make_folder, write_json
 
 _SET = "endless"
 _FRAMES = 84  # a multiple of every clip length but 5, so that no clip is shorter

@@ -17,13 +17,13 @@ from filelock import FileLock
 from experiments.configurations import Configuration
 from experiments.held_out_sets import training_mixture
 from genvis.errors import InputError
+from genvis.files import write_json
 from genvis.model.genvis import GenVIS
-from genvis.training.data_options import CacheOptions, DataOptions, SourceOptions
-from genvis.training.loss_options import LossOptions, LossWeights, PointOptions
-from genvis.training.recipe import ModelOptions, OptimizerOptions, Recipe, RunOptions
-from genvis.training.recipe_loading import save_recipe
-from genvis.training.run import build_data, build_module, train
-from genvis.video.files import write_json
+from genvis.training.recipe.data_options import CacheOptions, DataOptions, SourceOptions
+from genvis.training.recipe.loading import save_recipe
+from genvis.training.recipe.loss_options import LossOptions, LossWeights, PointOptions
+from genvis.training.recipe.recipe import ModelOptions, OptimizerOptions, Recipe, RunOptions
+from genvis.training.run.run import build_data, build_module, train
 
 DONE = "trained.json"
 START = "start.json"
@@ -143,7 +143,7 @@ def recipe_of(
 def fill_cache(recipe: Recipe) -> None:
     """Make the cache of the detector's outputs, or complete it."""
     # That the tracker is made anew is what is wanted here, and no news.
-    with _silent("genvis.training.model_building"):
+    with _silent("genvis.training.stages.model_building"):
         build_data(recipe, build_module(recipe))
 
 

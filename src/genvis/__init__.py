@@ -13,8 +13,8 @@ _HOME = {
     "GenVISConfig": "genvis.model.config",
     "InputError": "genvis.errors",
     "VideoSegmenter": "genvis.inference.segmenter",
-    "VideoResult": "genvis.inference.result",
-    "FrameResult": "genvis.inference.result",
+    "VideoResult": "genvis.results.types",
+    "FrameResult": "genvis.results.types",
 }
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from genvis.benchmarking.run import PARTS, BenchOptions, run_benchmark
 from genvis.cli.main import main
 from genvis.errors import InputError
 from genvis.model.genvis import GenVIS
-from genvis.video.writing import VideoWriter
+from genvis.video.writing.video_writer import VideoWriter
 
-WEIGHTS = "tests/data/golden/genvis_r50_tiny.pth"
+WEIGHTS = "tests/golden/inference/genvis_r50_tiny.pth"
 SMALL = BenchOptions(height=64, width=96, clips=2, objects=2, clip_length=2, reference=True)
 
 

@@ -9,7 +9,7 @@ import torch
 from genvis import GenVIS
 from genvis.cli.main import main
 
-GOLDEN = Path(__file__).parents[1] / "data" / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden" / "inference"
 CHECKPOINT = GOLDEN / "genvis_r50_tiny.pth"
 
 

@@ -7,9 +7,9 @@ import torch
 from transformers import Mask2FormerForUniversalSegmentation
 
 from genvis import GenVISConfig
+from genvis.categories import LabelSet, label_set
 from genvis.checkpoints import detector_from_mask2former
 from genvis.errors import InputError
-from genvis.label_sets import LabelSet, label_set
 from genvis.model.config import DetectorConfig
 
 STAGES = ["stage1", "stage2", "stage3", "stage4"]

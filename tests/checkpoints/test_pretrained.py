@@ -13,10 +13,10 @@ from transformers import AutoConfig, AutoModel
 
 from genvis import GenVIS, GenVISConfig
 from genvis.checkpoints import load_published, save_model
-from genvis.checkpoints.pretrained import bundled_models
+from genvis.checkpoints.load import bundled_models
 from genvis.errors import InputError
 
-GOLDEN = Path(__file__).parents[1] / "data" / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden" / "inference"
 KINDS = ["r50", "swin", "vita", "minvis"]
 
 

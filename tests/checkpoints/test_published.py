@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from genvis import GenVIS
 from genvis.checkpoints import Untold, load_published
-from genvis.checkpoints.published import rename_published
+from genvis.checkpoints.published_names import rename_published
 from genvis.errors import InputError
 
-GOLDEN = Path(__file__).parents[1] / "data" / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden" / "inference"
 BACKBONES = ["r50", "swin"]
 
 

@@ -13,9 +13,9 @@ from PIL import Image
 
 from genvis.data.sprites import SpriteVideos, render
 from genvis.video import VideoWriter
-from stream_server import StreamServer
+from tests.stream_server import StreamServer
 
-TINY_WEIGHTS = Path(__file__).parents[1] / "data" / "golden" / "genvis_r50_tiny.pth"
+TINY_WEIGHTS = Path(__file__).parents[1] / "golden" / "inference" / "genvis_r50_tiny.pth"
 FRAMES = 8
 # As CVAT exports a video in which one fish was outlined.
 CVAT = """<?xml version="1.0" encoding="utf-8"?>

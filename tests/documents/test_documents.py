@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from markdown_commands import ROOT, Block, blocks_of, extras_of, inline_commands
 
 from genvis import GenVIS, VideoSegmenter
 from genvis.cli.main import VERBS, main
+from tests.documents.markdown_commands import ROOT, Block, blocks_of, extras_of, inline_commands
 
 AS_IT_IS = "as it is"
 NOT_RUN = "not run"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from genvis.data.video_annotations import VideoAnnotations
+from genvis.data.annotations.video_annotations import VideoAnnotations
 
 HEIGHT, WIDTH = 24, 32
 Box = tuple[int, int, int, int]

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from evaluation_helpers import HEIGHT, WIDTH, annotation, data_set, detection, load, moving, rectangle
 
-from genvis.data.video_annotations import VideoAnnotations
+from genvis.data.annotations.video_annotations import VideoAnnotations
 from genvis.errors import InputError
 from genvis.evaluation import evaluate, write_submission
-from genvis.evaluation.results import load_results
+from genvis.evaluation.results_file import load_results
+from tests.evaluation.evaluation_helpers import HEIGHT, WIDTH, annotation, data_set, detection, load, moving, rectangle
 
 
 @pytest.fixture

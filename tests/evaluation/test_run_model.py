@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from genvis import GenVIS, GenVISConfig, InputError, VideoSegmenter
+from genvis.categories import LabelSet, label_set
 from genvis.cli.main import main
+from genvis.data.annotations.video_annotations import VideoAnnotations
 from genvis.data.sprites import SpriteVideos
 from genvis.data.sprites.export import export_sprites
-from genvis.data.video_annotations import VideoAnnotations
 from genvis.evaluation.run_model import common_classes, run_model
-from genvis.label_sets import LabelSet, label_set
 
 
 @pytest.fixture(scope="module")

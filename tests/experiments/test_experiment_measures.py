@@ -14,9 +14,9 @@ from experiments.runner import Workspace
 
 from genvis.errors import InputError
 from genvis.inference.segmenter import VideoSegmenter
+from genvis.masks import RunLengthMask
 from genvis.model.genvis import GenVIS
-from genvis.run_length import RunLengthMask
-from genvis.training.video_average_precision import VideoRecord, evaluate_videos, video_record
+from genvis.training.run.video_average_precision import VideoRecord, evaluate_videos, video_record
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -9,7 +9,7 @@ from experiments.runner import Workspace
 from PIL import Image
 
 from experiments import picture, timing
-from genvis.run_length import RunLengthMask
+from genvis.masks import RunLengthMask
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -19,8 +19,8 @@ from filelock import FileLock
 from experiments import held_out_sets, runner, tables
 from genvis.errors import InputError
 from genvis.model.genvis import GenVIS
-from genvis.training.recipe import Recipe
-from genvis.training.tracker_stage import TrackerStage
+from genvis.training.recipe.recipe import Recipe
+from genvis.training.stages.genvis import TrackerStage
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -5,7 +5,7 @@ import pytest
 
 from genvis import GenVIS
 
-GOLDEN = Path(__file__).parents[1] / "data" / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden" / "inference"
 
 
 @pytest.fixture(scope="session")

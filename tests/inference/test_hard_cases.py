@@ -14,10 +14,10 @@ from PIL import Image
 
 from genvis import VideoResult
 from genvis.cli.main import main
-from genvis.inference import prediction
+from genvis.inference import jobs as prediction
 from genvis.video import VideoWriter, open_source
 
-GOLDEN = Path(__file__).parents[1] / "data" / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden" / "inference"
 TINY = ("--weights", str(GOLDEN / "genvis_r50_tiny.pth"), "--resolution", "64", "--score-threshold", "0")
 
 

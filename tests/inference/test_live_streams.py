@@ -9,9 +9,10 @@ from rich.console import Console
 
 from genvis import VideoResult, VideoSegmenter
 from genvis.cli.prediction_loop import PredictionLoop
-from genvis.inference.prediction import PredictionOptions
-from genvis.video import open_source, reconnection
-from stream_server import StreamServer
+from genvis.inference.jobs import PredictionOptions
+from genvis.video import open_source
+from genvis.video.sources import reconnection
+from tests.stream_server import StreamServer
 
 OPTIONS = PredictionOptions(score_threshold=0, outputs=("youtube_vis", "video"))
 
@@ -43,7 +44,7 @@ def test_identities_outlive_a_drop_and_what_was_done_is_written(
     console = Console(file=io.StringIO(), width=300)
     segmenter = VideoSegmenter(tiny_model, min_size=64)
     loop = PredictionLoop(segmenter=segmenter, out=tmp_path, options=OPTIONS, console=console, reconnect=2)
-    monkeypatch.setattr("genvis.inference.prediction.prefetch", patient_prefetch)
+    monkeypatch.setattr("genvis.inference.jobs.prefetch", patient_prefetch)
     status = loop.run([f"{server.address}/live.ts"])
     assert status == 1  # Given up in the end, for the server has nothing more.
     said = console.file.getvalue()
@@ -62,6 +63,6 @@ def test_identities_outlive_a_drop_and_what_was_done_is_written(
 
 def patient_prefetch(source, *, drop_late, **options):
     """Wait for slow tests instead of dropping what comes too fast."""
-    from genvis.video import prefetch
+    from genvis.video.sources import prefetch
 
     return prefetch(source, **options)

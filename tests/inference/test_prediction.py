@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from genvis import InputError, VideoResult, VideoSegmenter
-from genvis.inference import prediction
-from genvis.inference.prediction import RUN_FOLDER, PredictionOptions, predict_live, predict_video
+from genvis.inference import jobs as prediction
+from genvis.inference.jobs import RUN_FOLDER, PredictionOptions, predict_live, predict_video
 from genvis.video import open_source
 
 OPTIONS = PredictionOptions(score_threshold=0, outputs=("youtube_vis", "video"), detections=6)

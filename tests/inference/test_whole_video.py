@@ -5,13 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genvis import InputError, VideoSegmenter
-from genvis.inference.clip_tracking import ClipTracking
-from genvis.inference.frame_size import frames_to_tensor, resized_size
 from genvis.inference.mask_geometry import MaskGeometry
 from genvis.inference.mask_store import MaskStore
-from genvis.inference.offline_tracking import OfflineTracking
-from genvis.inference.result import FrameStamp
-from genvis.inference.whole_video import Selection, WholeVideo
+from genvis.inference.resizing import frames_to_tensor, resized_size
+from genvis.inference.scoring import Selection, WholeVideo
+from genvis.inference.trackers.offline import OfflineTracking
+from genvis.inference.trackers.propagation import ClipTracking
+from genvis.results.types import FrameStamp
 
 GEOMETRY = MaskGeometry(frame=(120, 180), resized=(96, 144), stride4=(24, 40))
 

@@ -1,13 +1,13 @@
 """The 20 published recipes by name, and configurations that contradict themselves."""
 
 import pytest
-from tiny_models import tiny_config
 from transformers import AutoConfig
 
 from genvis import GenVISConfig
+from genvis.categories import label_set
 from genvis.errors import InputError
-from genvis.label_sets import label_set
-from genvis.model.recipes import recipe_names, swin_backbone
+from genvis.model.published_models import recipe_names, swin_backbone
+from tests.model.tiny_models import tiny_config
 
 # Of the published recipes: label set and its classes, shorter side at inference, detections in a video.
 DATA = {

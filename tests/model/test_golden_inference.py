@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from genvis.checkpoints.loading import load_published
+from genvis.checkpoints.published_files import load_published
 from genvis.model.genvis import GenVIS
 from genvis.model.outputs import ClipPrediction, TrackerState
 
-GOLDEN = Path(__file__).parents[1] / "data" / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden" / "inference"
 BACKBONES = ["r50", "swin"]
 
 

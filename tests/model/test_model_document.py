@@ -5,11 +5,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tiny_models import RESNET
 from transformers import Mask2FormerForUniversalSegmentation
 
 from genvis import GenVIS
 from genvis.model.config import DetectorConfig
+from tests.model.tiny_models import RESNET
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "model.md"
@@ -25,7 +25,7 @@ def test_the_examples_run_in_their_order(tmp_path, monkeypatch):
     examples = re.findall(r"```python\n(.*?)```", text(), flags=re.DOTALL)
     assert len(examples) >= 5
     monkeypatch.chdir(tmp_path)
-    shutil.copy(ROOT / "tests" / "data" / "golden" / "genvis_r50_tiny.pth", "genvis_r50_ytvis21.pth")
+    shutil.copy(ROOT / "tests" / "golden" / "inference" / "genvis_r50_tiny.pth", "genvis_r50_ytvis21.pth")
     sizes = {"hidden_dim": 32, "feature_size": 32, "mask_feature_size": 32, "num_queries": 5, "decoder_layers": 2}
     layers = {"encoder_layers": 1, "encoder_feedforward_dim": 32, "dim_feedforward": 32, "num_attention_heads": 4}
     detector = DetectorConfig(backbone_config=RESNET, **sizes, **layers)
@@ -43,14 +43,14 @@ def test_the_examples_run_in_their_order(tmp_path, monkeypatch):
 
 
 def test_the_files_that_it_names_are_there():
-    for name in re.findall(r"`(\w+\.py)`", text()):
-        assert (ROOT / "src" / "genvis" / "model" / name).is_file(), name
+    for name in re.findall(r"`([\w/]+\.py)`", text()):
+        assert name.startswith("src/") or list((ROOT / "src" / "genvis" / "model").rglob(name)), name
 
 
 def test_our_names_in_the_table_of_published_names_are_parts_of_the_network():
     parts: set[str] = set()
     for kind in ("r50", "swin"):
-        model = GenVIS.from_pretrained(ROOT / "tests" / "data" / "golden" / f"genvis_{kind}_tiny.pth")
+        model = GenVIS.from_pretrained(ROOT / "tests" / "golden" / "inference" / f"genvis_{kind}_tiny.pth")
         parts |= {name for name, _ in model.named_modules()}
     for name in re.findall(r"\| `((?:detector|tracker)\.(?!py)[\w.]+)`", text()):
         assert name in parts, name

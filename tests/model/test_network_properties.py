@@ -4,7 +4,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_models import (
+
+from genvis.errors import InputError
+from genvis.model.outputs import TrackerState
+from genvis.model.tracker.memory_bank import PrototypeMemory
+from tests.model.tiny_models import (
     assert_close,
     random_frames,
     random_queries,
@@ -12,10 +16,6 @@ from tiny_models import (
     shared_tracker,
     tiny_model,
 )
-
-from genvis.errors import InputError
-from genvis.model.outputs import TrackerState
-from genvis.model.prototype_memory import PrototypeMemory
 
 few = settings(max_examples=12, deadline=None)
 KINDS = ["resnet", "swin", "vita", "minvis"]

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from tiny_models import random_frames
 
 from genvis import GenVIS, GenVISConfig
+from tests.model.tiny_models import random_frames
 
 
 def count(model: torch.nn.Module, *, batch_norm: bool) -> int:

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from tiny_models import assert_close, random_frames, shared_model
 
 from genvis.errors import InputError
+from tests.model.tiny_models import assert_close, random_frames, shared_model
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from genvis.model.config import GenVISConfig
 from genvis.model.genvis import GenVIS
-from genvis.model.tracker import Tracker
+from genvis.model.tracker.tracker import Tracker
 
 STAGES = ["stage1", "stage2", "stage3", "stage4"]
 RESNET = {

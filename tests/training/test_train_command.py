@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from tiny import tiny_recipe
 
 from genvis.cli.train import run, spelled
 from genvis.errors import InputError
-from genvis.training.recipe_loading import save_recipe
+from genvis.training.recipe.loading import save_recipe
+from tests.training.tiny import tiny_recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

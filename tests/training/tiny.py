@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from genvis.training.data_options import DataOptions, SourceOptions
-from genvis.training.loss_options import LossOptions, LossWeights
-from genvis.training.recipe import ModelOptions, OptimizerOptions, Recipe, RunOptions, Stage
-from tiny_network import CONFIG
+from genvis.training.recipe.data_options import DataOptions, SourceOptions
+from genvis.training.recipe.loss_options import LossOptions, LossWeights
+from genvis.training.recipe.recipe import ModelOptions, OptimizerOptions, Recipe, RunOptions, Stage
+from tests.tiny_network import CONFIG
 
 
 def tiny_recipe(output: Path, stage: Stage = "detector", **run: Any) -> Recipe:

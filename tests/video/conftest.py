@@ -7,9 +7,9 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from video_helpers import MakeVideo, grey_of
 
-from stream_server import StreamServer
+from tests.stream_server import StreamServer
+from tests.video.video_helpers import MakeVideo, grey_of
 
 
 @pytest.fixture

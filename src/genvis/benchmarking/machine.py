@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import torch
 
-from genvis.model.linear import linear
+from genvis.model.detector.optimized.linear import linear
 
 _MATRIX_SIZE = 1024
 

@@ -52,7 +52,7 @@ class BenchReport:
         network_size: Height and width at which the network sees it, before padding.
         clip_length: Frames that go through the network together.
         number_format: Of the network, for example ``float32``.
-        arithmetic: ``fast`` or ``plain``, see `genvis.model.detector.FrameDetector`.
+        arithmetic: ``fast`` or ``plain``, see `genvis.model.detector.mask2former.FrameDetector`.
         clips: How many clips were measured.
         machine: What it ran on, see `genvis.benchmarking.machine.Machine`.
         parts: In the order in which they run.

@@ -21,8 +21,8 @@ from genvis.errors import InputError
 from genvis.inference.run_setup import RunSetup
 from genvis.model.genvis import GenVIS
 from genvis.video import Frame, open_source
-from genvis.video.drawing import draw_instances
-from genvis.video.writing import VideoWriter
+from genvis.video.drawing.instances import draw_instances
+from genvis.video.writing.video_writer import VideoWriter
 
 PARTS = ("decode", "prepare", "backbone", "pixel decoder", "frame decoder", "tracker", "masks", "draw", "write")
 

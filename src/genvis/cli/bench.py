@@ -50,7 +50,7 @@ def bench(
     from rich.console import Console
 
     from genvis.benchmarking.run import BenchOptions, run_benchmark
-    from genvis.video.files import write_json
+    from genvis.files import write_json
 
     options = BenchOptions(
         source=source,
@@ -77,7 +77,7 @@ def _model(name: str, *, device: str, dtype: str) -> "GenVIS":
     from genvis.cli.predict import load_model, to_device
     from genvis.model.config import GenVISConfig
     from genvis.model.genvis import GenVIS
-    from genvis.model.recipes import recipe_names
+    from genvis.model.published_models import recipe_names
 
     if name not in recipe_names():
         return load_model(name, device=device, dtype=dtype)

@@ -117,9 +117,9 @@ def prepare(
         seed: Another seed, another split.
         name: Of the recipes and the runs; that of the file if not given.
     """
-    from genvis.data.json_object import read_json_object
     from genvis.data.split import split_annotations
-    from genvis.training.own_recipes import plan_own_recipes, write_own_recipes
+    from genvis.json_files import read_json_object
+    from genvis.training.recipe.own_videos import plan_own_recipes, write_own_recipes
 
     if not init:
         raise InputError(

@@ -9,8 +9,8 @@ from genvis.cli.progress import live_progress
 from genvis.errors import InputError
 
 if TYPE_CHECKING:
+    from genvis.data.annotations.video_annotations import VideoAnnotations
     from genvis.data.convert.tracks import ConvertedDataset
-    from genvis.data.video_annotations import VideoAnnotations
 
 
 def from_cvat(
@@ -185,7 +185,7 @@ def _refuse_existing(output: Path, overwrite: bool) -> None:
 
 
 def _load(path: Path) -> "VideoAnnotations":
-    from genvis.data.youtube_vis import load_youtube_vis
+    from genvis.data.annotations.youtube_vis import load_youtube_vis
 
     return load_youtube_vis(path)
 

@@ -22,9 +22,9 @@ def demo(*, out: Path = Path("genvis-demo"), weights: str = DEFAULT_MODEL, devic
     from rich.console import Console
 
     from genvis.cli.prediction_loop import PredictionLoop
-    from genvis.inference.prediction import PredictionOptions
+    from genvis.files import make_folder
+    from genvis.inference.jobs import PredictionOptions
     from genvis.inference.segmenter import VideoSegmenter
-    from genvis.video.files import make_folder
 
     make_folder(out)
     segmenter = VideoSegmenter(load_model(weights, device=device, dtype="float32"))

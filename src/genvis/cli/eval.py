@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from genvis.errors import InputError
 
 if TYPE_CHECKING:
-    from genvis.data.video_annotations import VideoAnnotations
+    from genvis.data.annotations.video_annotations import VideoAnnotations
 
 
 def evaluate(
@@ -64,12 +64,12 @@ def evaluate(
     from rich.console import Console
 
     from genvis.cli.progress import live_progress
-    from genvis.data.video_annotations import VideoAnnotations
-    from genvis.evaluation.evaluator import evaluate as evaluate_results
-    from genvis.evaluation.report_folder import check_images, write_report
-    from genvis.evaluation.results import load_results
+    from genvis.data.annotations.video_annotations import VideoAnnotations
+    from genvis.evaluation.evaluate import evaluate as evaluate_results
+    from genvis.evaluation.report.report_folder import check_images, write_report
+    from genvis.evaluation.report.terminal import print_report
+    from genvis.evaluation.results_file import load_results
     from genvis.evaluation.submission import write_submission
-    from genvis.evaluation.terminal import print_report
 
     console = Console()
     truth = VideoAnnotations.load(annotations)

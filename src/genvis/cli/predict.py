@@ -72,10 +72,10 @@ def predict(
     from rich.console import Console
 
     from genvis.cli.prediction_loop import PredictionLoop
-    from genvis.inference.prediction import PredictionOptions
+    from genvis.files import make_folder
+    from genvis.inference.jobs import PredictionOptions
     from genvis.inference.segmenter import VideoSegmenter
     from genvis.video import expand_sources
-    from genvis.video.files import make_folder
 
     if overwrite and resume:
         raise InputError("--overwrite and --resume contradict each other: give one of them.")

@@ -9,11 +9,11 @@ from rich.markup import escape
 
 from genvis.cli.terminal import StopRequest, memory_used, stop_on_signals, video_progress
 from genvis.errors import InputError
-from genvis.inference.prediction import Prediction, PredictionOptions, predict_live, predict_video
+from genvis.files import write_json
+from genvis.inference.jobs import Prediction, PredictionOptions, predict_live, predict_video
 from genvis.inference.segmenter import Progress, VideoSegmenter
 from genvis.video import FrameSource, NamedSource, open_source
-from genvis.video.files import write_json
-from genvis.video.reconnection import DEFAULT_ATTEMPTS
+from genvis.video.sources.reconnection import DEFAULT_ATTEMPTS
 
 INTERRUPTED_STATUS = 130
 

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from genvis.training.recipe import Recipe
+    from genvis.training.recipe.recipe import Recipe
 
 # Short names of what is asked for most often.
 ALIASES = {
@@ -37,7 +37,7 @@ def run(words: list[str]) -> int:
     Raises:
         InputError: If the recipe or an option is wrong, or training diverges.
     """
-    from genvis.training.recipe_loading import help_text, list_recipes, load_recipe
+    from genvis.training.recipe.loading import help_text, list_recipes, load_recipe
 
     if not words or words[0] in ("-h", "--help"):
         print(help_text())
@@ -67,11 +67,11 @@ def _run(recipe: "Recipe") -> int:
     if find_spec("lightning") is None:
         raise MissingExtraError("lightning", "train")
     if recipe.run.dry_run:
-        from genvis.training.dry_run import dry_run
+        from genvis.training.recipe.dry_run import dry_run
 
         dry_run(recipe)
         return 0
-    from genvis.training.run import train as train_recipe
+    from genvis.training.run.run import train as train_recipe
 
     folder = train_recipe(recipe)
     print(f"The trained model is in {folder}: try `genvis predict VIDEO --weights {folder}`.")

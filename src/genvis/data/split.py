@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genvis.data.json_object import read_json_object
 from genvis.errors import InputError
-from genvis.video.files import make_folder, write_json
+from genvis.files import make_folder, write_json
+from genvis.json_files import read_json_object
 
 
 @dataclass(frozen=True)

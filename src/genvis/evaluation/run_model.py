@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genvis.data.images import image_path, read_image
-from genvis.data.video_annotations import VideoAnnotations
+from genvis.categories import LabelSet
+from genvis.data.annotations.video_annotations import VideoAnnotations
+from genvis.data.samples.frames import image_path, read_image
 from genvis.errors import InputError
+from genvis.files import make_folder, write_json
 from genvis.inference.segmenter import VideoSegmenter
-from genvis.label_sets import LabelSet
-from genvis.video.files import make_folder, write_json
 
 RESULTS_FILE, VIDEOS_FOLDER, MODEL_FILE = "results.json", "videos", "model.json"
 

@@ -3,8 +3,8 @@
 import zipfile
 from pathlib import Path
 
-from genvis.evaluation.results import read_entries
-from genvis.video.files import atomic_file
+from genvis.evaluation.results_file import read_entries
+from genvis.files import atomic_file
 
 # The earliest date that a zip archive can hold: the same results give the same bytes on every day.
 _NO_DATE = (1980, 1, 1, 0, 0, 0)

@@ -12,7 +12,7 @@ from typing import NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from genvis.run_length import RunLengthMask
+from genvis.masks import RunLengthMask
 
 # A pixel of the frame depends on up to three neighbouring stride-4 values in each direction. So a box around the
 # positive ones, this much larger, holds all that a pixel inside the mask depends on.

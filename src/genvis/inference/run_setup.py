@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from genvis.categories import LabelSet
 from genvis.errors import InputError
-from genvis.inference.clip_tracking import Association, ClipTracking
-from genvis.inference.frame_size import frames_to_tensor, resized_size
 from genvis.inference.mask_geometry import MaskGeometry
-from genvis.label_sets import LabelSet
+from genvis.inference.resizing import frames_to_tensor, resized_size
+from genvis.inference.trackers.propagation import Association, ClipTracking
 from genvis.model.genvis import GenVIS
 
 

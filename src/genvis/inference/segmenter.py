@@ -8,15 +8,15 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from genvis.categories import LabelSet
 from genvis.errors import InputError
-from genvis.inference.clip_tracking import Association
-from genvis.inference.result import FrameResult, VideoResult
 from genvis.inference.run_setup import RunSetup
+from genvis.inference.scoring import Selection
 from genvis.inference.session import Session
+from genvis.inference.trackers.propagation import Association
 from genvis.inference.video_run import VideoRun
-from genvis.inference.whole_video import Selection
-from genvis.label_sets import LabelSet
 from genvis.model.genvis import GenVIS
+from genvis.results.types import FrameResult, VideoResult
 from genvis.video import Frame, Source, open_source, prefetch
 
 FrameT = TypeVar("FrameT")

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genvis.errors import InputError
-from genvis.inference.clip_tracking import TrackedClip
+from genvis.files import make_folder
 from genvis.inference.mask_geometry import MaskCrop, MaskGeometry
 from genvis.inference.mask_store import positive_boxes
-from genvis.inference.result import FrameResult, FrameStamp, Instance
 from genvis.inference.run_setup import RunSetup
 from genvis.inference.state_file import read_state, write_state
-from genvis.video.files import make_folder
-from genvis.video.source import Frame
+from genvis.inference.trackers.propagation import TrackedClip
+from genvis.results.types import FrameResult, FrameStamp, Instance
+from genvis.video.sources.source import Frame
 
 FORMAT = "genvis-session-1"
 

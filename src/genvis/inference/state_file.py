@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from genvis.errors import InputError
-from genvis.video.files import atomic_file
+from genvis.files import atomic_file
 
 
 def write_state(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:

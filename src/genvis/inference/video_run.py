@@ -9,12 +9,12 @@ import torch
 
 from genvis.errors import InputError
 from genvis.inference.mask_store import MaskStore
-from genvis.inference.offline_tracking import OfflineTracking
-from genvis.inference.result import FrameStamp, VideoResult
 from genvis.inference.run_setup import RunSetup
+from genvis.inference.scoring import Selection, WholeVideo
 from genvis.inference.state_file import read_state, write_state
-from genvis.inference.whole_video import Selection, WholeVideo
-from genvis.video.source import Frame
+from genvis.inference.trackers.offline import OfflineTracking
+from genvis.results.types import FrameStamp, VideoResult
+from genvis.video.sources.source import Frame
 
 FORMAT = "genvis-run-1"
 STATE_FILE, MASKS_FILE = "state.safetensors", "masks.bin"

@@ -4,8 +4,8 @@ from typing import Any, ClassVar, Literal, Self, cast
 
 from transformers import Mask2FormerConfig, PreTrainedConfig
 
+from genvis.categories import LabelSet, label_set
 from genvis.errors import InputError
-from genvis.label_sets import LabelSet, label_set
 
 
 class DetectorConfig(Mask2FormerConfig):
@@ -128,12 +128,12 @@ class GenVISConfig(PreTrainedConfig):
         Args:
             name: ``DATA-BACKBONE-MODE`` for GenVIS and ``vita-DATA-BACKBONE`` for VITA, with DATA one of ``ytvis19``,
                 ``ytvis21``, ``ovis`` (and ``coco`` for VITA), BACKBONE ``r50`` or ``swinl``, MODE ``online`` or
-                ``semi-online``. `genvis.model.recipes.recipe_names` lists all 20.
+                ``semi-online``. `genvis.model.published_models.recipe_names` lists all 20.
 
         Raises:
             InputError: If there is no recipe of that name.
         """
-        from genvis.model.recipes import recipe_fields
+        from genvis.model.published_models import recipe_fields
 
         fields = recipe_fields(name)
         labels = label_set(fields.pop("label_set"))

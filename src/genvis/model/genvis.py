@@ -10,17 +10,17 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel, initialization
 
 from genvis.errors import InputError
 from genvis.model.config import GenVISConfig
-from genvis.model.detector import FrameDetector
+from genvis.model.detector.mask2former import FrameDetector
 from genvis.model.mask_product import projected_mask_logits
 from genvis.model.outputs import ClipMasks, ClipPrediction, DetectorOutput, TrackerOutput, TrackerState
-from genvis.model.tracker import Tracker
+from genvis.model.tracker.tracker import Tracker
 
 
 class GenVIS(PreTrainedModel):
     """Generalized video instance segmentation: a frame-level detector and a tracker of its queries.
 
     ``config.method`` also makes it VITA (the whole video is one clip, nothing is propagated) or MinVIS (the detector
-    alone, `predict_frames`; see `genvis.inference.association`).
+    alone, `predict_frames`; see `genvis.inference.trackers.query_matching`).
     """
 
     config_class = GenVISConfig
@@ -57,7 +57,7 @@ class GenVIS(PreTrainedModel):
             InputError: If there is no such model, or its tensors do not fit it one by one.
         """
         # The network itself knows nothing of files; this name is where users of transformers look for the loader.
-        from genvis.checkpoints.pretrained import load_pretrained
+        from genvis.checkpoints.load import load_pretrained
 
         return load_pretrained(pretrained_model_name_or_path, super().from_pretrained, args, kwargs)
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from genvis.model.prototype_memory import PrototypeMemory
+from genvis.model.tracker.memory_bank import PrototypeMemory
 
 
 class DetectorOutput(NamedTuple):

@@ -1,12 +1,12 @@
 """Video in and out: reading any source, writing annotated video, drawing instances."""
 
-from genvis.video.contact_sheet import ContactSheet
-from genvis.video.drawing import DrawingStyle, draw_instances
-from genvis.video.palette import identity_color
-from genvis.video.prefetch import prefetch
-from genvis.video.reading import NamedSource, Source, expand_sources, open_source
-from genvis.video.source import Frame, FrameRange, FrameSource, RGBImage
-from genvis.video.writing import VideoWriter
+from genvis.video.drawing.contact_sheet import ContactSheet
+from genvis.video.drawing.instances import DrawingStyle, draw_instances
+from genvis.video.drawing.palette import identity_color
+from genvis.video.sources.opening import NamedSource, Source, expand_sources, open_source
+from genvis.video.sources.prefetch import prefetch
+from genvis.video.sources.source import Frame, FrameRange, FrameSource, RGBImage
+from genvis.video.writing.video_writer import VideoWriter
 
 __all__ = [
     "ContactSheet",

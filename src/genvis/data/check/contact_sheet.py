@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from genvis.data.annotations.segmentation import SegmentationError, decode_mask, to_run_lengths
 from genvis.data.check.records import AnnotationRecords, Layout, TrackRecord, VideoRecord
 from genvis.data.check.structure import escapes_root
-from genvis.data.segmentation import SegmentationError, decode_mask, to_run_lengths
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
@@ -61,7 +61,7 @@ def draw_contact_sheet(
     """
     from PIL import Image, ImageDraw
 
-    from genvis.video.files import atomic_file, make_folder
+    from genvis.files import atomic_file, make_folder
 
     rows = _rows(records, most_videos, frames_per_video)
     if not rows:
@@ -141,7 +141,7 @@ def _draw_cell(cell: _Cell, names: dict[int | None, str], root: Path | None) -> 
     import supervision as sv
     from PIL import Image
 
-    from genvis.video.palette import identity_color
+    from genvis.video.drawing.palette import identity_color
 
     height, width = cell.video.height or 1, cell.video.width or 1
     scale = min(CELL_WIDTH / width, LARGEST_CELL_HEIGHT / height)

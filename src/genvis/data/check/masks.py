@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from genvis.data.check.findings import Findings, Kind, Severity
-from genvis.data.check.records import AnnotationRecords, Layout, TrackRecord, VideoRecord, is_number
-from genvis.data.segmentation import (
+from genvis.data.annotations.segmentation import (
     RunLengths,
     SegmentationError,
     check_counts,
@@ -18,6 +16,8 @@ from genvis.data.segmentation import (
     run_length_size,
     to_run_lengths,
 )
+from genvis.data.check.findings import Findings, Kind, Severity
+from genvis.data.check.records import AnnotationRecords, Layout, TrackRecord, VideoRecord, is_number
 
 UNREADABLE_MASK = Kind("unreadable-mask", Severity.ERROR, "a mask cannot be read")
 MASK_SIZE = Kind(

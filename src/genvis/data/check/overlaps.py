@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from genvis.data.annotations.segmentation import RunLengths
 from genvis.data.check.findings import Findings, Kind, Severity
 from genvis.data.check.masks import TrackMasks
 from genvis.data.check.records import VideoRecord
-from genvis.data.segmentation import RunLengths
 
 OVERLAP = Kind(
     "overlap",

@@ -72,7 +72,7 @@ def write_json(result: CheckResult, path: Path) -> None:
     """Write everything that was found as JSON."""
     from dataclasses import asdict
 
-    from genvis.video.files import make_folder, write_text
+    from genvis.files import make_folder, write_text
 
     content: dict[str, Any] = {
         "file": str(result.path),

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from genvis.categories import label_set, label_set_names
 from genvis.data.check.findings import Findings, Severity
 from genvis.data.check.images import check_images
 from genvis.data.check.masks import check_masks
@@ -12,7 +13,6 @@ from genvis.data.check.overlaps import check_overlaps
 from genvis.data.check.records import AnnotationRecords, Layout, read_records
 from genvis.data.check.structure import check_structure
 from genvis.errors import InputError
-from genvis.label_sets import label_set, label_set_names
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from genvis.data.annotations.segmentation import RunLengths, SegmentationError, to_run_lengths
+from genvis.data.annotations.video_annotations import VideoAnnotations
 from genvis.data.convert.tracks import (
     Category,
     ConvertedDataset,
@@ -14,12 +16,10 @@ from genvis.data.convert.tracks import (
     Remarks,
     unique_names,
 )
-from genvis.data.json_object import read_json_object
-from genvis.data.segmentation import RunLengths, SegmentationError, to_run_lengths
-from genvis.data.video_annotations import VideoAnnotations
 from genvis.errors import InputError
-from genvis.video.files import make_folder, write_json
-from genvis.video.images import natural_key
+from genvis.files import make_folder, write_json
+from genvis.json_files import read_json_object
+from genvis.video.sources.image_folders import natural_key
 
 IDENTITY_KEYS = ("track_id", "instance_id", "tracking_id")
 """Where the identity of an annotation is looked for, in itself and in its 'attributes'."""

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from genvis.data.annotations.segmentation import RunLengths, SegmentationError, decode_mask, encode_mask
 from genvis.data.convert.cvat_shapes import DRAWN, BoxMode, draw_shape, shapes_by_frame, z_order
 from genvis.data.convert.cvat_xml import CvatFile, CvatShape, CvatTask, CvatTrack, read_cvat_xml
 from genvis.data.convert.frame_files import extract_frames, image_size, images_by_number
@@ -20,7 +21,6 @@ from genvis.data.convert.tracks import (
     numbered_categories,
     unique_names,
 )
-from genvis.data.segmentation import RunLengths, SegmentationError, decode_mask, encode_mask
 from genvis.errors import InputError
 
 TRACK_IDENTITY = "track"

@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from genvis.data.annotations.segmentation import RunLengths, SegmentationError, encode_mask, to_run_lengths
 from genvis.data.convert.cvat_xml import CvatShape
-from genvis.data.segmentation import RunLengths, SegmentationError, encode_mask, to_run_lengths
 
 DRAWN = ("polygon", "mask", "box", "ellipse")
 """The shapes that cover an area."""

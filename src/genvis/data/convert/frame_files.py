@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from genvis.data.atomic import new_folder
 from genvis.errors import InputError
-from genvis.video.reading import images_in, open_source
+from genvis.folders import new_folder
+from genvis.video.sources.opening import images_in, open_source
 
 
 def frame_folder(root: Path, name: str, *, only_video: bool) -> Path:

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from genvis.data.atomic import new_folder
+from genvis.data.annotations.segmentation import RunLengths
+from genvis.data.annotations.video_annotations import VideoAnnotations
 from genvis.data.convert.frame_files import images_by_stem
 from genvis.data.convert.label_maps import (
     CROWD_REMARK,
@@ -24,12 +25,11 @@ from genvis.data.convert.tracks import (
     numbered_categories,
     unique_names,
 )
-from genvis.data.json_object import read_json_object
-from genvis.data.segmentation import RunLengths
-from genvis.data.video_annotations import VideoAnnotations
 from genvis.errors import InputError
-from genvis.video.files import write_json
-from genvis.video.label_png import read_label_png, write_label_png
+from genvis.files import write_json
+from genvis.folders import new_folder
+from genvis.json_files import read_json_object
+from genvis.video.writing.label_png import read_label_png, write_label_png
 
 VOID = 255
 """The index of pixels that belong to no object and not to the background either."""

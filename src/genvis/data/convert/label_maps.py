@@ -6,11 +6,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
+from genvis.data.annotations.segmentation import RunLengths, decode_mask, encode_mask
+from genvis.data.annotations.video_annotations import Video, VideoAnnotations
 from genvis.data.convert.tracks import Remarks, unique_names
-from genvis.data.segmentation import RunLengths, decode_mask, encode_mask
-from genvis.data.video_annotations import Video, VideoAnnotations
 from genvis.errors import InputError
-from genvis.video.images import natural_key
+from genvis.video.sources.image_folders import natural_key
 
 OVERLAP_REMARK = "Pixels that belonged to more than one object, and went to the smallest of them: {n}."
 CROWD_REMARK = "Crowds that became regions to ignore: {n}."

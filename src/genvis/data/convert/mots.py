@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from genvis.data.atomic import new_folder
+from genvis.data.annotations.segmentation import RunLengths, SegmentationError, to_run_lengths
+from genvis.data.annotations.video_annotations import VideoAnnotations
 from genvis.data.convert.frame_files import image_numbers, image_size, images_by_number, images_by_stem
 from genvis.data.convert.label_maps import (
     CROWD_REMARK,
@@ -22,10 +23,9 @@ from genvis.data.convert.tracks import (
     Remarks,
     unique_names,
 )
-from genvis.data.segmentation import RunLengths, SegmentationError, to_run_lengths
-from genvis.data.video_annotations import VideoAnnotations
 from genvis.errors import InputError
-from genvis.video.label_png import read_label_png
+from genvis.folders import new_folder
+from genvis.video.writing.label_png import read_label_png
 
 INSTANCES = 1000
 IGNORE_ID = 10_000

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from genvis.data.segmentation import RunLengths
+from genvis.data.annotations.segmentation import RunLengths
 
 DEFAULT_CATEGORY = "object"
 """The name of the only category where a format has none."""

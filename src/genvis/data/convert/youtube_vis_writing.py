@@ -5,7 +5,7 @@ from typing import Any
 
 from genvis.data.convert.tracks import ConvertedDataset, ConvertedTrack, ConvertedVideo
 from genvis.errors import InputError
-from genvis.video.files import make_folder, write_json
+from genvis.files import make_folder, write_json
 
 
 def write_youtube_vis(dataset: ConvertedDataset, path: Path) -> None:

@@ -8,14 +8,14 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from genvis.data.sample import VideoSample
+from genvis.categories import LabelSet, label_set
+from genvis.data.samples.sample import VideoSample
 from genvis.data.sprites.backgrounds import image_files
 from genvis.data.sprites.difficulty import Difficulty, difficulty_named
 from genvis.data.sprites.glyphs import LABEL_SET, SPLITS, Split
 from genvis.data.sprites.rendering import render
 from genvis.data.sprites.scene import Scene, draw_scene
 from genvis.errors import InputError
-from genvis.label_sets import LabelSet, label_set
 
 SMALLEST_SIDE = 32
 

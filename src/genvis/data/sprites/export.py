@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from genvis import __version__
-from genvis.data.annotation_builder import OCCLUSION_LEVELS
-from genvis.data.atomic import new_folder
+from genvis.categories import label_set
+from genvis.data.annotations.builder import OCCLUSION_LEVELS
 from genvis.data.sprites.dataset import SpriteVideos
 from genvis.data.sprites.glyphs import LABEL_SET
 from genvis.data.sprites.rendering import RenderedFrame, render
 from genvis.errors import InputError
-from genvis.label_sets import label_set
+from genvis.folders import new_folder
 
 ANNOTATIONS = "annotations.json"
 FRAMES = "frames"

@@ -10,8 +10,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from genvis.categories import label_set
 from genvis.errors import InputError, MissingExtraError
-from genvis.label_sets import label_set
 
 Split: TypeAlias = Literal["train", "validation", "novel"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "novel")

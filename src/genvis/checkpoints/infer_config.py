@@ -1,0 +1,167 @@
+"""What the tensors of a published checkpoint tell of its network: every size but the head counts."""
+
+import logging
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from genvis.categories import LabelSet, label_set, label_set_names
+from genvis.errors import InputError
+from genvis.model.config import GenVISConfig
+
+_log = logging.getLogger(__name__)
+
+_DEFORMABLE_POINTS_AND_LEVELS = 4 * 3  # Of each head; Mask2Former fixes both.
+_STAGES = ["stage1", "stage2", "stage3", "stage4"]
+
+
+@dataclass(frozen=True)
+class Untold:
+    """What the tensors cannot tell; the defaults are those of the published models.
+
+    Attributes:
+        num_attention_heads: Heads of the tracker; None takes as many as the detector, whose tensors do tell.
+        clip_length: N_f of inference: 1 is online, 3 the published semi-online models.
+        encoder_window_size: Frames per window of a VITA checkpoint's object encoder.
+        labels: Name of the label set; None guesses it from the number of classes (25 OVIS, 40 YouTube-VIS 2021,
+            80 COCO) and numbers the classes of any other.
+    """
+
+    num_attention_heads: int | None = None
+    clip_length: int = 1
+    encoder_window_size: int = 6
+    labels: str | None = None
+
+
+def config_from_tensors(state: dict[str, Tensor], *, untold: Untold, file: str) -> GenVISConfig:
+    """Return the configuration of the network that a published state dict belongs to.
+
+    Args:
+        state: Published names and tensors of a GenVIS, VITA or Mask2Former checkpoint.
+        untold: What the tensors cannot tell.
+        file: Name of the checkpoint, for messages.
+
+    Raises:
+        InputError: If the checkpoint is of another model, or labels or heads do not fit.
+    """
+    read = _Reader(state, file)
+    heads = read.rows("sem_seg_head.pixel_decoder.transformer.encoder.layers.0.self_attn.attention_weights.weight")
+    heads //= _DEFORMABLE_POINTS_AND_LEVELS
+    classes = read.rows("sem_seg_head.predictor.class_embed.weight") - 1
+    labels = _labels(untold.labels, classes, file)
+    predictor = "sem_seg_head.predictor"
+    detector: dict[str, Any] = {
+        "backbone_config": _resnet(read) if "backbone.stem.conv1.weight" in state else _swin(read),
+        "feature_size": read.rows("sem_seg_head.pixel_decoder.layer_1.weight"),
+        "mask_feature_size": read.rows("sem_seg_head.pixel_decoder.mask_features.weight"),
+        "hidden_dim": read.rows(f"{predictor}.decoder_norm.weight"),
+        "encoder_layers": read.count(
+            r"sem_seg_head\.pixel_decoder\.transformer\.encoder\.layers\.(\d+)\.norm1\.weight"
+        ),
+        "encoder_feedforward_dim": read.rows("sem_seg_head.pixel_decoder.transformer.encoder.layers.0.linear1.weight"),
+        # transformers counts the prediction before the first layer.
+        "decoder_layers": read.count(rf"{predictor}\.transformer_ffn_layers\.(\d+)\.norm\.weight") + 1,
+        "dim_feedforward": read.rows(f"{predictor}.transformer_ffn_layers.0.linear1.weight"),
+        "num_queries": read.rows(f"{predictor}.query_embed.weight"),
+        "num_attention_heads": heads,
+    }
+    fields: dict[str, Any] = {
+        "detector": detector,
+        "hidden_dim": detector["hidden_dim"],
+        "num_attention_heads": untold.num_attention_heads or heads,
+        "clip_length": untold.clip_length,
+        "detections_per_video": {"ovis": 20, "coco": 100}.get(labels.name, 10),
+        "min_size_test": 360 if "backbone.stem.conv1.weight" in state else 448,
+    }
+    fields |= _tracker(read, untold)
+    return GenVISConfig(**fields).with_labels(labels)
+
+
+class _Reader:
+    """Sizes of named tensors, with an error that names what is missing."""
+
+    def __init__(self, state: dict[str, Tensor], file: str) -> None:
+        self.state, self.file = state, file
+
+    def size(self, name: str, dimension: int) -> int:
+        if name not in self.state:
+            raise InputError(
+                f"{self.file} is no GenVIS, VITA or Mask2Former checkpoint: it has no tensor '{name}' among its "
+                f"{len(self.state)}."
+            )
+        return self.state[name].shape[dimension]
+
+    def rows(self, name: str) -> int:
+        return self.size(name, 0)
+
+    def count(self, pattern: str) -> int:
+        found = {match[1] for match in (re.fullmatch(pattern, name) for name in self.state) if match}
+        return len(found)
+
+    def has(self, prefix: str) -> bool:
+        return any(name.startswith(prefix) for name in self.state)
+
+
+def _resnet(read: _Reader) -> dict[str, Any]:
+    is_bottleneck = read.has("backbone.res2.0.conv3.")
+    last = "conv3" if is_bottleneck else "conv2"
+    return {
+        "model_type": "resnet",
+        "embedding_size": read.rows("backbone.stem.conv1.weight"),
+        "hidden_sizes": [read.rows(f"backbone.res{stage}.0.{last}.weight") for stage in range(2, 6)],
+        "depths": [read.count(rf"backbone\.res{stage}\.(\d+)\.conv1\.weight") for stage in range(2, 6)],
+        "layer_type": "bottleneck" if is_bottleneck else "basic",
+        "out_features": _STAGES,
+    }
+
+
+def _swin(read: _Reader) -> dict[str, Any]:
+    tables = [f"backbone.layers.{stage}.blocks.0.attn.relative_position_bias_table" for stage in range(4)]
+    return {
+        "model_type": "swin",
+        "embed_dim": read.rows("backbone.patch_embed.proj.weight"),
+        "depths": [read.count(rf"backbone\.layers\.{stage}\.blocks\.(\d+)\.norm1\.weight") for stage in range(4)],
+        "num_heads": [read.size(table, 1) for table in tables],
+        # The table has a row for each of the (2 w - 1)^2 offsets within a window of w x w.
+        "window_size": (math.isqrt(read.rows(tables[0])) + 1) // 2,
+        "mlp_ratio": read.rows("backbone.layers.0.blocks.0.mlp.fc1.weight") / read.rows("backbone.norm0.weight"),
+        "out_features": _STAGES,
+    }
+
+
+def _tracker(read: _Reader, untold: Untold) -> dict[str, Any]:
+    if not read.has("vita_module."):
+        return {"method": "minvis", "propagate_queries": False, "memory_read": "none"}
+    fields: dict[str, Any] = {
+        "num_instance_queries": read.rows("vita_module.query_embed.weight"),
+        "mask_feature_size": read.rows("vita_module.vita_mask_features.weight"),
+        "encoder_layers": read.count(r"vita_module\.enc_ffn\.(\d+)\.norm\.weight"),
+        "object_decoder_layers": read.count(r"vita_module\.transformer_ffn_layers\.(\d+)\.norm\.weight"),
+        "dim_feedforward": read.rows("vita_module.enc_ffn.0.linear1.weight"),
+    }
+    if not read.has("vita_module.pre_memory_embed_k."):
+        fields |= {"method": "vita", "propagate_queries": False, "memory_read": "none"}
+        fields |= {"encoder_window_size": untold.encoder_window_size}
+    return fields
+
+
+def _labels(name: str | None, classes: int, file: str) -> LabelSet:
+    if name is None:
+        name = {25: "ovis", 40: "youtube_vis_2021", 80: "coco"}.get(classes)
+        if classes == 40:
+            _log.warning(
+                "%s has 40 classes, as YouTube-VIS 2019 and 2021 have: taking those of 2021; name the label set "
+                "youtube_vis_2019 if it was trained on that.",
+                file,
+            )
+    if name is None:
+        return LabelSet("", tuple(range(1, classes + 1)), tuple(f"class {number}" for number in range(1, classes + 1)))
+    labels = label_set(name)
+    if len(labels) != classes:
+        fitting = [other for other in label_set_names() if len(label_set(other)) == classes]
+        remedy = f"choose {' or '.join(fitting)}" if fitting else "leave the labels out"
+        raise InputError(f"{file} has {classes} classes but label set '{name}' has {len(labels)}: {remedy}.")
+    return labels

@@ -1,0 +1,102 @@
+"""Loading of published ``.pth`` checkpoints, with every tensor accounted for."""
+
+import pickle
+import re
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from genvis.checkpoints.infer_config import Untold, config_from_tensors
+from genvis.checkpoints.published_names import Renamed, rename_published
+from genvis.errors import InputError
+from genvis.model.genvis import GenVIS
+
+# The number at the start of what torch.save wrote before it wrote zip archives.
+_TORCH_MAGIC = bytes.fromhex("6cfc9c46f9206aa85019")
+
+
+def load_published(path: str | Path, *, untold: Untold | None = None) -> GenVIS:
+    """Load a published GenVIS, VITA or Mask2Former checkpoint.
+
+    Args:
+        path: A ``.pth`` file of ``torch.save``: a dictionary with the state dict under "model", or a state dict.
+        untold: What the tensors cannot tell; None takes the published defaults.
+
+    Returns:
+        The model, in evaluation mode, on the CPU, in float32.
+
+    Raises:
+        InputError: If the file cannot be read, holds code, is of another model, or has unknown, missing or misshapen
+            tensors, each of which is named.
+    """
+    file = Path(path)
+    state = read_state_dict(file)
+    config = config_from_tensors(state, untold=untold or Untold(), file=str(file))
+    model = GenVIS(config).eval()
+    renamed = rename_published(state)
+    expected = model.state_dict()
+    problems = _misfits(state, renamed, expected)
+    if problems:
+        raise InputError(f"{file} does not fit the model of its sizes: {'; '.join(problems)}.")
+    model.load_state_dict({**expected, **renamed.tensors})
+    return model
+
+
+def _misfits(state: dict[str, Tensor], renamed: Renamed, expected: dict[str, Tensor]) -> list[str]:
+    """Return what is unknown, missing or misshapen in a published state dict, one phrase each."""
+    missing, misshapen = [], {}
+    for name, tensor in expected.items():
+        given = renamed.tensors.get(name)
+        if given is None:
+            if not name.endswith("num_batches_tracked"):
+                missing.append(f"missing: the tensor for {name}")
+        elif given.shape != tensor.shape:
+            origin = renamed.origin[name]
+            parts = list(renamed.origin.values()).count(origin)  # 3 where queries, keys and values are one tensor.
+            shape = (parts * tensor.shape[0], *tensor.shape[1:]) if tensor.ndim else ()
+            misshapen[origin] = f"misshapen: {origin} is {tuple(state[origin].shape)} instead of {shape}"
+    unknown = renamed.unknown + sorted({renamed.origin[name] for name in renamed.tensors if name not in expected})
+    return [*(f"unknown: {name}" for name in unknown), *missing, *misshapen.values()]
+
+
+def read_state_dict(file: Path) -> dict[str, Tensor]:
+    """Read the tensors of a ``torch.save`` file without running any code that it may hold.
+
+    Raises:
+        InputError: If the file is absent, damaged, holds anything but tensors and plain values, or no state dict.
+    """
+    try:
+        with warnings.catch_warnings():  # Of pickle protocols: what matters of them is an exception.
+            warnings.simplefilter("ignore", UserWarning)
+            content = torch.load(file, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise InputError(f"There is no file {file}.") from None
+    except IsADirectoryError:
+        raise InputError(f"{file} is a folder, not a checkpoint file.") from None
+    except PermissionError:
+        raise InputError(f"{file} may not be read: ask for the permission, or copy it.") from None
+    except Exception as error:  # A damaged file makes the reader fail in any way.
+        if _holds_objects(file, error):
+            raise InputError(
+                f"{file} is refused: it holds Python objects besides tensors, which could run code when loaded; "
+                "ask its author for a file of torch.save with tensors only."
+            ) from None
+        raise InputError(f"{file} is no checkpoint of torch.save, or is truncated: fetch it again.") from None
+    if isinstance(content, dict) and isinstance(content.get("model"), dict):
+        content = content["model"]
+    if not isinstance(content, dict) or not content or not all(isinstance(value, Tensor) for value in content.values()):
+        raise InputError(f"{file} holds no state dict: expected tensors by name, alone or under the key 'model'.")
+    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in content.items()}
+
+
+def _holds_objects(file: Path, error: Exception) -> bool:
+    """Whether a file that could not be read is whole, but holds objects that the reader does not make."""
+    if isinstance(error, pickle.UnpicklingError) and re.search(
+        r"unsupported (global|class)", str(error), re.IGNORECASE
+    ):
+        return True
+    with file.open("rb") as stream:
+        start = stream.read(20)
+    return start.startswith(b"\x80") and _TORCH_MAGIC not in start  # A pickle of another program, for example .pkl.

@@ -1,0 +1,1 @@
+"""Annotation files: videos, objects, categories."""

@@ -1,0 +1,217 @@
+"""Checks the records of annotation files and puts them into compact arrays."""
+
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genvis.categories import LabelSet
+from genvis.data.annotations.segmentation import SegmentationError, to_run_lengths
+from genvis.data.annotations.video_annotations import VideoAnnotations
+from genvis.data.samples.packed import PackedBytesBuilder
+from genvis.errors import InputError
+
+OCCLUSION_LEVELS = ("no_occlusion", "slight_occlusion", "severe_occlusion")
+_CHECK = "run `genvis data check` on the file for a complete list"
+
+
+def _integers() -> "array[int]":
+    return array("q")
+
+
+@dataclass
+class AnnotationBuilder:
+    """Collects videos, categories and tracks.
+
+    Args:
+        path: The file, for messages.
+    """
+
+    path: Path
+    _positions: dict[int, int] = field(default_factory=dict)
+    _sizes: "array[int]" = field(default_factory=_integers)
+    _lengths: "array[int]" = field(default_factory=_integers)
+    _file_names: PackedBytesBuilder = field(default_factory=PackedBytesBuilder)
+    _categories: dict[int, str] = field(default_factory=dict)
+    _track_ids: "array[int]" = field(default_factory=_integers)
+    _track_videos: "array[int]" = field(default_factory=_integers)
+    _track_categories: "array[int]" = field(default_factory=_integers)
+    _track_crowds: "array[int]" = field(default_factory=_integers)
+    _mask_starts: "array[int]" = field(default_factory=_integers)
+    _run_lengths: PackedBytesBuilder = field(default_factory=PackedBytesBuilder)
+    _occlusion: "array[int]" = field(default_factory=lambda: array("b"))
+    _occlusion_levels: list[str] = field(default_factory=lambda: list(OCCLUSION_LEVELS))
+
+    @property
+    def has_videos(self) -> bool:
+        """Whether at least one video has been added."""
+        return bool(self._positions)
+
+    def add_category(self, record: Any) -> None:
+        """Add an element of "categories"."""
+        number, name = self._integer(record, "id", "A category"), record.get("name")
+        if not isinstance(name, str):
+            raise self.error(f"Category {number}", "has no 'name'")
+        if number in self._categories:
+            raise self.error(f"Category id {number}", "occurs twice")
+        self._categories[number] = name
+
+    def add_video(self, record: Any, file_names: Any, kind: str = "Video") -> None:
+        """Add an element of "videos" or "images" with the names of its frames' files."""
+        number = self._integer(record, "id", f"A {kind.lower()}")
+        who = f"{kind} {number}"
+        if number in self._positions:
+            raise self.error(f"{kind} id {number}", "occurs twice")
+        if not (isinstance(file_names, list) and file_names and all(isinstance(name, str) for name in file_names)):
+            raise self.error(who, "has no list of file names")
+        sides = [self._integer(record, side, who) for side in ("height", "width")]
+        if min(sides) < 1:
+            raise self.error(who, f"has a height of {sides[0]} and a width of {sides[1]}")
+        self._positions[number] = len(self._lengths)
+        self._sizes.extend(sides)
+        self._lengths.append(len(file_names))
+        for name in file_names:
+            self._file_names.append(name.encode("utf-8", "surrogatepass"))
+
+    def add_track(
+        self,
+        record: Any,
+        *,
+        video_key: str,
+        segmentations: Any,
+        occlusion: Any = None,
+        categories: Mapping[int, int] | None = None,
+    ) -> None:
+        """Add an element of "annotations".
+
+        Args:
+            record: The element, with "category_id" and, if it has them, "id" and "iscrowd".
+            video_key: The key of its video's id.
+            segmentations: One mask per frame in any form of COCO's, None where the object is absent.
+            occlusion: The name of a level per frame, None where there is none, or None altogether.
+            categories: Map from the file's categories to those of the label set; others are left out.
+        """
+        position = len(self._track_ids) + 1
+        number = self._integer(record, "id", "An annotation") if "id" in _mapping(record) else position
+        who = f"Annotation {number}"
+        category = self._integer(record, "category_id", who)
+        if categories is not None and category not in categories:
+            return
+        video = self._positions.get(self._integer(record, video_key, who))
+        if video is None:
+            raise self.error(who, f"belongs to {video_key} {record[video_key]}, which is not in the file")
+        length = self._lengths[video]
+        if not isinstance(segmentations, list) or len(segmentations) != length:
+            raise self.error(who, f"needs a list of {length} masks, one per frame of {video_key} {record[video_key]}")
+        self._track_ids.append(number)
+        self._track_videos.append(video)
+        self._track_categories.append(category if categories is None else categories[category])
+        self._track_crowds.append(bool(record.get("iscrowd", 0)))
+        self._mask_starts.append(len(self._run_lengths))
+        height, width = self._sizes[2 * video : 2 * video + 2]
+        for frame, segmentation in enumerate(segmentations):
+            try:
+                run_lengths = to_run_lengths(segmentation, height, width)
+            except SegmentationError as error:
+                raise self.error(f"The mask of annotation {number} in frame {frame}", f"is wrong: {error}") from None
+            self._run_lengths.append(run_lengths["counts"] if run_lengths else b"")
+        self._add_occlusion(occlusion, length)
+
+    def _add_occlusion(self, levels: Any, length: int) -> None:
+        usable = isinstance(levels, list) and len(levels) == length
+        for level in levels if usable else [None] * length:
+            name = None if level is None else str(level)
+            if name is not None and name not in self._occlusion_levels and len(self._occlusion_levels) < 127:
+                self._occlusion_levels.append(name)
+            self._occlusion.append(self._occlusion_levels.index(name) if name in self._occlusion_levels else -1)
+
+    def build(self, label_set: LabelSet | None = None, *, mapped_from: LabelSet | None = None) -> VideoAnnotations:
+        """Return the annotations; the builder is finished with this.
+
+        Args:
+            label_set: The classes of the model. Without it, the file's own categories.
+            mapped_from: The label set of the file, if the tracks have been mapped from it to `label_set`.
+
+        Raises:
+            InputError: If the categories do not fit together.
+        """
+        if not self.has_videos:
+            raise InputError(f"'{self.path}' has no videos or images: check that it is the right kind of file.")
+        classes = self.label_set(mapped_from or label_set)
+        if mapped_from is not None and label_set is not None:
+            classes = label_set
+        categories = np.frombuffer(self._track_categories, np.int64)
+        ids = np.array(classes.category_ids, np.int64)
+        unknown = np.flatnonzero(~np.isin(categories, ids))
+        if unknown.size:
+            first = int(unknown[0])
+            raise self.error(
+                f"Annotation {self._track_ids[first]}",
+                f"has category_id {categories[first]}, which is not in the label set '{classes.name}'",
+            )
+        videos = np.frombuffer(self._track_videos, np.int64)
+        order = np.argsort(videos, kind="stable")
+        counts = np.bincount(videos, minlength=len(self._lengths))
+        return VideoAnnotations(
+            path=self.path,
+            label_set=classes,
+            video_ids=np.fromiter(self._positions, np.int64, len(self._positions)),
+            sizes=np.frombuffer(self._sizes, np.int64).reshape(-1, 2),
+            file_names=self._file_names.build(),
+            frame_starts=_starts(np.frombuffer(self._lengths, np.int64)),
+            track_ids=np.frombuffer(self._track_ids, np.int64)[order],
+            track_labels=np.searchsorted(ids, categories)[order],
+            track_crowds=np.frombuffer(self._track_crowds, np.int64)[order].astype(np.bool_),
+            track_starts=_starts(counts),
+            mask_starts=np.frombuffer(self._mask_starts, np.int64)[order],
+            run_lengths=self._run_lengths.build(),
+            occlusion=np.frombuffer(self._occlusion, np.int8),
+            occlusion_levels=tuple(self._occlusion_levels),
+        )
+
+    def label_set(self, wanted: LabelSet | None = None) -> LabelSet:
+        """Return the file's own categories in the order of their ids, or `wanted` if they are among its classes.
+
+        Raises:
+            InputError: If there are none, or they are others.
+        """
+        if wanted is None:
+            if not self._categories:
+                raise InputError(f"'{self.path}' has no categories: add them, or name a label set.")
+            numbers = sorted(self._categories)
+            return LabelSet(self.path.stem, tuple(numbers), tuple(self._categories[number] for number in numbers))
+        names = dict(zip(wanted.category_ids, wanted.labels, strict=True))
+        for number, name in self._categories.items():
+            if number not in names or _plain(names[number]) != _plain(name):
+                known = f"'{names[number]}'" if number in names else "nothing"
+                raise InputError(
+                    f"Category {number} of '{self.path}' is '{name}', but {known} in the label set '{wanted.name}': "
+                    "choose the label set of this file, or none to take the file's own."
+                )
+        return wanted
+
+    def _integer(self, record: Any, key: str, who: str) -> int:
+        value = _mapping(record).get(key)
+        if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= 1 << 63:
+            raise self.error(who, f"needs a whole number as '{key}', not {value!r}")
+        return value
+
+    def error(self, who: str, problem: str) -> InputError:
+        """Return an error in one sentence: who, in which file, what is wrong, and what to do."""
+        return InputError(f"{who} of '{self.path}' {problem}: mend the file; {_CHECK}.")
+
+
+def _mapping(record: Any) -> Mapping[str, Any]:
+    return record if isinstance(record, dict) else {}
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", " ").strip()
+
+
+def _starts(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))).astype(np.int64)

@@ -1,0 +1,1 @@
+"""Training samples: frames, masks, transforms, batches."""

@@ -1,0 +1,1 @@
+"""Choice of frames, videos and data sets for training."""

@@ -1,0 +1,1 @@
+"""Analysis of errors: kinds, and how much average precision each costs."""

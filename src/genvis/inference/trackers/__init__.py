@@ -1,0 +1,1 @@
+"""How track ids pass from clip to clip, a file per method."""

@@ -1,0 +1,1 @@
+"""Frame-level detectors: single frames in, frame queries and features out."""

@@ -1,0 +1,1 @@
+"""The tracker of the paper: object encoder, object decoder, heads, memory."""

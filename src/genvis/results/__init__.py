@@ -1,0 +1,1 @@
+"""Results: pure values, and the formats that they are written in."""

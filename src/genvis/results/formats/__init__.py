@@ -1,0 +1,1 @@
+"""Formats of results: functions of the values in `genvis.results.types`."""

@@ -1,0 +1,108 @@
+"""A video's result as JSON, and back without loss."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from genvis.errors import InputError
+from genvis.masks import RunLengthMask
+from genvis.results.types import FrameStamp, Track, VideoResult
+
+RESULT_FILE = "result.json"
+FORMAT = "genvis-video-result"
+VERSION = 1
+
+
+def to_json(result: VideoResult) -> dict[str, Any]:
+    """Return everything in a result as a dictionary ready for JSON."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "name": result.name,
+        "height": result.height,
+        "width": result.width,
+        "label_set": result.label_set,
+        "problem": result.problem,
+        "frames": {
+            "index": [stamp.index for stamp in result.frames],
+            "time": [stamp.time for stamp in result.frames],
+            "name": [stamp.name for stamp in result.frames],
+        },
+        "tracks": [
+            {
+                "id": track.id,
+                "label": track.label,
+                "label_id": track.label_id,
+                "category_id": track.category_id,
+                "score": track.score,
+                "segmentations": [None if mask is None else mask.to_coco() for mask in track.masks],
+            }
+            for track in result.tracks
+        ],
+    }
+
+
+def from_json(document: Mapping[str, Any]) -> VideoResult:
+    """Read what :func:`to_json` returned.
+
+    Raises:
+        InputError: If it is something else.
+    """
+    if not isinstance(document, Mapping) or document.get("format") != FORMAT:
+        raise InputError(f"This is no saved result: its 'format' is not '{FORMAT}'.")
+    if document.get("version") != VERSION:
+        raise InputError(f"This result has version {document.get('version')}; this program reads version {VERSION}.")
+    try:
+        stamps = document["frames"]
+        return VideoResult(
+            name=str(document["name"]),
+            height=int(document["height"]),
+            width=int(document["width"]),
+            frames=tuple(
+                FrameStamp(index=int(index), time=float(time), name=str(name))
+                for index, time, name in zip(stamps["index"], stamps["time"], stamps["name"], strict=True)
+            ),
+            tracks=tuple(_track(entry) for entry in document["tracks"]),
+            label_set=str(document["label_set"]),
+            problem=document["problem"],
+        )
+    except KeyError as error:
+        raise InputError(f"The saved result lacks {error}.") from None
+    except (TypeError, ValueError) as error:
+        raise InputError(f"The saved result is damaged: {error}") from error
+
+
+def load(path: str | Path) -> VideoResult:
+    """Read a saved result from its folder or JSON file.
+
+    Raises:
+        InputError: If there is none, or the file is damaged.
+    """
+    file = Path(path)
+    if file.is_dir():
+        file = file / RESULT_FILE
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"There is no result at '{file}'.") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"The result '{file}' cannot be read: {error}.") from error
+    try:
+        return from_json(document)
+    except InputError as error:
+        raise InputError(f"'{file}': {error}") from error
+
+
+def _track(entry: Mapping[str, Any]) -> Track:
+    return Track(
+        id=int(entry["id"]),
+        label=str(entry["label"]),
+        label_id=int(entry["label_id"]),
+        category_id=int(entry["category_id"]),
+        score=float(entry["score"]),
+        masks=tuple(
+            None if segmentation is None else RunLengthMask.from_coco(segmentation)
+            for segmentation in entry["segmentations"]
+        ),
+    )

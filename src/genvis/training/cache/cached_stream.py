@@ -1,0 +1,185 @@
+"""Training from cached views: filling the cache, choosing views by their position in the stream, batching them."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.progress import Progress
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+
+from genvis.data.samples.batch import collate
+from genvis.data.sampling.clip_sampling import ClipSampling
+from genvis.data.sampling.mixture import SampleStream
+from genvis.data.sampling.random_key import RandomKey
+from genvis.data.sampling.stream_loader import StreamBatches
+from genvis.errors import InputError
+from genvis.model.genvis import GenVIS
+from genvis.training.cache.detected_videos import DetectedVideos, detect_videos
+from genvis.training.cache.detector_cache import CachedView, DetectorCache
+from genvis.training.criterion.targets import ObjectTargets
+from genvis.training.recipe.data_options import CacheOptions, DataOptions
+from genvis.training.recipe.loss_options import LossOptions
+
+
+def collate_views(views: Sequence[CachedView]) -> DetectedVideos:
+    """Put views into one batch; smaller ones are padded with zeros on the right and bottom."""
+    h = max(view.stride4_features.shape[-2] for view in views)
+    w = max(view.stride4_features.shape[-1] for view in views)
+    H, W = (max(view.masks.shape[axis] for view in views) for axis in (-2, -1))
+    masks = [F.pad(view.masks, (0, W - view.masks.shape[-1], 0, H - view.masks.shape[-2])) for view in views]
+    return DetectedVideos(
+        torch.stack([view.frame_queries for view in views], dim=1),
+        _one_batch([view.stride4_features for view in views], height=h, width=w),
+        [view.frame_assignment for view in views],
+        [ObjectTargets(view.labels, mask) for view, mask in zip(views, masks, strict=True)],
+    )
+
+
+def _one_batch(maps: Sequence[Tensor], *, height: int, width: int) -> Tensor:
+    """Return (B, T, C, height, width): maps (T, C, h, w) with zeros below and to the right, copied once at most."""
+    if len(maps) == 1:
+        return maps[0].unsqueeze(0)
+    batch = maps[0].new_zeros(len(maps), *maps[0].shape[:2], height, width)
+    for place, values in zip(batch, maps, strict=True):
+        place[..., : values.shape[-2], : values.shape[-1]] = values
+    return batch
+
+
+class CachedViews(Dataset[CachedView]):
+    """An endless stream of views: all of them once per epoch, each epoch in a new order.
+
+    Args:
+        cache: The filled cache.
+        views: Take the first so many views: a shared cache may hold more. None takes all.
+        seed: Of the order, and of the frames that are drawn.
+        sampling: Draw so many frames of each view anew every time, without those objects that they do not show; None
+            takes views as they are.
+    """
+
+    def __init__(
+        self, cache: DetectorCache, *, seed: int, views: int | None = None, sampling: ClipSampling | None = None
+    ) -> None:
+        self._cache, self._seed, self._sampling = cache, seed, sampling
+        self._views = len(cache) if views is None else min(views, len(cache))
+
+    def __getitem__(self, index: int) -> CachedView:
+        key = RandomKey(self._seed, index)
+        position = key.choose(self._views)
+        if self._sampling is None:
+            return self._cache[position]
+        frames = _drawn_frames(self._cache.length(position), self._sampling, key.generator())
+        view = self._cache.read(position, frames)
+        seen = view.masks.flatten(1).any(dim=1)
+        flags = seen.numpy()
+        return replace(
+            view,
+            frame_assignment=[queries[:, flags] for queries in view.frame_assignment],
+            labels=view.labels[seen],
+            masks=view.masks[seen],
+        )
+
+
+def _drawn_frames(length: int, sampling: ClipSampling, random: np.random.Generator) -> list[int]:
+    """Draw the frames of a sample, in order, from a stretch of the cached ones that is as long as the sampling's."""
+    stretch = min(length, max(sampling.frames, 2 * sampling.frame_range + 1))
+    first = int(random.integers(length - stretch + 1))
+    drawn = first + random.choice(stretch, size=sampling.frames, replace=False)
+    return sorted(int(frame) for frame in drawn)
+
+
+def cached_data(options: CacheOptions, data: DataOptions) -> DataOptions:
+    """Return what the samples of a cache are drawn by: the data of the run, but for the frames of a sample.
+
+    Raises:
+        InputError: If the cached samples have fewer frames than a step takes.
+    """
+    if not options.frames:
+        return data
+    needed = data.clips * data.frames_per_clip
+    if options.frames < needed:
+        raise InputError(
+            f"cache.frames is {options.frames}, but a step takes {needed} frames of a sample ({data.clips} clips of "
+            f"{data.frames_per_clip}): set cache.frames to {needed} or more."
+        )
+    return replace(data, clips=1, frames_per_clip=options.frames, frame_range=options.frames // 2)
+
+
+def open_cache(
+    options: CacheOptions, *, model: GenVIS, data: DataOptions, loss: LossOptions, seed: int
+) -> DetectorCache:
+    """Open the cache that belongs to a detector, data set and seed.
+
+    Args:
+        options: Where it is.
+        model: The network.
+        data: What its samples are drawn by, see :func:`cached_data`.
+        loss: Detector layers and the matching.
+        seed: Of the samples.
+
+    Raises:
+        InputError: If the folder holds the views of another one.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.detector.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    seen = asdict(data)
+    for name in ("validation", "validation_videos", "validation_frames", "batch_size", "workers"):
+        seen.pop(name)
+    matching = [loss.detector_layers, asdict(loss.weights), asdict(loss.points), loss.fixed_grid]
+    digest.update(json.dumps([seen, matching, seed], sort_keys=True).encode())
+    return DetectorCache(Path(options.folder), fingerprint=digest.hexdigest(), stored_as=options.stored_as)
+
+
+def fill_cache(
+    cache: DetectorCache,
+    stream: SampleStream,
+    *,
+    views: int,
+    model: GenVIS,
+    loss: LossOptions,
+    seed: int,
+    workers: int = 0,
+) -> None:
+    """Run the detector on the first samples of a stream that the cache does not hold yet.
+
+    Args:
+        cache: Takes the views.
+        stream: The training samples.
+        views: How many views the cache is to hold.
+        model: The network; its detector is frozen and in evaluation mode.
+        loss: Detector layers and the matching.
+        seed: Of the points of the matching.
+        workers: Processes that prepare samples; 0 for none.
+    """
+    if len(cache) >= views:
+        return
+    first = len(cache)
+    batches = DataLoader(
+        stream,
+        batch_sampler=StreamBatches(batch_size=1, start=first),
+        num_workers=workers,
+        collate_fn=collate,
+    )
+    with Progress(transient=True) as progress:
+        task = progress.add_task("Caching the frozen detector", total=views, completed=len(cache))
+        for position, batch in zip(range(first, views), batches, strict=False):
+            torch.manual_seed(hash((seed, position)) & 0x7FFF_FFFF_FFFF_FFFF)
+            found = detect_videos(model, batch.to(model.device), loss=loss)
+            (target,) = found.targets
+            cache.append(
+                CachedView(
+                    frame_queries=found.frame_queries[:, 0],
+                    stride4_features=found.stride4_features[0],
+                    frame_assignment=found.frame_assignment[0],
+                    labels=target.labels,
+                    masks=target.masks,
+                )
+            )
+            progress.advance(task)

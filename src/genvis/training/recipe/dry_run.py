@@ -1,0 +1,163 @@
+"""What a recipe would do, measured on a few real steps instead of guessed."""
+
+import resource
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from genvis.training.recipe.data_options import SourceOptions
+from genvis.training.recipe.recipe import Recipe
+from genvis.training.run.data_module import TrainingData
+from genvis.training.run.module import StageModule
+from genvis.training.run.run import build_data, build_module
+from genvis.training.stages.model_building import parameter_table
+
+_MEASURED_STEPS = 2
+_MEASURED_VIEWS = 2
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a training step costs on this machine.
+
+    Attributes:
+        seconds: Of one batch of one process, without waiting for data.
+        data_seconds: To prepare a batch in one process.
+        memory: Peak bytes: of the process on the CPU, of the device's tensors on a GPU.
+        loss: Of the first batch.
+        cache_seconds: To fill the cache of the detector's outputs, if the recipe has one.
+        cache_bytes: Of the filled cache.
+    """
+
+    seconds: float
+    data_seconds: float
+    memory: int
+    loss: float
+    cache_seconds: float = 0.0
+    cache_bytes: int = 0
+
+
+def dry_run(recipe: Recipe) -> Measurement:
+    """Print what would be trained, its parameters, memory and time, without changing anything on disk.
+
+    Args:
+        recipe: All of it.
+
+    Returns:
+        What was measured.
+
+    Raises:
+        InputError: If the recipe is impossible.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    module = build_module(recipe)
+    console.print(f"[bold]Stage[/bold] {recipe.stage}, {recipe.run.max_steps:,} steps of {_batch(recipe)}")
+    for source in recipe.data.sources:
+        console.print(f"[bold]Data[/bold]  {_described(source)}")
+    table = Table("part", "parameters", "trained", box=None)
+    rows = parameter_table(module.model)
+    for name, size, trained in rows:
+        table.add_row(name, f"{size:,}", f"{trained:,}" if trained else "frozen")
+    table.add_row("all", f"{sum(row[1] for row in rows):,}", f"{sum(row[2] for row in rows):,}", style="bold")
+    console.print(table)
+    measured = measure(recipe)
+    accumulate = recipe.run.accumulate
+    workers = max(1, recipe.data.workers)
+    step = accumulate * max(measured.seconds, measured.data_seconds / workers if recipe.data.workers else 0.0)
+    if not recipe.data.workers:
+        step += accumulate * measured.data_seconds
+    console.print(
+        f"[bold]Time[/bold]  {step:.2f} s a step here ({measured.seconds:.2f} s to learn from a batch, "
+        f"{measured.data_seconds:.2f} s to prepare it), {_hours(step * recipe.run.max_steps)} in all"
+    )
+    if measured.cache_bytes:
+        console.print(
+            f"[bold]Cache[/bold] {recipe.cache.views:,} views, {measured.cache_bytes / 2**30:.1f} GB, "
+            f"{_hours(measured.cache_seconds)} to fill in one process"
+        )
+    console.print(f"[bold]Memory[/bold] {measured.memory / 2**30:.2f} GB at the peak of each process")
+    console.print(f"[bold]Output[/bold] {Path(recipe.run.output).resolve()} (nothing was written)")
+    return measured
+
+
+def measure(recipe: Recipe) -> Measurement:
+    """Take a few steps with the recipe's model, data and losses, and time them; of a cache only some views are made."""
+    module = build_module(recipe)
+    if not recipe.cache.folder:
+        return _measure(recipe, module, build_data(recipe, module))
+    with TemporaryDirectory() as folder:
+
+        def built(views: int) -> tuple[TrainingData, float]:
+            begun = time.perf_counter()
+            cache = replace(recipe.cache, folder=folder, views=views)
+            return build_data(replace(recipe, cache=cache), module), time.perf_counter() - begun
+
+        built(1)  # The first view also warms up.
+        _, filling = built(1 + _MEASURED_VIEWS)
+        data, opening = built(1 + _MEASURED_VIEWS)
+        size = sum(path.stat().st_size for path in Path(folder).iterdir()) / (1 + _MEASURED_VIEWS)
+        measured = _measure(recipe, module, data)
+    views = recipe.cache.views
+    seconds = opening + views * max(0.0, filling - opening) / _MEASURED_VIEWS
+    return replace(measured, cache_seconds=seconds, cache_bytes=int(views * size))
+
+
+def _measure(recipe: Recipe, module: StageModule, data: TrainingData) -> Measurement:
+    device = torch.device("cuda" if torch.cuda.is_available() and recipe.run.accelerator != "cpu" else "cpu")
+    module.to(device)
+    processes = recipe.run.nodes * (recipe.run.devices if isinstance(recipe.run.devices, int) else 1)
+    share = max(1, recipe.data.batch_size // processes)
+    seconds, data_seconds, first = 0.0, 0.0, 0.0
+    for step in range(_MEASURED_STEPS + 1):
+        start = time.perf_counter()
+        batch = data.collate_items([data.stream[step * share + place] for place in range(share)]).to(device)
+        prepared = time.perf_counter()
+        with torch.autocast(device.type, _dtype(recipe), enabled=recipe.run.precision != "32-true"):
+            loss = torch.stack(list(module.losses(batch).values())).sum()
+        loss.backward()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        if step == 0:
+            first = float(loss.detach())  # The first step also warms up.
+        else:
+            data_seconds += prepared - start
+            seconds += time.perf_counter() - prepared
+    memory = torch.cuda.max_memory_allocated() if device.type == "cuda" else _peak_memory()
+    # AdamW keeps two more numbers for each trained one.
+    memory += sum(2 * 4 * parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+    return Measurement(seconds / _MEASURED_STEPS, data_seconds / _MEASURED_STEPS, memory, first)
+
+
+def _dtype(recipe: Recipe) -> torch.dtype:
+    return torch.float16 if recipe.run.precision == "16-mixed" else torch.bfloat16
+
+
+def _peak_memory() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _batch(recipe: Recipe) -> str:
+    data, run = recipe.data, recipe.run
+    clips = f"{data.clips} clips of {data.frames_per_clip} frames"
+    more = f" x {run.accumulate} accumulated" if run.accumulate > 1 else ""
+    return f"{data.batch_size} samples of {clips}{more}"
+
+
+def _described(source: SourceOptions) -> str:
+    if source.kind == "sprites":
+        return f"generated videos, {source.difficulty}, {source.height}x{source.width} (weight {source.weight:g})"
+    return f"{source.kind} {source.annotations} with images in {source.images} (weight {source.weight:g})"
+
+
+def _hours(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,134 @@
+"""Recipes as YAML files: a short file names another one as its base and says what differs."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentParser, Namespace
+
+from genvis.errors import InputError
+from genvis.files import write_text
+from genvis.training.recipe.recipe import Recipe
+
+
+def bundled_recipes() -> tuple[str, ...]:
+    """Return the names of the recipes that the package ships, without their bases."""
+    folder = Path(str(files("genvis.training"))) / "recipes"
+    return tuple(sorted(file.stem for file in folder.glob("*.yaml") if not file.stem.startswith("base-")))
+
+
+def recipe_file(name: str | Path) -> Path:
+    """Return the file of a recipe: a path, or the name of a bundled recipe with or without ``.yaml``.
+
+    Raises:
+        InputError: If there is no such recipe.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    bundled = Path(str(files("genvis.training"))) / "recipes" / f"{path.name.removesuffix('.yaml')}.yaml"
+    if path.parent == Path() and bundled.is_file():
+        return bundled
+    raise InputError(
+        f"There is no recipe '{name}': give a YAML file or one of the bundled {', '.join(bundled_recipes())}."
+    )
+
+
+def read_recipe(path: Path, *, _above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Read a recipe and its bases: values of a file replace those of its ``base``, level by level.
+
+    Raises:
+        InputError: If a file is missing, no YAML, no mapping, or names itself as its base.
+    """
+    if path.resolve() in _above:
+        raise InputError(f"The recipe {path} is its own base: remove one of the 'base' lines.")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"The recipe {path} cannot be read: {' '.join(str(error).split())}.") from None
+    if not isinstance(content, dict):
+        raise InputError(f"The recipe {path} must be a mapping of options, not {type(content).__name__}.")
+    base = content.pop("base", None)
+    if base is None:
+        return content
+    beside = path.parent / str(base)
+    parent = beside if beside.is_file() else recipe_file(str(base))
+    return _merged(read_recipe(parent, _above=(*_above, path.resolve())), content)
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    result = dict(below)
+    for name, value in above.items():
+        known = result.get(name)
+        result[name] = _merged(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
+    return result
+
+
+def recipe_parser() -> ArgumentParser:
+    """Return the parser whose options are the fields of a recipe."""
+    parser = ArgumentParser(
+        prog="genvis train",
+        usage="genvis train RECIPE.yaml [--OPTION VALUE ...]",
+        description="Train a model from a recipe; options of the command line replace those of the recipe.",
+        exit_on_error=False,
+    )
+    parser.add_argument("--recipe", action="config", help="The recipe, if it is not the first word.")
+    parser.add_class_arguments(Recipe)
+    return parser
+
+
+def help_text() -> str:
+    """Return the help of all options, and the names of the bundled recipes."""
+    return f"{recipe_parser().format_help()}\n{list_recipes()}"
+
+
+def list_recipes() -> str:
+    """Return the bundled recipes with the first line of their comments."""
+    folder = Path(str(files("genvis.training"))) / "recipes"
+    lines = ["bundled recipes:"]
+    width = max(map(len, bundled_recipes()), default=0)
+    for name in bundled_recipes():
+        first = (folder / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0]
+        lines.append(f"  {name:<{width}}  {first.lstrip('# ')}")
+    return "\n".join(lines)
+
+
+def load_recipe(name: str | Path, overrides: list[str] | None = None) -> Recipe:
+    """Load a recipe.
+
+    Args:
+        name: A YAML file or the name of a bundled recipe.
+        overrides: Options as on the command line, for example ``["--optimizer.learning_rate", "1e-4"]``.
+
+    Raises:
+        InputError: If an option is unknown or its value impossible.
+    """
+    path = recipe_file(name)
+    content = yaml.safe_dump(read_recipe(path), sort_keys=False)
+    return _parsed(["--recipe", content, *(overrides or [])], source=str(path))
+
+
+def _parsed(words: list[str], *, source: str) -> Recipe:
+    parser = recipe_parser()
+    try:
+        parsed: Namespace = parser.parse_args(words)
+        values = parser.instantiate(parsed)
+    except Exception as error:  # argparse, jsonargparse and the dataclasses raise several kinds for a wrong option.
+        raise InputError(f"{source}: {' '.join(str(error).split()).rstrip('.')}.") from None
+    fields = {name: values[name] for name in Recipe.__dataclass_fields__}
+    return Recipe(**fields)
+
+
+def save_recipe(recipe: Recipe, path: Path) -> None:
+    """Write a recipe with all its values, so that the run can be repeated from this file alone."""
+    from dataclasses import asdict
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, yaml.safe_dump(_plain(asdict(recipe)), sort_keys=False, allow_unicode=True))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    return [_plain(part) for part in value] if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,70 @@
+"""What a recipe says of its losses; light to import, so that `genvis train --help` answers at once."""
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from genvis.training.criterion.points import PointSource
+
+AssignmentMethod = Literal["uvla", "correspondence"]
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """What each part weighs, in the matching and in the losses.
+
+    Attributes:
+        classification: Of the class probability (matching) and of the cross-entropy (loss).
+        mask: Of the binary cross-entropy on points.
+        dice: Of the dice loss on points.
+        similarity: Of the loss between frame and instance embeddings.
+        no_object: Of the class "no object" inside the cross-entropy.
+    """
+
+    classification: float = 2.0
+    mask: float = 5.0
+    dice: float = 5.0
+    similarity: float = 0.5
+    no_object: float = 0.1
+
+
+@dataclass(frozen=True)
+class PointOptions:
+    """Random points at which masks are compared, instead of at all pixels.
+
+    Attributes:
+        count: Points per mask and frame.
+        oversample_ratio: How many times more candidates are drawn from which the uncertain ones are taken.
+        importance_ratio: Share of the points that are the most uncertain candidates; the rest is uniform.
+    """
+
+    count: int = 12544
+    oversample_ratio: float = 3.0
+    importance_ratio: float = 0.75
+
+
+@dataclass
+class LossOptions:
+    """What is learned from.
+
+    Args:
+        assignment: `uvla`, or `correspondence` for the baseline that keeps the matching of the first clip (Table 4).
+        detector_layers: How many of the detector's last layers feed the tracker; each counts as further videos.
+        weights: Of the parts of the losses and of the matching cost.
+        points: Random points at which masks are compared.
+        fixed_grid: Compare masks at the cell centres of a grid of this many rows and columns instead, always the
+            same; 0 takes random points.
+    """
+
+    assignment: AssignmentMethod = "uvla"
+    detector_layers: int = 3
+    weights: LossWeights = field(default_factory=LossWeights)
+    points: PointOptions = field(default_factory=PointOptions)
+    fixed_grid: int = 0
+
+    @property
+    def point_source(self) -> "PointSource":
+        """Where masks are compared."""
+        from genvis.training.criterion.points import GridPoints, RandomPoints
+
+        return GridPoints(self.fixed_grid) if self.fixed_grid else RandomPoints(**asdict(self.points))

@@ -1,0 +1,119 @@
+"""Recipes for somebody's own videos: two short files, one for each stage, to be read and changed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from genvis.data.annotations.youtube_vis import file_label_set
+from genvis.errors import InputError
+from genvis.files import write_text
+from genvis.model.config import GenVISConfig
+from genvis.training.stages.model_building import load_weights
+
+_PUBLISHED_SIDE = 360
+_PUBLISHED_SHORT_SIDES = (288, 320, 352, 384, 416, 448, 480, 512)
+
+
+@dataclass(frozen=True)
+class OwnRecipes:
+    """The two recipes: run `detector` first, then `genvis`.
+
+    Attributes:
+        name: Of the run's folders below ``runs``.
+        images: The folder that the file names of the annotations start from.
+        init: Weights to start from, see `genvis.training.recipe.recipe.ModelOptions`.
+        config: Of the model that is started from.
+        detector: File of the first stage.
+        genvis: File of the second stage.
+    """
+
+    name: str
+    images: Path
+    init: str
+    config: GenVISConfig
+    detector: Path
+    genvis: Path
+
+
+def plan_own_recipes(*, name: str, images: Path, init: str, folder: Path) -> OwnRecipes:
+    """Find out whether the recipes can be written, before anything else is.
+
+    Args:
+        name: Of the files, ``NAME_detector.yaml`` and ``NAME_genvis.yaml``, and of the run's folders.
+        images: The folder that the file names of the annotations start from.
+        init: Weights to start from.
+        folder: Where the files are to go.
+
+    Raises:
+        InputError: If the images or the weights are not there, or a recipe exists already.
+    """
+    if not images.is_dir():
+        raise InputError(
+            f"There is no folder '{images}': name the folder that the file names of the annotations start from."
+        )
+    detector, genvis = folder / f"{name}_detector.yaml", folder / f"{name}_genvis.yaml"
+    for path in (detector, genvis):
+        if path.exists():
+            raise InputError(f"'{path}' exists already: rename it, or give another --name.")
+    return OwnRecipes(name, images, init, cast(GenVISConfig, load_weights(init).config), detector, genvis)
+
+
+def write_own_recipes(recipes: OwnRecipes, *, train: Path, held_out: Path | None) -> None:
+    """Write the recipes of both stages; sizes of the training views follow from the model that is started from.
+
+    Args:
+        recipes: The plan.
+        train: Annotation file to learn from; its categories become the model's classes.
+        held_out: Annotation file to measure AP on; None measures none.
+
+    Raises:
+        InputError: If the annotations are not there or damaged.
+    """
+    labels = file_label_set(train)
+    name, config = recipes.name, recipes.config
+    outputs = {stage: f"runs/{name}-{stage}" for stage in ("detector", "genvis")}
+    data = _data(train, held_out=held_out, images=recipes.images, config=config)
+    classes = ", ".join(labels.labels[:6]) + (", ..." if len(labels) > 6 else "")
+    _write(
+        recipes.detector,
+        f"Stage 1 of 2 for {name}: the detector learns {len(labels)} classes ({classes}).",
+        {
+            "base": "base-own-detector.yaml",
+            "model": {"init": recipes.init, "label_set": str(train)},
+            "data": data,
+            "run": {"output": outputs["detector"]},
+        },
+    )
+    clips = {"frames_per_clip": config.clip_length} if config.clip_length > 1 else {}
+    _write(
+        recipes.genvis,
+        f"Stage 2 of 2 for {name}: the tracker, on the frozen detector of stage 1.",
+        {
+            "base": "base-own-genvis.yaml",
+            "model": {"init": f"{outputs['detector']}/model"},
+            "data": {**data, **clips},
+            "run": {"output": outputs["genvis"]},
+        },
+    )
+
+
+def _data(train: Path, *, held_out: Path | None, images: Path, config: GenVISConfig) -> dict[str, Any]:
+    scale = config.min_size_test / _PUBLISHED_SIDE
+    return {
+        "sources": [{"kind": "youtube_vis", "annotations": str(train), "images": str(images)}],
+        "validation": None
+        if held_out is None
+        else {"kind": "youtube_vis", "annotations": str(held_out), "images": str(images)},
+        "augmentation": {
+            "short_sides": [round(side * scale) for side in _PUBLISHED_SHORT_SIDES],
+            "max_size": round(1.2 * config.max_size_test),
+            "crop_size": [round(384 * scale), round(600 * scale)],
+        },
+    }
+
+
+def _write(path: Path, title: str, content: dict[str, Any]) -> None:
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
+    write_text(path, f"# {title}\n{text}")

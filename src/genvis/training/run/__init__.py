@@ -1,0 +1,1 @@
+"""A training run: module, data, optimizer, checkpoints, validation."""

@@ -1,0 +1,128 @@
+"""What the three stages of training have in common: optimizer, schedule, seeds, logging."""
+
+from abc import abstractmethod
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+
+from genvis.data.samples.batch import VideoBatch
+from genvis.model.genvis import GenVIS
+from genvis.training.criterion.targets import ObjectTargets
+from genvis.training.recipe.loss_options import LossOptions
+from genvis.training.recipe.recipe import OptimizerOptions
+from genvis.training.run.optimization import parameter_groups, rate_factor
+
+_BATCH_NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)
+
+
+class StageModule(lightning.LightningModule):
+    """One stage of training.
+
+    The random numbers of a step (points, drop path) depend on the seed, the step and the process alone, so that a run
+    that was killed continues exactly.
+
+    Args:
+        model: The network; the stage decides which part of it is trained.
+        optimizer: Rates, decay and schedule.
+        loss: What is learned from.
+        max_steps: Optimizer steps of the whole run.
+        seed: Of the random numbers.
+        freeze_batch_norm: Whether batch norm keeps its statistics and affine values.
+
+    Attributes:
+        finds_videos: Whether the stage's model segments whole videos, or single frames only.
+    """
+
+    finds_videos = True
+
+    def __init__(
+        self,
+        model: GenVIS,
+        *,
+        optimizer: OptimizerOptions,
+        loss: LossOptions,
+        max_steps: int,
+        seed: int = 0,
+        freeze_batch_norm: bool = True,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.optimizer_options = optimizer
+        self.loss_options = loss
+        self.max_steps = max_steps
+        self.seed = seed
+        self.freeze_batch_norm = freeze_batch_norm
+        for part in self.frozen_parts():
+            part.requires_grad_(False)
+        self.train()
+
+    @abstractmethod
+    def frozen_parts(self) -> list[nn.Module]:
+        """Return the parts of the model that are neither trained nor in training mode."""
+
+    @abstractmethod
+    def losses(self, batch: Any) -> dict[str, Tensor]:
+        """Return the weighted losses of a batch by name; their sum is minimised."""
+
+    def train(self, mode: bool = True) -> "StageModule":
+        """Switch to training mode, except for what is frozen."""
+        super().train(mode)
+        for part in self.frozen_parts():
+            part.eval()
+        return self
+
+    def compile_network(self) -> None:
+        """Compile detector and tracker in place with torch.compile; names and weights stay as they are."""
+        self.model.detector.compile(dynamic=True)
+        if self.model.tracker is not None:
+            self.model.tracker.compile(dynamic=True)
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Return the sum of the losses."""
+        torch.manual_seed(hash((self.seed, batch_idx, self.global_rank)) & 0x7FFF_FFFF_FFFF_FFFF)
+        losses = self.losses(batch)
+        total = torch.stack(list(losses.values())).sum()
+        self.log("loss", total.detach(), prog_bar=True, batch_size=len(batch))
+        self.log("joint_loss", total.detach(), sync_dist=True, batch_size=len(batch))
+        self.log_dict({f"loss/{name}": value.detach() for name, value in losses.items()}, batch_size=len(batch))
+        return total
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Move a batch of whichever kind; Lightning does not know ours."""
+        return batch.to(device, non_blocking=True)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Return AdamW with its schedule, which advances in every optimizer step."""
+        groups = parameter_groups(self, self.optimizer_options)
+        optimizer = torch.optim.AdamW(
+            groups, lr=self.optimizer_options.learning_rate, eps=self.optimizer_options.epsilon
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: rate_factor(step, options=self.optimizer_options, max_steps=self.max_steps)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def batch_norms(model: nn.Module) -> list[nn.Module]:
+    """Return the batch norms of a network."""
+    return [module for module in model.modules() if isinstance(module, _BATCH_NORMS)]
+
+
+def network_input(model: GenVIS, batch: VideoBatch) -> Tensor:
+    """Return the normalised frames of a batch, (B·T, 3, H, W), zero outside each video."""
+    pixels = model.prepare_frames(batch.frames)
+    valid = batch.valid.to(pixels.dtype).expand(-1, batch.frames.shape[1], -1, -1, -1).flatten(0, 1)
+    return pixels * nn.functional.pad(
+        valid, (0, pixels.shape[-1] - valid.shape[-1], 0, pixels.shape[-2] - valid.shape[-2])
+    )
+
+
+def batch_targets(batch: VideoBatch, *, height: int, width: int) -> list[ObjectTargets]:
+    """Return the objects of each video, their masks padded to the size of the network's input."""
+    return [
+        ObjectTargets(labels, nn.functional.pad(masks, (0, width - masks.shape[-1], 0, height - masks.shape[-2])))
+        for labels, masks in zip(batch.labels, batch.masks, strict=True)
+    ]

@@ -1,0 +1,203 @@
+"""A training run from its recipe to the finished model."""
+
+import logging
+import os
+import warnings
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, LearningRateMonitor
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+
+from genvis.checkpoints.load import without_progress_bars
+from genvis.data.samples.batch import collate
+from genvis.data.sampling.clip_sampling import ClipSampling
+from genvis.data.sampling.mixture import SampleStream
+from genvis.errors import InputError
+from genvis.training.cache.cached_stream import CachedViews, cached_data, collate_views, fill_cache, open_cache
+from genvis.training.recipe.loading import save_recipe
+from genvis.training.recipe.recipe import Recipe
+from genvis.training.run.callbacks import DivergenceGuard, ResumableCheckpoint
+from genvis.training.run.data_module import TrainingData
+from genvis.training.run.module import StageModule
+from genvis.training.run.progress import TrainingProgress
+from genvis.training.run.sample_pictures import SamplePictures
+from genvis.training.run.sample_stream import HeldOut, held_out_set, training_stream
+from genvis.training.stages.detector import DetectorStage
+from genvis.training.stages.genvis import TrackerStage
+from genvis.training.stages.model_building import build_model
+from genvis.training.stages.vita import VitaStage
+
+_STAGES: dict[str, type[StageModule]] = {"detector": DetectorStage, "genvis": TrackerStage, "vita": VitaStage}
+_BEST_BY = {"detector": "frame_AP", "vita": "video_AP", "genvis": "video_AP"}
+
+
+def train(recipe: Recipe) -> Path:
+    """Train as the recipe says, from its last checkpoint if there is one.
+
+    Args:
+        recipe: All of it.
+
+    Returns:
+        The folder of the finished model.
+
+    Raises:
+        InputError: If the recipe is impossible or training diverges.
+    """
+    output = Path(recipe.run.output)
+    _quieten_lightning()
+    if recipe.run.threads:
+        torch.set_num_threads(recipe.run.threads)
+    save_recipe(recipe, output / "recipe.yaml")
+    module = build_module(recipe)
+    data = build_data(recipe, module)
+    trainer = build_trainer(recipe, data)
+    if recipe.model.compile:
+        module.compile_network()
+    last = output / "checkpoints" / "last.ckpt"
+    if recipe.run.resume and last.is_file():
+        print(f"Continuing from {last}.", flush=True)
+    trainer.fit(module, data, ckpt_path=last if recipe.run.resume and last.is_file() else None, weights_only=False)
+    folder = output / "model"
+    if trainer.is_global_zero:
+        with without_progress_bars():
+            module.model.eval().save_pretrained(folder)
+    return folder
+
+
+def _quieten_lightning() -> None:
+    """Silence hints about Lightning's own services, and warnings about what is meant here."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in (
+        r"Found \d+ module\(s\) in eval mode",
+        r"You have overridden `transfer_batch_to_device`",
+        ".*LeafSpec",
+    ):
+        warnings.filterwarnings("ignore", message=message)
+
+
+def build_module(recipe: Recipe) -> StageModule:
+    """Build the network with its first weights, and the stage that trains it."""
+    torch.manual_seed(recipe.run.seed)
+    return _STAGES[recipe.stage](
+        build_model(recipe.model),
+        optimizer=recipe.optimizer,
+        loss=recipe.loss,
+        max_steps=recipe.run.max_steps,
+        seed=recipe.run.seed,
+        freeze_batch_norm=recipe.model.freeze_batch_norm,
+    )
+
+
+def build_data(recipe: Recipe, module: StageModule) -> TrainingData:
+    """Build the stream of training samples, or of cached views, and the held-out set, in the model's classes.
+
+    Raises:
+        InputError: If a source is impossible, or a cache is asked for where the detector is trained.
+    """
+    labels = module.model.config.label_set
+    if recipe.cache.folder and recipe.stage != "genvis":
+        raise InputError("cache.folder needs a frozen detector: it is for stage 'genvis' only.")
+    stream: SampleStream | CachedViews = (
+        _cached(recipe, module)
+        if recipe.cache.folder
+        else training_stream(recipe.data, labels=labels, seed=recipe.run.seed)
+    )
+    return TrainingData(
+        stream,
+        collate_items=collate_views if isinstance(stream, CachedViews) else collate,
+        batch_size=recipe.data.batch_size,
+        accumulate=recipe.run.accumulate,
+        workers=recipe.data.workers,
+        held_out=held_out_set(recipe.data, labels=labels) if recipe.run.validate_steps else None,
+    )
+
+
+def _cached(recipe: Recipe, module: StageModule) -> CachedViews:
+    data, cache_options = recipe.data, recipe.cache
+    seed = recipe.run.seed if cache_options.seed is None else cache_options.seed
+    samples = cached_data(cache_options, data)
+    options: dict[str, Any] = {"model": module.model, "loss": recipe.loss, "seed": seed}
+    cache = open_cache(cache_options, data=samples, **options)
+    if len(cache) < cache_options.views:
+        if int(os.environ.get("LOCAL_RANK", "0")) or int(os.environ.get("NODE_RANK", "0")):
+            raise InputError("Several processes need a finished cache: run the recipe once with --run.devices 1 first.")
+        stream = training_stream(samples, labels=module.model.config.label_set, seed=seed)
+        fill_cache(cache, stream, views=cache_options.views, workers=data.workers, **options)
+    drawn = ClipSampling(data.clips, data.frames_per_clip, data.frame_range) if cache_options.frames else None
+    return CachedViews(cache, seed=recipe.run.seed, views=cache_options.views, sampling=drawn)
+
+
+def build_trainer(recipe: Recipe, data: TrainingData | None = None) -> lightning.Trainer:
+    """Build Lightning's trainer.
+
+    Args:
+        recipe: How the run goes.
+        data: With held-out samples of which pictures are drawn, if the recipe asks for them.
+    """
+    run, output = recipe.run, Path(recipe.run.output)
+    processes = max(1, run.nodes) * (run.devices if isinstance(run.devices, int) else 1)
+    validates = bool(run.validate_steps and recipe.data.validation is not None)
+    return lightning.Trainer(
+        accelerator=run.accelerator,
+        devices=run.devices,
+        num_nodes=run.nodes,
+        strategy="ddp" if processes > 1 else "auto",
+        precision=run.precision,
+        max_steps=run.max_steps,
+        max_epochs=-1,
+        accumulate_grad_batches=run.accumulate,
+        gradient_clip_val=recipe.optimizer.clip_norm or None,
+        val_check_interval=run.validate_steps * run.accumulate if validates else None,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        limit_val_batches=None if validates else 0,
+        log_every_n_steps=run.log_steps,
+        logger=_loggers(recipe, output),
+        callbacks=_callbacks(recipe, output, validates=validates, held_out=data.held_out if data else None),
+        sync_batchnorm=processes > 1 and not recipe.model.freeze_batch_norm and run.accelerator != "cpu",
+        use_distributed_sampler=False,
+        enable_model_summary=False,
+        default_root_dir=output,
+    )
+
+
+def _loggers(recipe: Recipe, output: Path) -> list[Logger]:
+    loggers: list[Logger] = [CSVLogger(output, name="log", flush_logs_every_n_steps=recipe.run.log_steps)]
+    if recipe.run.tensorboard:
+        loggers.append(TensorBoardLogger(output, name="tensorboard"))
+    return loggers
+
+
+def _callbacks(recipe: Recipe, output: Path, *, validates: bool, held_out: HeldOut | None) -> list[Callback]:
+    run, folder = recipe.run, output / "checkpoints"
+    callbacks: list[Callback] = [
+        DivergenceGuard(),
+        LearningRateMonitor("step"),
+        TrainingProgress(every=run.log_steps),
+    ]
+    if run.ema_decay:
+        callbacks.append(EMAWeightAveraging(decay=run.ema_decay))
+    if run.picture_steps and validates and held_out is not None:
+        callbacks.append(SamplePictures(held_out, folder=output / "pictures", every=run.picture_steps))
+    resuming: dict[str, Any] = {"dirpath": folder, "filename": "last", "save_top_k": 1, "enable_version_counter": False}
+    if run.checkpoint_steps:
+        callbacks.append(ResumableCheckpoint(**resuming, every_n_train_steps=run.checkpoint_steps))
+    elif run.checkpoint_minutes:
+        every = timedelta(minutes=run.checkpoint_minutes)
+        callbacks.append(ResumableCheckpoint(**resuming, train_time_interval=every))
+    if validates:
+        callbacks.append(
+            ResumableCheckpoint(
+                dirpath=folder,
+                filename="best",
+                monitor=_BEST_BY[recipe.stage],
+                mode="max",
+                save_top_k=1,
+                enable_version_counter=False,
+            )
+        )
+    return callbacks

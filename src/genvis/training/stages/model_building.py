@@ -1,0 +1,197 @@
+"""From what a recipe says of the model to the network with its first weights."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from transformers import AutoModel
+
+from genvis.categories import LabelSet, label_set
+from genvis.checkpoints.hub_families import detector_from_mask2former
+from genvis.data.annotations.youtube_vis import file_label_set
+from genvis.errors import InputError
+from genvis.model.config import GenVISConfig
+from genvis.model.genvis import GenVIS
+from genvis.training.recipe.recipe import ModelOptions
+
+_log = logging.getLogger(__name__)
+
+
+def build_model(options: ModelOptions) -> GenVIS:
+    """Build the network of a recipe.
+
+    Weights are taken over one by one where name and shape agree. What has no counterpart, such as class heads of
+    another label set, is made anew, and a line of the log says so.
+
+    Args:
+        options: Configuration, weights to start from and label set.
+
+    Raises:
+        InputError: If the configuration is impossible, or the weights fit none of it.
+    """
+    source = load_weights(options.init) if options.init else None
+    given: GenVISConfig | None = None if source is None else cast(GenVISConfig, source.config)
+    config = _configuration(options, given)
+    model = GenVIS(config)
+    if source is None:
+        if options.backbone:
+            load_backbone(model, options.backbone)
+        return model
+    report = take_over(model, source)
+    if report:
+        _log.warning("Made anew, not from '%s': %s.", options.init, "; ".join(report))
+    return model
+
+
+def load_backbone(model: GenVIS, name: str) -> None:
+    """Give the detector's backbone the weights of a transformers backbone, for example trained on ImageNet.
+
+    Args:
+        model: Takes the weights.
+        name: A Hub id or a folder.
+
+    Raises:
+        InputError: If there is no such backbone, or a weight of ours has no counterpart of its shape.
+    """
+    try:
+        given = AutoModel.from_pretrained(name).state_dict()
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise InputError(f"No backbone could be loaded from '{name}': {reason}.") from None
+    encoder = model.detector.mask2former.pixel_level_module.encoder
+    wanted = encoder.state_dict()
+    taken, missing = {}, []
+    for key, tensor in wanted.items():
+        # The norms of the output stages belong to the detector, not to the classifier that was trained before.
+        if "hidden_states_norms" in key:
+            continue
+        found = given.get(key, given.get(key.removeprefix("swin."), torch.empty(0)))
+        if found.shape == tensor.shape:
+            taken[key] = found
+        else:
+            missing.append(key)
+    if missing:
+        raise InputError(
+            f"'{name}' is no backbone for this model: {len(missing)} of {len(wanted)} weights have no counterpart, "
+            f"{missing[0]} for one."
+        )
+    encoder.load_state_dict(taken, strict=False)
+
+
+def load_weights(name: str) -> GenVIS:
+    """Load what a run starts from: a GenVIS model of any kind, or a Mask2Former, which becomes the detector.
+
+    Args:
+        name: A model folder, a bundled name, a published .pth file, or a Hub id.
+
+    Raises:
+        InputError: If there are no such weights.
+    """
+    path = Path(name)
+    if path.suffix in (".pth", ".pt"):
+        return _genvis(name)
+    is_local = (path / "config.json").is_file()
+    if is_local and json.loads((path / "config.json").read_text(encoding="utf-8")).get("model_type") != "mask2former":
+        return _genvis(name)
+    if is_local or "mask2former" in name.lower():
+        return detector_from_mask2former(name)
+    return _genvis(name)
+
+
+def _genvis(name: str) -> GenVIS:
+    model: GenVIS = GenVIS.from_pretrained(name)
+    return model
+
+
+def take_over(model: GenVIS, source: GenVIS) -> list[str]:
+    """Copy all weights whose name and shape agree; class heads only if the labels are the same.
+
+    Args:
+        model: Takes the weights.
+        source: Gives them.
+
+    Returns:
+        What was not copied, as words for a message; empty if everything was.
+
+    Raises:
+        InputError: If hardly anything fits, so that this would be training from scratch.
+    """
+    given, wanted = source.state_dict(), model.state_dict()
+    same_labels = source.config.label_set.labels == model.config.label_set.labels
+    heads = ("class_predictor.",)
+    taken = {
+        name: tensor
+        for name, tensor in given.items()
+        if name in wanted
+        and wanted[name].shape == tensor.shape
+        and (same_labels or not any(head in name for head in heads))
+    }
+    left = [name for name in wanted if name not in taken]
+    if len(taken) < len(wanted) / 4:
+        raise InputError(
+            f"Only {len(taken)} of {len(wanted)} weights fit the model: choose weights of the same architecture."
+        )
+    model.load_state_dict(taken, strict=False)
+    report = []
+    if not same_labels:
+        old, new = source.config.label_set, model.config.label_set
+        report.append(f"the class heads ({len(old)} classes of '{old.name}' became {len(new)} of '{new.name}')")
+    others = sorted({name.split(".")[0] + "." + name.split(".")[1] for name in left if "class_predictor." not in name})
+    return report + ([f"parts of {', '.join(others)}"] if others else [])
+
+
+def _configuration(options: ModelOptions, given: GenVISConfig | None) -> GenVISConfig:
+    if options.name:
+        fields = GenVISConfig.from_recipe(options.name).to_dict()
+    elif given is not None:
+        fields = given.to_dict()
+    elif options.config:
+        fields = {}
+    else:
+        raise InputError("The recipe says nothing of the model: set model.name, model.init or model.config.")
+    detector = options.config.get("detector", {})
+    fields.update({name: value for name, value in options.config.items() if name != "detector"})
+    if detector:
+        fields["detector"] = {**fields.get("detector", {}), **detector}
+    for name in ("transformers_version", "architectures", "dtype"):
+        fields.pop(name, None)
+    try:
+        config = GenVISConfig(**fields)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"model.config is impossible: {' '.join(str(error).split()).rstrip('.')}.") from None
+    labels = _labels(options, given if not options.name else None)
+    return config.with_labels(labels) if labels is not None else config
+
+
+def _labels(options: ModelOptions, given: GenVISConfig | None) -> LabelSet | None:
+    if options.label_set.endswith(".json"):
+        return file_label_set(options.label_set)
+    if options.label_set:
+        return label_set(options.label_set)
+    if given is not None or options.name:
+        return None
+    raise InputError("A model from scratch needs classes: set model.label_set, for example to 'ovis'.")
+
+
+def parameter_table(model: GenVIS) -> list[tuple[str, int, int]]:
+    """Return for each part of the network its name, its parameters and how many of them are trained."""
+    rows = []
+    for name, part in _parts(model).items():
+        sizes = [(parameter.numel(), parameter.requires_grad) for parameter in part.parameters()]
+        rows.append((name, sum(size for size, _ in sizes), sum(size for size, trained in sizes if trained)))
+    return rows
+
+
+def _parts(model: GenVIS) -> dict[str, Any]:
+    pixel_level = model.detector.mask2former.pixel_level_module
+    parts: dict[str, torch.nn.Module] = {
+        "backbone": pixel_level.encoder,
+        "pixel decoder": pixel_level.decoder,
+        "masked-attention decoder": model.detector.mask2former.transformer_module,
+        "detector heads": torch.nn.ModuleList([model.detector.mask_projection, model.detector.class_predictor]),
+    }
+    if model.tracker is not None:
+        parts["tracker"] = model.tracker
+    return parts

@@ -1,0 +1,1 @@
+"""Drawing of instances on frames, and contact sheets."""

@@ -1,0 +1,258 @@
+"""From what a user names (a path, a pattern, a camera, an address, frames in memory) to a source of frames."""
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from glob import glob, has_magic
+from pathlib import Path
+from typing import TextIO, cast
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import numpy as np
+
+from genvis.errors import InputError
+from genvis.video.sources.container import ContainerSource
+from genvis.video.sources.decoding import Location
+from genvis.video.sources.image_folders import ArraySource, ImageSource, is_image, natural_key
+from genvis.video.sources.reconnection import DEFAULT_ATTEMPTS, Tell
+from genvis.video.sources.source import Frame, FrameRange, FrameSource, RGBImage
+
+Source = str | Path | int | Sequence[Path] | Iterable[RGBImage | Frame] | FrameSource
+"""What :func:`open_source` takes."""
+
+NamedSource = str | Path | int | tuple[Path, ...]
+"""What :func:`expand_sources` returns: a source that can be named on a command line."""
+
+VIDEO_SUFFIXES = frozenset(
+    f".{suffix}"
+    for suffix in (
+        *("mp4", "m4v", "mov", "mkv", "webm", "avi", "mpg", "mpeg", "m2v", "ts", "mts", "m2ts", "wmv", "asf", "flv"),
+        *("ogv", "ogg", "3gp", "3g2", "mxf", "vob", "dv", "gif", "apng", "y4m", "h264", "h265", "hevc", "ivf", "rm"),
+    )
+)
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+CAMERA_DEVICE = re.compile(r"/dev/video\d+")
+LIVE_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "rtp", "udp", "srt", "mms", "tcp"})
+# A playlist on disk must not make FFmpeg fetch something from the network.
+LOCAL_OPTIONS = {"protocol_whitelist": "file,crypto,data"}
+DEFAULT_IMAGE_RATE = 24.0
+
+
+def open_source(
+    source: Source,
+    *,
+    start: int = 0,
+    stop: int | None = None,
+    stride: int = 1,
+    image_rate: float = DEFAULT_IMAGE_RATE,
+    timeout: float = 10.0,
+    reconnect: int = DEFAULT_ATTEMPTS,
+    on_drop: Tell | None = None,
+    name: str | None = None,
+) -> FrameSource:
+    """Open one video, whatever it is.
+
+    Args:
+        source: A video file of any container that FFmpeg reads; an image; a folder or a pattern (``"shots/*.png"``) of
+            images, sorted naturally; a camera's number (0, or ``"0"`` where no file is called so); an address
+            (``rtsp://``, ``http://`` and others); a sequence of image paths; an array (T, H, W, 3) uint8 RGB or an
+            iterable of (H, W, 3) frames; or an open source, which is returned as it is.
+        start: First frame to take, from 0.
+        stop: The first frame not to take; None for the end.
+        stride: Take every how many frames.
+        image_rate: Frames per second that still images, and frames in memory, stand for.
+        timeout: Seconds without an answer or a frame after which a stream or camera counts as stalled.
+        reconnect: How often in a row a stream or camera that drops or stalls is connected to again, after pauses of 1,
+            2, 4, ... at most 30 seconds; 0 gives up at once. Its times run on meanwhile.
+        on_drop: Called with a sentence whenever that happens, in the thread that reads.
+        name: Name of the video; None derives it from the source.
+
+    Returns:
+        A source of :class:`Frame`, to iterate in a ``with`` block.
+
+    Raises:
+        InputError: If there is no such source, it cannot be opened, or the range is none.
+    """
+    frames = FrameRange(start, stop, stride)
+    if isinstance(source, FrameSource):
+        if (frames, name) != (FrameRange(), None):
+            raise InputError("An open source keeps its own range and name: give them where it is opened.")
+        return source
+    live = partial(ContainerSource, frames=frames, reconnect=reconnect, on_drop=on_drop)
+    if isinstance(source, int):
+        return live(camera(source, timeout), name=name or f"camera{source}")
+    if isinstance(source, str | Path):
+        return _open_text(source, frames=frames, image_rate=image_rate, timeout=timeout, name=name, live=live)
+    if isinstance(source, list | tuple) and source and all(isinstance(item, str | Path) for item in source):
+        paths = [Path(item) for item in source]
+        return ImageSource(paths, name=name or _name_of(paths[0].parent), frames=frames, frame_rate=image_rate)
+    if isinstance(source, np.ndarray) and source.ndim != 4:
+        raise InputError(f"Frames in memory must be (T, H, W, 3) uint8 RGB, not {source.shape} {source.dtype}.")
+    images = cast(Iterable[RGBImage | Frame], source)
+    return ArraySource(images, name=name or "frames", frames=frames, frame_rate=image_rate)
+
+
+def _open_text(
+    source: str | Path,
+    *,
+    frames: FrameRange,
+    image_rate: float,
+    timeout: float,
+    name: str | None,
+    live: Callable[..., ContainerSource],
+) -> FrameSource:
+    text, path = str(source), Path(source)
+    if ADDRESS.match(text) and not text.lower().startswith("file://"):
+        return live(_stream(text, timeout), name=name or _stream_name(text))
+    if text.lower().startswith("file://"):
+        path = Path(unquote(text[len("file://") :]))
+    if CAMERA_DEVICE.fullmatch(text) or (text.isdecimal() and not path.exists()):
+        number = int(text.removeprefix("/dev/video"))
+        return live(camera(number, timeout), name=name or f"camera{number}")
+    matches = [path] if path.exists() else _matches(text)
+    if len(matches) == 1:
+        path = matches[0]
+    images = images_in(path) if path.is_dir() else [match for match in matches if is_image(match)]
+    if images:
+        stem = path.stem if path.is_file() else _name_of(path if path.is_dir() else images[0].parent)
+        return ImageSource(images, name=name or stem, frames=frames, frame_rate=image_rate)
+    if path.is_dir():
+        raise InputError(f"The folder '{path}' holds no image: name one of its files or folders.")
+    if len(matches) > 1:
+        raise InputError(f"'{text}' matches {len(matches)} files where one video is wanted: name one of them.")
+    # An absolute path, so that FFmpeg takes no colon in a name for a protocol.
+    location = Location(str(path.absolute()), label=str(path), options=LOCAL_OPTIONS)
+    return ContainerSource(location, name=name or path.stem, frames=frames)
+
+
+def _matches(pattern: str) -> list[Path]:
+    if not has_magic(pattern):
+        raise InputError(f"There is no file or folder '{pattern}'.")
+    matches = sorted((Path(match) for match in glob(pattern, recursive=True)), key=natural_key)
+    if not matches:
+        raise InputError(f"No file matches '{pattern}'.")
+    return matches
+
+
+def images_in(folder: Path) -> list[Path]:
+    """Return the images directly in a folder, sorted naturally; hidden files are left out."""
+    return sorted((path for path in folder.iterdir() if is_image(path) and path.is_file()), key=natural_key)
+
+
+def expand_sources(sources: Sequence[str | Path | int], *, stdin: TextIO | None = None) -> list[NamedSource]:
+    """Turn what was typed on a command line into one entry per video, each for :func:`open_source`.
+
+    ``-`` stands for a list on standard input, one source per line (empty lines and lines that start with ``#`` are
+    skipped). Images of one folder that are named singly, as a shell does with ``shots/*.png``, are one video. A pattern
+    stands for the videos it matches, and its images for one video per folder. A folder without images stands for the
+    videos and the image folders directly in it, as in DAVIS and YouTube-VIS.
+
+    Args:
+        sources: Paths, patterns, camera numbers, addresses or ``-``.
+        stdin: Where ``-`` reads; None for standard input.
+
+    Raises:
+        InputError: If there is nothing, or an entry matches nothing.
+    """
+    entries: list[str | Path | int] = []
+    for source in sources:
+        if source == "-":
+            lines = (line.strip() for line in (stdin or sys.stdin))
+            entries += [line for line in lines if line and not line.startswith("#")]
+        else:
+            entries.append(source)
+    expanded: list[NamedSource | Path] = []
+    for entry in entries:
+        expanded += _expand(entry)
+    if not expanded:
+        raise InputError("There is no source: name a video, a folder of images, a camera's number or an address.")
+    return _group_images(expanded)
+
+
+def _expand(entry: str | Path | int) -> list[NamedSource | Path]:
+    if isinstance(entry, int) or ADDRESS.match(str(entry)):
+        return [entry]
+    path = Path(entry)
+    if path.is_dir():
+        if images_in(path):
+            return [path]
+        children = sorted((child for child in path.iterdir() if not child.name.startswith(".")), key=natural_key)
+        videos = [child for child in children if _is_video(child) or (child.is_dir() and images_in(child))]
+        if not videos:
+            raise InputError(f"The folder '{path}' holds no image, no video and no folder of images.")
+        return list(videos)
+    if path.exists() or not has_magic(str(entry)):
+        return [path if path.exists() else entry]
+    found = [match for match in _matches(str(entry)) if _is_video(match) or is_image(match) or match.is_dir()]
+    if not found:
+        raise InputError(f"'{entry}' matches no image, no video and no folder.")
+    return list(found)
+
+
+def _is_video(path: Path) -> bool:
+    return path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
+
+
+def _group_images(entries: Sequence[NamedSource | Path]) -> list[NamedSource]:
+    """Put image files of the same folder together, at the place of the first of them."""
+    groups: dict[Path, list[Path]] = {}
+    ordered: list[NamedSource | list[Path]] = []
+    for entry in entries:
+        if isinstance(entry, Path) and is_image(entry) and entry.is_file():
+            if entry.parent not in groups:
+                groups[entry.parent] = []
+                ordered.append(groups[entry.parent])
+            groups[entry.parent].append(entry)
+        else:
+            ordered.append(entry)
+    return [_one_or_many(entry) if isinstance(entry, list) else entry for entry in ordered]
+
+
+def _one_or_many(images: list[Path]) -> Path | tuple[Path, ...]:
+    return images[0] if len(images) == 1 else tuple(images)
+
+
+def _name_of(folder: Path) -> str:
+    return folder.resolve().name or "images"
+
+
+def camera(number: int, timeout: float) -> Location:
+    """Return where FFmpeg finds a camera on this system.
+
+    Raises:
+        InputError: If there is no camera of that number.
+    """
+    label = f"camera {number}"
+    if sys.platform == "darwin":
+        return Location(f"{number}:none", label=label, format="avfoundation", timeout=timeout, live=True)
+    if sys.platform == "win32":
+        from av.device import enumerate_input_devices
+
+        cameras = [device for device in enumerate_input_devices("dshow") if "video" in device.media_types]
+        if number >= len(cameras):
+            raise InputError(f"There is no camera {number}: this computer has {len(cameras)}, counted from 0.")
+        return Location(f"video={cameras[number].name}", label=label, format="dshow", timeout=timeout, live=True)
+    if not Path(f"/dev/video{number}").exists():
+        raise InputError(f"There is no camera {number}: '/dev/video{number}' does not exist.")
+    return Location(f"/dev/video{number}", label=label, format="video4linux2", timeout=timeout, live=True)
+
+
+def _stream(address: str, timeout: float) -> Location:
+    scheme = urlsplit(address).scheme.lower()
+    # RTSP over UDP loses packets on busy networks; cameras speak TCP as well.
+    options = {"rtsp_transport": "tcp", "fflags": "nobuffer"} if scheme in ("rtsp", "rtsps") else {}
+    return Location(
+        address, label=_without_password(address), options=options, timeout=timeout, live=scheme in LIVE_SCHEMES
+    )
+
+
+def _without_password(address: str) -> str:
+    parts = urlsplit(address)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _stream_name(address: str) -> str:
+    parts = urlsplit(address)
+    stem = Path(unquote(parts.path)).stem or parts.hostname or "stream"
+    return re.sub(r"[^\w.-]+", "_", stem)

@@ -1,0 +1,1 @@
+"""Files of frames: videos and label PNGs."""

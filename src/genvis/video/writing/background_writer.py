@@ -1,0 +1,76 @@
+"""Drawing and encoding in a thread of its own, so that they overlap with the network's work."""
+
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Self
+
+from genvis.errors import InputError
+from genvis.video.sources.source import RGBImage
+from genvis.video.writing.video_writer import VideoWriter
+
+
+class BackgroundWriter:
+    """Writes a video in a thread, in the order in which the frames are given.
+
+    An error of the writer is raised at the next call. Leaving the ``with`` block writes what waits and finishes the
+    video; after an error the part keeps all frames that were given.
+
+    Args:
+        writer: What writes; it belongs to this object from now on.
+        waiting: How many frames wait at most; then `write` waits.
+
+    Raises:
+        InputError: If ``waiting`` is below 1.
+    """
+
+    def __init__(self, writer: VideoWriter, *, waiting: int = 4) -> None:
+        if waiting < 1:
+            raise InputError(f"At least 1 frame must be able to wait, not {waiting}.")
+        self._writer = writer
+        self._waiting = waiting
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
+        self._pending: deque[Future[None]] = deque()
+
+    def write(self, make_image: Callable[[], RGBImage], *, time: float) -> None:
+        """Give the next frame.
+
+        Args:
+            make_image: Called in the thread; returns the picture, (H, W, 3) uint8 RGB.
+            time: Its seconds.
+
+        Raises:
+            InputError: If an earlier frame could not be written.
+        """
+        while len(self._pending) >= self._waiting:
+            self._pending.popleft().result()
+        self._pending.append(self._thread.submit(self._write, make_image, time))
+
+    def close(self) -> None:
+        """Write what waits, and finish the video.
+
+        Raises:
+            InputError: If that fails.
+        """
+        try:
+            while self._pending:
+                self._pending.popleft().result()
+        finally:
+            self._thread.shutdown(cancel_futures=True)
+        self._writer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+            return
+        self._thread.shutdown()  # What waits is written first: it is done, after all.
+        self._writer.abandon()
+
+    def _write(self, make_image: Callable[[], RGBImage], time: float) -> None:
+        self._writer.write(make_image(), time=time)

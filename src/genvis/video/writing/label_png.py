@@ -1,0 +1,58 @@
+"""Label maps as PNG: indexed with the identities' colours as DAVIS has them, or 16-bit grey for large identities."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from genvis.errors import InputError
+from genvis.files import atomic_file
+from genvis.video.drawing.palette import palette
+
+MAX_INDEX = 255
+MAX_GREY = 65_535
+
+
+def write_label_png(path: str | Path, label_map: NDArray[np.integer], *, indexed: bool = True) -> None:
+    """Write the identity at every pixel, 0 for background.
+
+    Args:
+        path: The file; it appears whole or not at all.
+        label_map: (H, W) identities from 0.
+        indexed: 8-bit indexed with the identities' colours (identities to 255); otherwise 16-bit grey (to 65,535).
+
+    Raises:
+        InputError: If an identity is too large, or the file cannot be written.
+    """
+    limit = MAX_INDEX if indexed else MAX_GREY
+    if label_map.size and not 0 <= int(label_map.max()) <= limit:
+        raise InputError(f"Identity {int(label_map.max())} does not fit '{path}', which holds 0 to {limit}.")
+    if indexed:
+        image = Image.fromarray(label_map.astype(np.uint8)).convert("L")
+        image.putpalette(palette().tobytes())
+    else:
+        image = Image.fromarray(label_map.astype(np.uint16))
+    with atomic_file(path) as temporary:
+        image.save(temporary, format="PNG", optimize=False)
+
+
+def read_label_png(path: str | Path) -> NDArray[np.int32]:
+    """Read what :func:`write_label_png` wrote, or any DAVIS or MOTS mask: (H, W) int32 identities.
+
+    Raises:
+        InputError: If the file is missing, damaged or holds colours instead of identities.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.mode not in ("P", "L", "1") and not image.mode.startswith("I"):
+                raise InputError(f"'{path}' holds colours ({image.mode}), not identities.")
+            return np.asarray(image).astype(np.int32)
+    except OSError as error:
+        raise InputError(f"The label image '{path}' cannot be read: {error}.") from error
+
+
+def safe_name(name: str) -> str:
+    """Return ``name`` fit for a file: no separators, no control characters, not hidden, not endless."""
+    return re.sub(r"[\x00-\x1f/\\:*?\"<>|]+", "_", name).lstrip(".").strip()[:150] or "_"

@@ -1,0 +1,219 @@
+"""Writing H.264 video with the source's own timing; what is written stays playable whatever happens."""
+
+import errno
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import av.error
+import numpy as np
+from av.codec import Codec
+from av.container import OutputContainer
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from av.video.stream import VideoStream
+
+from genvis.errors import InputError
+from genvis.files import cannot_write
+from genvis.video.sources.source import RGBImage
+
+# The best first. The wheels of PyAV bring libx264; builds without it have others.
+ENCODERS = ("libx264", "libopenh264", "h264_videotoolbox", "h264_mf", "mpeg4")
+ENCODER_OPTIONS = {"libx264": {"preset": "veryfast", "bf": "0", "rc-lookahead": "8"}}
+# Every millisecond and nearly every common frame rate is a whole number of ticks; MPEG-4 has 16 bits for it.
+TICKS = 60_000
+KEY_FRAME_INTERVAL = 48
+BT709 = 1
+LIMITED_RANGE = 1
+# Fragments make the file playable up to the last one while it grows, and after a kill.
+GROWING = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "frag_duration": "200000", "flush_packets": "1"}
+FINISHED = {"movflags": "faststart"}
+SMALLEST_SIDE = 16
+
+
+class VideoWriter:
+    """Writes an mp4 frame by frame.
+
+    While it grows, the video is ``NAME.part.mp4`` beside the target, playable even if the process is killed, but for
+    its last dozen frames. ``close()``, or leaving the ``with`` block, turns it into the target, which every player can
+    seek in; after an error the part stays as it is. Without a frame there is no file.
+
+    Args:
+        path: The target, ``.mp4``; its folder must exist.
+        frame_rate: Frames per second on average, for the duration of the last frame; None for 25.
+        quality: Constant rate factor of H.264: 18 is hardly distinguishable from the source, 23 is small, 28 is poor.
+
+    Attributes:
+        path: The target.
+        part: The growing file.
+        frames: Frames written so far.
+
+    Raises:
+        InputError: If the target is no ``.mp4``.
+    """
+
+    def __init__(self, path: str | Path, *, frame_rate: float | None = None, quality: int = 20) -> None:
+        self.path = Path(path)
+        if self.path.suffix.lower() != ".mp4":
+            raise InputError(f"'{path}' must end in .mp4.")
+        self.part = self.path.with_name(f"{self.path.stem}.part.mp4")
+        self.frames = 0
+        self._step = max(1, round(TICKS / (frame_rate or 25)))
+        self._quality = quality
+        self._container: OutputContainer | None = None
+        self._stream: VideoStream | None = None
+        self._reformatter = VideoReformatter()
+        self._size = (0, 0)
+        self._first_time = 0.0
+        self._ticks = -1
+
+    def write(self, image: RGBImage, *, time: float) -> None:
+        """Write the next frame.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, all of one size. An odd side is made even by repeating its last line, and one
+                below 16 pixels is filled up to it.
+            time: Seconds; the video begins with the first frame's time. Gaps and variable rates are kept.
+
+        Raises:
+            InputError: If the size changes, the file cannot be written, or the disk is full.
+        """
+        try:
+            if self._stream is None:
+                self._start(image.shape[0], image.shape[1])
+                self._first_time = time
+            if image.shape[:2] != self._size:
+                raise InputError(f"A frame of {image.shape[:2]} cannot join '{self.path}', whose are {self._size}.")
+            self._ticks = max(self._ticks + 1, round((time - self._first_time) * TICKS))
+            frame = self._reformatter.reformat(
+                VideoFrame.from_ndarray(_padded(image), format="rgb24"),
+                format="yuv420p",
+                dst_colorspace=Colorspace.ITU709,
+                dst_color_range=ColorRange.MPEG,
+            )
+            frame.pts = self._ticks
+            frame.time_base = Fraction(1, TICKS)
+            self._mux(frame)
+            self.frames += 1
+        except (av.error.FFmpegError, OSError) as error:
+            raise self._failed(error) from error
+
+    def close(self) -> None:
+        """Finish the video under its own name.
+
+        Raises:
+            InputError: If the file cannot be written or the disk is full.
+        """
+        if self._container is None:
+            return
+        try:
+            self._mux(None)
+            self._close_part()
+            self._finish()
+        except (av.error.FFmpegError, OSError) as error:
+            raise self._failed(error) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.close()
+        else:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Stop without finishing: the part stays, playable, with the frames so far."""
+        # Whatever cannot be flushed is lost; the error that led here is the one to report.
+        with suppress(av.error.FFmpegError, OSError):
+            self._mux(None)
+        with suppress(av.error.FFmpegError, OSError):
+            self._close_part()
+
+    def _start(self, height: int, width: int) -> None:
+        self._container = av.open(str(self.part.absolute()), "w", format="mp4", options=dict(GROWING))
+        self._size = (height, width)
+        rows, columns, _ = _padded(np.zeros((height, width, 3), np.uint8)).shape
+        for name in ENCODERS:
+            if not _has_encoder(name):
+                continue
+            stream = self._container.add_stream(name, rate=Fraction(TICKS, self._step), options=self._options(name))
+            assert isinstance(stream, VideoStream)
+            stream.width, stream.height, stream.pix_fmt = columns, rows, "yuv420p"
+            stream.time_base = stream.codec_context.time_base = Fraction(1, TICKS)
+            stream.gop_size = KEY_FRAME_INTERVAL
+            stream.max_b_frames = 0
+            stream.colorspace = stream.color_primaries = stream.color_trc = BT709
+            stream.color_range = LIMITED_RANGE
+            self._stream = stream
+            return
+        raise InputError("This FFmpeg has no encoder for H.264 or MPEG-4: install the `av` package from PyPI.")
+
+    def _options(self, encoder: str) -> dict[str, str]:
+        return {**ENCODER_OPTIONS.get(encoder, {}), **({"crf": str(self._quality)} if encoder == "libx264" else {})}
+
+    def _mux(self, frame: VideoFrame | None) -> None:
+        if self._container is None or self._stream is None:
+            return
+        for packet in self._stream.encode(frame):
+            if not packet.duration:
+                packet.duration = self._step
+            self._container.mux(packet)
+
+    def _close_part(self) -> None:
+        container, self._container = self._container, None
+        if container is not None:
+            container.close()
+
+    def _finish(self) -> None:
+        """Copy the packets into a plain mp4 with its index in front; on a full disk the fragments will do."""
+        whole = self.path.with_name(f".{self.path.stem}.whole.mp4")
+        try:
+            _copy_packets(self.part, whole)
+            whole.replace(self.path)
+            self.part.unlink()
+        except (av.error.FFmpegError, OSError) as error:
+            whole.unlink(missing_ok=True)
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            self.part.replace(self.path)
+
+    def _failed(self, error: av.error.FFmpegError | OSError) -> InputError:
+        with suppress(av.error.FFmpegError, OSError):
+            self._close_part()
+        sentence = str(cannot_write(self.path, OSError(error.errno or 0, error.strerror or str(error))))
+        return InputError(f"{sentence} '{self.part}' holds the video so far." if self.frames else sentence)
+
+
+def _has_encoder(name: str) -> bool:
+    try:
+        Codec(name, "w")
+    except ValueError:
+        return False
+    return True
+
+
+def _padded(image: RGBImage) -> RGBImage:
+    """Repeat the last row and column until sides are even, which halved chroma needs, and not below the encoder's."""
+    height, width = (max(SMALLEST_SIDE, side + side % 2) for side in image.shape[:2])
+    if (height, width) == image.shape[:2]:
+        return np.ascontiguousarray(image)
+    return np.pad(image, ((0, height - image.shape[0]), (0, width - image.shape[1]), (0, 0)), mode="edge")
+
+
+def _copy_packets(source: Path, target: Path) -> None:
+    with (
+        av.open(str(source.absolute()), "r") as reader,
+        av.open(str(target.absolute()), "w", format="mp4", options=dict(FINISHED)) as writer,
+    ):
+        stream = reader.streams.video[0]
+        copy = writer.add_stream_from_template(stream)
+        for packet in reader.demux(stream):
+            if packet.dts is not None:
+                packet.stream = copy
+                writer.mux(packet)

@@ -1,0 +1,241 @@
+import copy
+import gc
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from transformers import SwinBackbone, SwinConfig
+
+from genvis.model.config import GenVISConfig
+from genvis.model.detector.mask2former import FrameDetector
+from genvis.model.detector.optimized.resnet import _folded, folded
+from genvis.model.detector.optimized.swin import swin_features, window_layout
+from genvis.model.genvis import GenVIS
+from genvis.model.published_models import recipe_fields
+
+STAGES = ["stage1", "stage2", "stage3", "stage4"]
+RESNET = {
+    "model_type": "resnet",
+    "embedding_size": 8,
+    "hidden_sizes": [8, 16, 24, 32],
+    "depths": [2, 1, 1, 1],
+    "layer_type": "bottleneck",
+    "out_features": STAGES,
+}
+BASIC_RESNET = RESNET | {"layer_type": "basic"}
+SWIN = {
+    "model_type": "swin",
+    "embed_dim": 8,
+    "depths": [2, 2, 2, 2],
+    "num_heads": [1, 1, 2, 2],
+    "window_size": 5,
+    "drop_path_rate": 0.3,
+    "out_features": STAGES,
+}
+BACKBONES = {"resnet": RESNET, "basic resnet": BASIC_RESNET, "swin": SWIN}
+
+
+def detector(backbone: dict[str, Any], **fields: Any) -> FrameDetector:
+    """A small detector whose parameters are all random, as if it had been trained."""
+    sizes = {"feature_size": 32, "mask_feature_size": 16, "hidden_dim": 32, "encoder_feedforward_dim": 48}
+    depths = {"encoder_layers": 2, "decoder_layers": 4, "dim_feedforward": 40, "num_queries": 7}
+    config = GenVISConfig(
+        detector={"backbone_config": backbone, "num_attention_heads": 4, **sizes, **depths, **fields},
+        hidden_dim=32,
+        id2label={0: "cat", 1: "dog"},
+        num_attention_heads=4,
+    ).detector_config
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        made = FrameDetector(config).eval()
+        for name, tensor in (*made.named_parameters(), *made.named_buffers()):
+            if tensor.ndim <= 2 and tensor.dtype.is_floating_point:
+                noise = torch.randn(tensor.shape) * (0.1 if tensor.ndim == 2 else 0.3)
+                tensor.data += noise.abs() if "running_var" in name else noise
+    return made
+
+
+def run(model: FrameDetector, pixels: Tensor, arithmetic: str, *, layers: int = 5) -> list[Tensor]:
+    """Queries, stride-4 map, and the detector's own prediction."""
+    model.arithmetic = arithmetic  # type: ignore[assignment]
+    output = model(pixels, layers=layers)
+    return [*output, *model.predict(output)]
+
+
+def pixels(*shape: int) -> Tensor:
+    return torch.randn(shape[0], 3, *shape[1:], generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("shape", [(1, 64, 96), (3, 96, 64), (1, 160, 224), (2, 32, 64)])
+def test_inference_gives_the_numbers_of_the_plain_path(backbone: str, shape: tuple[int, int, int]) -> None:
+    model = detector(BACKBONES[backbone]).double()  # In which rounding cannot hide a mistake.
+    with torch.inference_mode():
+        expected = run(model, pixels(*shape).double(), "plain")
+        for actual, wanted in zip(run(model, pixels(*shape).double(), "fast"), expected, strict=True):
+            assert actual.shape == wanted.shape
+            torch.testing.assert_close(actual, wanted, atol=1e-9, rtol=1e-9)
+
+
+@pytest.mark.parametrize("backbone", ["resnet", "swin"])
+def test_training_gives_the_gradients_of_the_plain_path(backbone: str) -> None:
+    gradients = []
+    for arithmetic in ("plain", "fast"):
+        model = detector(BACKBONES[backbone]).double().train()
+        torch.manual_seed(0)  # Drop path.
+        values = run(model, pixels(2, 64, 96).double(), arithmetic)
+        weighted = [value * torch.linspace(-1, 1, value.shape[-1], dtype=value.dtype) for value in values]
+        torch.stack([value.sum() for value in weighted]).sum().backward()
+        gradients.append({name: p.grad for name, p in model.named_parameters() if p.grad is not None})
+    plain, fast = gradients
+    assert plain.keys() == fast.keys()
+    for name, wanted in plain.items():
+        scale = max(1.0, float(wanted.abs().max()))
+        assert (fast[name] - wanted).abs().max() < 1e-9 * scale, name
+
+
+def test_published_weights_agree_on_a_real_video() -> None:
+    frames = torch.from_numpy(np.load("tests/golden/inference/video.npz")["frames"]).permute(0, 3, 1, 2)[None]
+    for name in ("r50", "swin"):
+        model = GenVIS.from_pretrained(f"tests/golden/inference/genvis_{name}_tiny.pth")
+        with torch.inference_mode():
+            prepared = model.prepare_frames(frames)
+            expected = run(model.detector, prepared, "plain", layers=4)
+            for actual, wanted in zip(run(model.detector, prepared, "fast", layers=4), expected, strict=True):
+                torch.testing.assert_close(actual, wanted, atol=2e-5, rtol=1e-4)
+
+
+def test_fast_is_the_default_and_unusual_models_take_the_plain_path() -> None:
+    model = detector(RESNET)
+    assert model.is_fast
+    model.arithmetic = "plain"
+    assert not model.is_fast
+    pre_norm = detector(RESNET, pre_norm=True)
+    assert not pre_norm.is_fast
+    with torch.inference_mode():
+        first, second = (run(pre_norm, pixels(1, 64, 64), arithmetic) for arithmetic in ("plain", "fast"))
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def change_by_optimizer(model: FrameDetector) -> None:
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1.1)
+
+
+def change_by_loading(model: FrameDetector) -> None:
+    model.load_state_dict({name: tensor * 1.1 for name, tensor in model.state_dict().items()})
+
+
+def change_statistics(model: FrameDetector) -> None:
+    model.train()
+    model(pixels(2, 64, 64))
+    model.eval()
+
+
+def change_behind_its_back(model: FrameDetector) -> None:
+    for parameter in model.parameters():
+        parameter.data.mul_(1.1)
+    model.eval()
+
+
+@pytest.mark.parametrize("change", [change_by_optimizer, change_by_loading, change_statistics, change_behind_its_back])
+def test_changed_weights_are_folded_anew(change: Any) -> None:
+    model = detector(RESNET)
+    with torch.inference_mode():
+        before = run(model, pixels(1, 64, 64), "fast")
+    change(model)
+    with torch.inference_mode():
+        expected, actual = run(model, pixels(1, 64, 64), "plain"), run(model, pixels(1, 64, 64), "fast")
+    assert not torch.allclose(before[1], actual[1])
+    for a, wanted in zip(actual, expected, strict=True):
+        torch.testing.assert_close(a, wanted, atol=1e-4, rtol=1e-4)
+
+
+def test_another_number_format_and_back() -> None:
+    model = detector(RESNET)
+    with torch.inference_mode():
+        expected = run(model, pixels(1, 64, 64), "fast")
+        model.to(torch.bfloat16)
+        reduced = run(model, pixels(1, 64, 64).bfloat16(), "fast")
+    assert reduced[0].dtype == torch.bfloat16
+    assert (reduced[1].float() - expected[1]).abs().mean() < 0.1 * expected[1].abs().mean()
+
+
+def test_copies_and_pickles_hold_nothing_derived() -> None:
+    model = detector(RESNET)
+    model.arithmetic = "fast"
+    size = len(pickle.dumps(model))
+    with torch.inference_mode():
+        expected = run(model, pixels(1, 64, 64), "fast")
+        assert len(pickle.dumps(model)) == size
+        for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+            assert all(torch.equal(a, b) for a, b in zip(run(other, pixels(1, 64, 64), "fast"), expected, strict=True))
+
+
+def test_folded_convolutions_die_with_their_model() -> None:
+    gc.collect()
+    known = len(_folded)
+    model = detector(RESNET)
+    with torch.inference_mode():
+        run(model, pixels(1, 64, 64), "fast")
+    assert len(_folded) > known
+    del model
+    gc.collect()
+    assert len(_folded) <= known
+
+
+def test_folding_against_the_definition() -> None:
+    convolution, norm = nn.Conv2d(3, 4, 3, bias=True), nn.BatchNorm2d(4).eval()
+    for tensor in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
+        assert tensor is not None
+        tensor.data = torch.rand(4) + 0.5
+    x = torch.randn(2, 3, 8, 8)
+    with torch.no_grad():
+        one = folded(convolution, norm)
+        torch.testing.assert_close(nn.functional.conv2d(x, one.weight, one.bias), norm(convolution(x)))
+
+
+@pytest.mark.parametrize(("height", "width"), [(3, 4), (10, 10), (11, 7), (5, 23)])
+@pytest.mark.parametrize("qkv_bias", [True, False])
+def test_swin_with_maps_of_any_size(height: int, width: int, qkv_bias: bool) -> None:
+    torch.manual_seed(0)
+    config = SwinConfig(embed_dim=8, depths=[2, 2], num_heads=[1, 2], window_size=4, qkv_bias=qkv_bias)
+    config.out_features = ["stage1", "stage2"]
+    backbone = SwinBackbone(config).eval()
+    for parameter in backbone.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    image = torch.randn(2, 3, 4 * height, 4 * width)
+    with torch.no_grad():
+        expected = backbone(image).feature_maps
+        for actual, wanted in zip(swin_features(backbone, image), expected, strict=True):
+            torch.testing.assert_close(actual, wanted, atol=2e-5, rtol=1e-4)
+
+
+def test_every_pixel_has_one_slot() -> None:
+    layout = window_layout((7, 10), window=4, shift=2, like=torch.zeros(1))
+    assert torch.equal(layout.pixel_of_slot[layout.slot_of_pixel], torch.arange(70))
+    assert len(layout.pixel_of_slot) == 8 * 12 == 70 + len(layout.empty_slots)
+    assert layout.windows_inside + len(layout.border_mask) == 6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", ["resnet", "swin"])
+@pytest.mark.parametrize("arithmetic", ["plain", "fast"])
+def test_a_graph_of_the_detector_can_be_exported(backbone: str, arithmetic: str) -> None:
+    model = detector(BACKBONES[backbone], decoder_layers=2, encoder_layers=1)
+    with torch.no_grad():
+        expected = run(model, pixels(1, 64, 64), arithmetic)
+        exported = torch.export.export(model, (pixels(1, 64, 64),), strict=False).module()
+        # A traced Swin takes transformers' modules; on maps this small, group norm enlarges the last digits.
+        tolerance = 1e-3 if backbone == "swin" else 1e-5
+        torch.testing.assert_close(exported(pixels(1, 64, 64))[1], expected[1], atol=tolerance, rtol=tolerance)
+        # What was remembered before or after must be real tensors.
+        torch.testing.assert_close(run(model, pixels(1, 64, 64), arithmetic)[0], expected[0])
+
+
+def test_recipes_are_fast() -> None:
+    assert not GenVISConfig(detector=recipe_fields("ovis-r50-online")["detector"]).detector_config.pre_norm

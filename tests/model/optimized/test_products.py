@@ -1,0 +1,102 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from genvis.model.detector.optimized import linear as linear_module
+from genvis.model.detector.optimized import window_attention as window_module
+from genvis.model.detector.optimized.linear import feedforward
+from genvis.model.detector.optimized.window_attention import window_attention
+from genvis.model.genvis import GenVIS
+from genvis.model.mask_product import mask_logits, projected_mask_logits
+
+WEIGHTS = "tests/golden/inference/genvis_{}_tiny.pth"
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("frames", [1, 3])
+def test_mask_logits_are_the_product_over_channels(layout: torch.memory_format, frames: int) -> None:
+    embeddings, features = torch.randn(5, 8), torch.randn(frames, 8, 6, 7).contiguous(memory_format=layout)
+    logits = mask_logits(embeddings, features)
+    assert logits.is_contiguous()
+    torch.testing.assert_close(logits, torch.einsum("qc,tchw->tqhw", embeddings, features))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_projection_is_carried_over_to_the_embeddings(bias: bool) -> None:
+    projection = nn.Conv2d(8, 4, 1, bias=bias).double()
+    embeddings, features = torch.randn(5, 4).double(), torch.randn(2, 8, 6, 7).double()
+    with torch.no_grad():
+        expected = torch.einsum("qc,tchw->tqhw", embeddings, projection(features)).float()
+        torch.testing.assert_close(projected_mask_logits(embeddings, projection, features), expected)
+
+
+def test_mask_logits_of_half_precision_are_single() -> None:
+    projection = nn.Conv2d(8, 4, 1).bfloat16()
+    embeddings, features = torch.randn(5, 4).bfloat16(), torch.randn(1, 8, 6, 7).bfloat16()
+    with torch.no_grad():
+        logits = projected_mask_logits(embeddings, projection, features)
+        expected = mask_logits(embeddings.float(), projection.float()(features.float()))
+    assert logits.dtype == torch.float32
+    torch.testing.assert_close(logits, expected, atol=0.1, rtol=0.05)
+
+
+@pytest.mark.parametrize("name", ["r50", "swin"])
+@torch.inference_mode()
+def test_a_segmented_clip_has_the_masks_that_forward_describes(name: str) -> None:
+    model = GenVIS.from_pretrained(WEIGHTS.format(name))
+    clips = torch.randint(0, 256, (2, 3, 3, 64, 96), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    state = described_state = None
+    for clip in clips:
+        masks, state = model.segment(clip, state)
+        described, described_state = model(clip[None], described_state)
+        product = torch.einsum("qc,tchw->tqhw", described.mask_embeddings[0], described.mask_features[0])
+        torch.testing.assert_close(masks.mask_logits, product, atol=1e-4, rtol=1e-4)
+        assert torch.equal(masks.class_logits, described.class_logits[0])
+        assert torch.equal(state.instance_queries, described_state.instance_queries)
+
+
+@given(frames=st.integers(1, 3), length=st.integers(1, 40), at_once=st.integers(1, 2000))
+@settings(deadline=None, max_examples=30)
+def test_pieces_of_rows_give_what_all_rows_give(frames: int, length: int, at_once: int) -> None:
+    first, second = nn.Linear(6, 16).double(), nn.Linear(16, 6).double()
+    x = torch.randn(frames, length, 6).double()
+    sizes: list[int] = []
+
+    def activation(hidden: Tensor) -> Tensor:
+        sizes.append(hidden.numel())
+        return hidden.relu_()
+
+    with pytest.MonkeyPatch.context() as patch, torch.no_grad():
+        patch.setattr(linear_module, "_NUMBERS_AT_ONCE", at_once)
+        actual = feedforward(first, activation, second, x)
+        torch.testing.assert_close(actual, second(first(x).relu()))
+    assert sum(sizes) == frames * length * 16
+    assert max(sizes) <= max(at_once, 16) + 16
+
+
+def test_feedforward_has_its_gradient() -> None:
+    first, second = nn.Linear(3, 4).double(), nn.Linear(4, 3).double()
+    x = torch.randn(1, 5, 3).double().requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: feedforward(first, torch.tanh, second, x), x)
+
+
+@pytest.mark.parametrize("of_all", [True, False])
+@pytest.mark.parametrize("at_once", [1, 100, 10**6])
+def test_window_attention_is_attention(of_all: bool, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(window_module, "_SCORES_AT_ONCE", at_once)
+    query, key, value = torch.randn(3, 5, 9, 2, 4).transpose(2, 3).double()
+    mask = torch.randn(1 if of_all else 5, 2, 9, 9).double()
+    expected = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=0.3)
+    torch.testing.assert_close(window_attention(query, key, value, mask=mask, scale=0.3), expected)
+
+
+@torch.inference_mode()
+def test_the_stride_4_map_is_channels_last_for_any_number_of_frames() -> None:
+    model = GenVIS.from_pretrained(WEIGHTS.format("r50"))
+    for frames in (1, 2):
+        features = model.detector(torch.randn(frames, 3, 64, 96)).stride4_features
+        assert features.is_contiguous(memory_format=torch.channels_last)
+        assert features.stride(1) == 1

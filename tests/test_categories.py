@@ -1,0 +1,34 @@
+import pytest
+
+from genvis.categories import coco_to, label_set, label_set_names
+from genvis.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("youtube_vis_2019", 40), ("youtube_vis_2021", 40), ("youtube_vis_2022", 40), ("ovis", 25), ("coco", 80)],
+)
+def test_sizes_of_the_published_label_sets(name, size):
+    assert len(label_set(name)) == size
+
+
+def test_every_coco_map_leads_from_a_coco_category_to_one_of_the_target():
+    coco = label_set("coco")
+    for name in set(label_set_names()) - {"coco"}:
+        target = label_set(name)
+        for source_id, target_id in coco_to(name).items():
+            coco.class_of(source_id)
+            target.class_of(target_id)
+
+
+def test_class_of_counts_from_zero_over_gaps():
+    assert label_set("coco").class_of(13) == 11
+
+
+def test_unknown_names_are_answered_with_the_known_ones():
+    with pytest.raises(InputError, match="ovis"):
+        label_set("imagenet")
+    with pytest.raises(InputError, match="ovis"):
+        coco_to("imagenet")
+    with pytest.raises(InputError, match="no category id 12"):
+        label_set("coco").class_of(12)

@@ -1,0 +1,130 @@
+"""From a CVAT export of one's own video to predictions: the commands of the README, on a small generated export."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import cv2
+import pytest
+import yaml
+
+from genvis import GenVIS
+from genvis.cli.main import main
+from genvis.data.sprites import SpriteVideos, render
+from genvis.training.recipe.loading import load_recipe
+from genvis.training.recipe.own_videos import plan_own_recipes, write_own_recipes
+from genvis.video.writing.video_writer import VideoWriter
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+FRAMES = 8
+
+
+def export_of_cvat(folder: Path) -> tuple[Path, Path]:
+    """Film a scene of sprites, outline its objects as an annotator would, and export that as CVAT does."""
+    scene = SpriteVideos(8, height=96, width=160, length=FRAMES, difficulty="easy").scene(7)
+    shapes: dict[int, list[str]] = {}
+    with VideoWriter(folder / "reef.mp4", frame_rate=10.0) as video:
+        for number, frame in enumerate(render(scene)):
+            video.write(frame.image, time=number / 10.0)
+            for thing in range(len(scene.labels)):
+                outlines, _ = cv2.findContours(
+                    (frame.owners == thing + 1).astype("uint8"), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
+                )
+                for outline in outlines:
+                    points = ";".join(f"{x}.00,{y}.00" for x, y in outline[:, 0].tolist())
+                    shapes.setdefault(thing, []).append(
+                        f'<polygon frame="{number}" keyframe="1" outside="0" occluded="0" points="{points}" '
+                        'z_order="0"/>'
+                    )
+    tracks = "".join(
+        f'<track id="{thing}" label="{"fish" if thing % 2 else "crab"}" source="manual">{"".join(drawn)}</track>'
+        for thing, drawn in shapes.items()
+    )
+    meta = (
+        f"<version>1.1</version><meta><task><id>1</id><name>reef</name><size>{FRAMES}</size>"
+        "<mode>interpolation</mode><start_frame>0</start_frame><frame_filter></frame_filter>"
+        "<labels><label><name>crab</name><attributes/></label><label><name>fish</name><attributes/></label></labels>"
+        "<original_size><width>160</width><height>96</height></original_size><source>reef.mp4</source></task></meta>"
+    )
+    with zipfile.ZipFile(folder / "export.zip", "w") as archive:
+        archive.writestr(
+            "annotations.xml", f'<?xml version="1.0" encoding="utf-8"?>\n<annotations>{meta}{tracks}</annotations>\n'
+        )
+    return folder / "export.zip", folder / "reef.mp4"
+
+
+def test_five_commands_from_a_cvat_export_to_predictions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    export_of_cvat(tmp_path)
+    brief = ["--run.max_steps", "1", "--run.accelerator", "cpu", "--run.devices", "1", "--data.workers", "0"]
+    brief += ["--data.batch_size", "1", "--loss.points.count", "64", "--run.tensorboard", "false"]
+    for command in (
+        ["data", "convert", "from-cvat", "export.zip", "reef.json", "--images", "images", "--video", "reef.mp4"],
+        ["data", "prepare", "reef.json", "--images", "images", "--init", "sprites-tiny"],
+        ["train", "reef_detector.yaml", *brief],
+        ["train", "reef_genvis.yaml", *brief],
+        ["predict", "reef.mp4", "--weights", "runs/reef-genvis/model", "-o", "out"],
+    ):
+        assert main(command) == 0, command
+    config = json.loads(Path("runs/reef-genvis/model/config.json").read_text())
+    assert list(config["id2label"].values()) == ["crab", "fish"]
+    (results,) = Path("out").rglob("youtube_vis.json")
+    assert {entry["category_id"] for entry in json.loads(results.read_text())} <= {1, 2}
+
+
+@pytest.fixture(scope="module")
+def four_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("own") / "set"
+    words = ["data", "sprites", str(folder), "--videos", "4", "--length", "2", "--height", "48", "--width", "80"]
+    assert main(words) == 0
+    return folder
+
+
+def test_recipes_hold_out_videos_and_fit_the_model_that_they_start_from(
+    four_videos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(four_videos)
+    words = [
+        "data",
+        "prepare",
+        "annotations.json",
+        "--images",
+        "frames",
+        "--init",
+        "sprites-tiny",
+        "--held-out",
+        "0.25",
+        "--name",
+        "zoo",
+    ]
+    assert main(words) == 0
+    assert "3 videos to learn from, 1 held out" in capsys.readouterr().out
+    detector, genvis = load_recipe("zoo_detector.yaml"), load_recipe("zoo_genvis.yaml")
+    assert detector.stage == "detector"
+    assert detector.model.label_set == "annotations_train.json"
+    assert detector.data.validation is not None
+    assert detector.data.validation.annotations == "annotations_held_out.json"
+    assert max(detector.data.augmentation.short_sides) <= 150
+    assert genvis.stage == "genvis"
+    assert genvis.model.init == "runs/zoo-detector/model"
+    for name in ("annotations_train.json", "annotations_held_out.json", "zoo_genvis.yaml"):
+        (four_videos / name).unlink()
+    assert main(words) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert not (four_videos / "annotations_train.json").exists()
+
+
+def test_a_folder_of_images_that_is_not_there_is_named(four_videos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["data", "prepare", str(four_videos / "annotations.json"), "--images", "nowhere", "--init", "sprites-tiny"]
+    assert main(words) == 2
+    assert "There is no folder 'nowhere'" in capsys.readouterr().err
+
+
+def test_a_semi_online_model_is_trained_in_clips(four_videos: Path, tmp_path: Path) -> None:
+    model = GenVIS.from_pretrained("sprites-tiny")
+    model.config.clip_length = 3
+    model.save_pretrained(tmp_path / "clips")
+    written = plan_own_recipes(name="zoo", images=four_videos / "frames", init=str(tmp_path / "clips"), folder=tmp_path)
+    write_own_recipes(written, train=four_videos / "annotations.json", held_out=None)
+    assert yaml.safe_load(written.genvis.read_text())["data"]["frames_per_clip"] == 3
+    assert load_recipe(written.detector).data.validation is None

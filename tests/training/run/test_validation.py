@@ -1,0 +1,96 @@
+"""AP on held-out samples: perfect predictions score 100, wrong ones less, and a run logs it."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from genvis.categories import label_set
+from genvis.data.sprites import SpriteVideos
+from genvis.model.genvis import GenVIS
+from genvis.model.outputs import FramePrediction
+from genvis.training.recipe.data_options import SourceOptions
+from genvis.training.run.frame_average_precision import frame_average_precision, frame_instances, frame_record
+from genvis.training.run.run import train
+from genvis.training.run.video_average_precision import VideoRecord, _encoded, evaluate_videos
+from tests.training.tiny import tiny_recipe
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def test_perfect_frames_score_100_and_a_wrong_class_nothing() -> None:
+    videos = SpriteVideos(6, length=1, height=64, width=96)
+    right, wrong = [], []
+    for sample in videos:
+        masks = sample.masks[:, 0].numpy()
+        labels = sample.labels.tolist()
+        found = [(label, 0.9, mask) for label, mask in zip(labels, masks, strict=True)]
+        right.append(frame_record(found, labels=sample.labels, masks=sample.masks[:, 0]))
+        other = [((label + 1) % 25, score, mask) for label, score, mask in found]
+        wrong.append(frame_record(other, labels=sample.labels, masks=sample.masks[:, 0]))
+    assert frame_average_precision(right, classes=25) == pytest.approx({"AP": 100, "AP50": 100, "AP75": 100})
+    assert frame_average_precision(wrong, classes=25)["AP"] < 20
+    assert frame_average_precision([], classes=25)["AP"] == 0
+
+
+def test_instances_of_a_frame_are_its_best_queries() -> None:
+    logits = torch.full((1, 1, 2, 3), -5.0)
+    logits[0, 0, 0, 1] = logits[0, 0, 1, 2] = 5.0
+    features = torch.full((1, 1, 8, 8), -9.0)
+    features[..., :4, :4] = 9.0
+    prediction = FramePrediction(logits, torch.ones(1, 1, 2, 1), features)
+    (found,) = frame_instances(prediction, height=30, width=20, padded=(32, 32), top=1)
+    ((label, score, mask),) = found
+    assert (label, mask.shape) == (1, (30, 20))
+    assert score == pytest.approx(1.0, abs=0.03)
+    assert mask[:14, :14].all()
+    assert not mask[18:, :].any()
+
+
+def test_perfect_videos_score_100_and_exchanged_identities_less() -> None:
+    masks = np.zeros((2, 4, 32, 32), dtype=bool)
+    masks[0, :, :10, :10] = masks[1, :, 20:, 20:] = True
+    ids = label_set("ovis").category_ids
+
+    def tracks(kept: Any) -> list[dict[str, Any]]:
+        return [{"category_id": ids[0], "score": 0.9, "segmentations": [_encoded(m) for m in rows]} for rows in kept]
+
+    swapped = masks.copy()
+    swapped[:, 2:] = masks[::-1, 2:]
+    perfect = VideoRecord((32, 32), 4, tracks(masks), tracks(masks))
+    report = evaluate_videos([perfect], labels=label_set("ovis"))
+    assert report.scores.ap == pytest.approx(1.0)
+    broken = evaluate_videos([VideoRecord((32, 32), 4, tracks(masks), tracks(swapped))], labels=label_set("ovis"))
+    assert broken.scores.ap == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize(("stage", "column"), [("detector", "frame_AP"), ("genvis", "video_AP"), ("vita", "video_AP")])
+def test_a_run_measures_ap_and_keeps_the_best_weights(tmp_path: Path, stage: Any, column: str) -> None:
+    recipe = tiny_recipe(tmp_path, stage, validate_steps=1, max_steps=2, picture_steps=1, tensorboard=True)
+    recipe.data.validation = SourceOptions(height=64, width=64, split="validation")
+    recipe.data.validation_videos, recipe.data.validation_frames = 2, 3
+    train(recipe)
+    with next((tmp_path / "log").glob("*/metrics.csv")).open() as file:
+        scores = [float(row[column]) for row in csv.DictReader(file) if row[column]]
+    assert len(scores) == 2
+    assert all(0 <= score <= 100 for score in scores)
+    assert (tmp_path / "checkpoints" / "best.ckpt").is_file()
+    assert (tmp_path / "recipe.yaml").is_file()
+    assert len(list((tmp_path / "pictures").glob("*.png"))) == 2
+    assert list((tmp_path / "tensorboard").glob("*/events*"))
+
+
+def test_the_moving_average_is_validated_saved_and_resumed(tmp_path: Path) -> None:
+    states = []
+    for decay, steps in ((0.0, [3]), (0.9, [3]), (0.9, [2, 3])):
+        folder = tmp_path / f"{decay}-{len(steps)}"
+        for last in steps:
+            recipe = tiny_recipe(folder, "genvis", max_steps=last, ema_decay=decay, checkpoint_steps=1)
+            train(recipe)
+        states.append(GenVIS.from_pretrained(folder / "model").state_dict())
+    name = "tracker.heads.class_predictor.weight"
+    assert not torch.equal(states[0][name], states[1][name])
+    assert all(torch.equal(value, states[2][key]) for key, value in states[1].items())

@@ -1,0 +1,99 @@
+"""The network of a recipe: from weights of the same or of other labels, of a backbone, of a Mask2Former."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoBackbone, AutoConfig, Mask2FormerForUniversalSegmentation
+
+from genvis.categories import label_set
+from genvis.errors import InputError
+from genvis.model.genvis import GenVIS
+from genvis.training.recipe.recipe import ModelOptions
+from genvis.training.stages.model_building import build_model, load_backbone, parameter_table, take_over
+from tests.training.tiny import CONFIG
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(5)
+    folder = tmp_path_factory.mktemp("weights")
+    build_model(ModelOptions(config=CONFIG, label_set="ovis")).save_pretrained(folder)
+    return folder
+
+
+def test_the_same_labels_take_over_everything(saved: Path, caplog: pytest.LogCaptureFixture) -> None:
+    model = build_model(ModelOptions(init=str(saved)))
+    given = GenVIS.from_pretrained(saved)
+    assert all(torch.equal(value, given.state_dict()[name]) for name, value in model.state_dict().items())
+    assert not caplog.records
+
+
+def test_other_labels_make_the_heads_anew_and_say_so(saved: Path, caplog: pytest.LogCaptureFixture) -> None:
+    model = build_model(ModelOptions(init=str(saved), label_set="youtube_vis_2021"))
+    assert model.config.label_set == label_set("youtube_vis_2021")
+    assert model.detector.class_predictor.out_features == 41
+    given = GenVIS.from_pretrained(saved)
+    changed = {
+        name
+        for name, value in model.state_dict().items()
+        if value.shape != given.state_dict()[name].shape or not torch.equal(value, given.state_dict()[name])
+    }
+    assert changed == {
+        f"{part}.class_predictor.{kind}" for part in ("detector", "tracker.heads") for kind in ("weight", "bias")
+    }
+    assert "25 classes of 'ovis' became 40 of 'youtube_vis_2021'" in caplog.text
+
+
+def test_a_memory_that_the_weights_lack_is_made_anew_and_named(saved: Path, caplog: pytest.LogCaptureFixture) -> None:
+    without = build_model(ModelOptions(init=str(saved), config={"memory_read": "none"}))
+    assert without.tracker.memory_reader is None
+    report = take_over(build_model(ModelOptions(config=CONFIG, label_set="ovis")), without)
+    assert report == ["parts of tracker.memory_reader"]
+
+
+def test_weights_of_another_network_are_refused(saved: Path) -> None:
+    with pytest.raises(InputError, match="weights fit the model"):
+        build_model(ModelOptions(init=str(saved), name="ovis-r50-online"))
+
+
+def test_a_backbone_gives_its_weights(tmp_path: Path) -> None:
+    backbone = AutoBackbone.from_config(AutoConfig.for_model(**CONFIG["detector"]["backbone_config"]))
+    backbone.save_pretrained(tmp_path)
+    model = build_model(ModelOptions(config=CONFIG, label_set="ovis", backbone=str(tmp_path)))
+    encoder = model.detector.mask2former.pixel_level_module.encoder.state_dict()
+    for name, value in backbone.state_dict().items():
+        assert torch.equal(encoder[name], value), name
+    with pytest.raises(InputError, match="No backbone could be loaded"):
+        load_backbone(model, str(tmp_path / "nothing"))
+    other = AutoConfig.for_model(**{**CONFIG["detector"]["backbone_config"], "embedding_size": 16})
+    AutoBackbone.from_config(other).save_pretrained(tmp_path / "other")
+    with pytest.raises(InputError, match="have no counterpart"):
+        load_backbone(model, str(tmp_path / "other"))
+
+
+def test_a_mask2former_becomes_the_detector(saved: Path, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    given = Mask2FormerForUniversalSegmentation(GenVIS.from_pretrained(saved).config.detector)
+    given.save_pretrained(tmp_path)
+    tracker = {name: value for name, value in CONFIG.items() if name != "detector"}
+    model = build_model(ModelOptions(init=str(tmp_path), label_set="ovis", config=tracker))
+    queries = given.model.transformer_module.queries_features.weight
+    assert torch.equal(model.detector.mask2former.transformer_module.queries_features.weight, queries)
+
+
+def test_nothing_said_of_the_model_is_an_error() -> None:
+    with pytest.raises(InputError, match=r"model\.name"):
+        build_model(ModelOptions())
+    with pytest.raises(InputError, match=r"model\.label_set"):
+        build_model(ModelOptions(config=CONFIG))
+    with pytest.raises(InputError, match="hidden_dim"):
+        build_model(ModelOptions(config=CONFIG | {"hidden_dim": 48}, label_set="ovis"))
+
+
+def test_the_table_counts_every_weight_once(saved: Path) -> None:
+    model = GenVIS.from_pretrained(saved)
+    model.detector.requires_grad_(False)
+    rows = parameter_table(model)
+    assert sum(row[1] for row in rows) == sum(parameter.numel() for parameter in model.parameters())
+    assert [name for name, _, trained in rows if trained] == ["tracker"]
