@@ -63,6 +63,6 @@ def test_identities_outlive_a_drop_and_what_was_done_is_written(
 
 def patient_prefetch(source, *, drop_late, **options):
     """Wait for slow tests instead of dropping what comes too fast."""
-    from genvis.video.sources import prefetch
+    from genvis.video.sources.prefetch import prefetch
 
     return prefetch(source, **options)
