@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from genvis.errors import InputError
+from genvis.errors import GenVISError
 
 TABLES = ("table4", "table5", "table6", "figure3", "limits", "all")
 COMMANDS = (*TABLES, "timing", "figure4", "report")
@@ -53,9 +53,9 @@ def main(words: list[str] | None = None) -> int:
     options = options_parser().parse_args(words)
     try:
         _run(options)
-    except InputError as error:
+    except GenVISError as error:
         print(f"experiments: error: {error}", file=sys.stderr)
-        return 2
+        return error.exit_status
     except KeyboardInterrupt:
         print("experiments: interrupted; the same command goes on.", file=sys.stderr)
         return 130

@@ -11,14 +11,22 @@ __version__ = "0.1.0"
 _HOME = {
     "GenVIS": "genvis.model.genvis",
     "GenVISConfig": "genvis.model.config",
+    "GenVISError": "genvis.errors",
     "InputError": "genvis.errors",
+    "OutputError": "genvis.errors",
+    "SourceLost": "genvis.errors",
+    "TrainingDiverged": "genvis.errors",
     "VideoSegmenter": "genvis.inference.segmenter",
     "VideoResult": "genvis.results.types",
     "FrameResult": "genvis.results.types",
 }
 
 if TYPE_CHECKING:
+    from genvis.errors import GenVISError as GenVISError
     from genvis.errors import InputError as InputError
+    from genvis.errors import OutputError as OutputError
+    from genvis.errors import SourceLost as SourceLost
+    from genvis.errors import TrainingDiverged as TrainingDiverged
     from genvis.model.config import GenVISConfig as GenVISConfig
     from genvis.model.genvis import GenVIS as GenVIS
 

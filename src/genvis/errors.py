@@ -1,20 +1,44 @@
-"""The one exception that users see."""
+"""Exceptions that users see: one sentence that names the file, the value and the remedy."""
 
 
-class InputError(ValueError):
-    """Wrong input: one clear sentence that names the file, the value and the remedy.
+class GenVISError(Exception):
+    """Base of all errors that this package raises on purpose.
 
-    Every public function raises it for input that a user can mend. The command line prints its text
-    without a traceback and exits with status 2.
+    The command line prints the text without a traceback and ends with `exit_status`.
+
+    Attributes:
+        exit_status: Status with which the command line ends.
     """
+
+    exit_status = 1
+
+
+class InputError(GenVISError, ValueError):
+    """Wrong input, which the user can correct: a file, an option, an argument."""
+
+    exit_status = 2
+
+
+class OutputError(GenVISError):
+    """An output that cannot be written: full disk, missing permission, a name that is taken."""
+
+    exit_status = 2
+
+
+class TrainingDiverged(GenVISError):
+    """Training that cannot go on, for example because the loss is not finite."""
+
+
+class SourceLost(GenVISError):
+    """A live source that ended against expectation and did not come back."""
 
 
 class MissingExtraError(InputError):
-    """An optional library is not installed.
+    """Optional library that is not installed.
 
     Args:
-        library: The module that could not be imported, for example ``"lightning"``.
-        extra: The extra of this package that brings it, for example ``"train"``.
+        library: Module that could not be imported, for example ``"lightning"``.
+        extra: Extra of this package that installs it, for example ``"train"``.
     """
 
     def __init__(self, library: str, extra: str) -> None:

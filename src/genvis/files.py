@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from genvis.errors import InputError
+from genvis.errors import OutputError
 
 REASONS = {
     errno.ENOSPC: "the disk is full: free some space or choose another folder",
@@ -24,17 +24,17 @@ REASONS = {
 }
 
 
-def cannot_write(path: str | Path, error: OSError) -> InputError:
+def cannot_write(path: str | Path, error: OSError) -> OutputError:
     """Return the sentence for a file that could not be written."""
     why = REASONS.get(error.errno or 0, error.strerror or str(error))
-    return InputError(f"Cannot write '{path}': {why}.")
+    return OutputError(f"Cannot write '{path}': {why}.")
 
 
 def make_folder(path: str | Path) -> Path:
     """Make a folder, with its parents, and make sure that files can be written into it.
 
     Raises:
-        InputError: If that fails.
+        OutputError: If that fails.
     """
     folder = Path(path)
     try:
@@ -54,7 +54,7 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
     Whoever reads ``path`` sees the old file or the whole new one, whatever happens in between.
 
     Raises:
-        InputError: If the file cannot be written or the disk is full.
+        OutputError: If the file cannot be written or the disk is full.
     """
     target = Path(path)
     temporary = target.with_name(f".{target.stem[:100]}.{os.getpid()}.part{target.suffix}")
@@ -74,7 +74,7 @@ def write_text(path: str | Path, text: str) -> None:
     """Write a text file, UTF-8, atomically.
 
     Raises:
-        InputError: If it cannot be written or the disk is full.
+        OutputError: If it cannot be written or the disk is full.
     """
     with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -84,10 +84,10 @@ def write_json(path: str | Path, document: Any) -> None:
     """Write a JSON file atomically; numbers keep their full precision.
 
     Raises:
-        InputError: If it cannot be written, the disk is full, or a number is not finite.
+        OutputError: If it cannot be written, the disk is full, or a number is not finite.
     """
     with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         try:
             json.dump(document, file, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         except ValueError as error:
-            raise InputError(f"'{path}' cannot be written as JSON: {error}.") from error
+            raise OutputError(f"'{path}' cannot be written as JSON: {error}.") from error

@@ -10,7 +10,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from rich.console import Console
 
-from genvis.errors import InputError
+from genvis.errors import InputError, OutputError
 from genvis.results.formats.export import write_label_pngs
 from genvis.results.output_folder import OUTPUT_NAMES, save_result
 from genvis.results.types import VideoResult
@@ -176,7 +176,7 @@ def test_another_video_is_named(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="Cannot write"):
+    with pytest.raises(OutputError, match="Cannot write"):
         random_result(1).save(tmp_path / "file")
 
 

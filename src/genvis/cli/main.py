@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import NamedTuple
 
 from genvis import __version__
-from genvis.errors import InputError
+from genvis.errors import GenVISError
 
 
 class Verb(NamedTuple):
@@ -66,9 +66,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     try:
         return _run(name, rest)
-    except InputError as error:
+    except GenVISError as error:
         print(f"genvis {name}: error: {error}", file=sys.stderr)
-        return 2
+        return error.exit_status
     except KeyboardInterrupt:
         print(f"genvis {name}: interrupted.", file=sys.stderr)
         return 130

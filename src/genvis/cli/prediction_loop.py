@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from genvis.cli.terminal import StopRequest, memory_used, stop_on_signals, video_progress
-from genvis.errors import InputError
+from genvis.errors import GenVISError
 from genvis.files import write_json
 from genvis.inference.jobs import Prediction, PredictionOptions, predict_live, predict_video
 from genvis.inference.segmenter import Progress, VideoSegmenter
@@ -61,7 +61,7 @@ class PredictionLoop:
                 try:
                     with self._open(video, start=start, stop=stop, stride=stride) as source:
                         prediction = self._predict(source, number, request)
-                except InputError as error:
+                except GenVISError as error:
                     self.console.print(f"[red]Error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
                     statuses.append(2)
                     continue

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from genvis.errors import InputError
+from genvis.errors import InputError, OutputError
 from genvis.files import atomic_file, make_folder, write_json, write_text
 from genvis.video import open_source
 from genvis.video.drawing.palette import identity_color
@@ -142,7 +142,7 @@ def test_other_containers_are_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"Cannot write '.*out\.mp4': a folder of its path is missing"):
+    with pytest.raises(OutputError, match=r"Cannot write '.*out\.mp4': a folder of its path is missing"):
         write_frames(tmp_path / "missing" / "out.mp4", [flat(0)] * 3)
 
 
@@ -150,7 +150,7 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 def test_a_full_disk_is_named(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (20, 64, 64, 3), np.uint8)
     (tmp_path / "out.part.mp4").symlink_to("/dev/full")
-    with pytest.raises(InputError, match=r"Cannot write '.*out\.mp4': the disk is full"):
+    with pytest.raises(OutputError, match=r"Cannot write '.*out\.mp4': the disk is full"):
         write_frames(tmp_path / "out.mp4", [*noise] * 10)
     assert not (tmp_path / "out.mp4").exists()
 
@@ -170,7 +170,7 @@ def test_a_full_disk_leaves_the_old_text(tmp_path: Path) -> None:
     target = tmp_path / "data.json"
     write_json(target, [1, 2.5, "ü"])
     (tmp_path / f".data.{os.getpid()}.part.json").symlink_to("/dev/full")
-    with pytest.raises(InputError, match=r"Cannot write '.*data\.json': the disk is full"):
+    with pytest.raises(OutputError, match=r"Cannot write '.*data\.json': the disk is full"):
         write_json(target, list(range(100_000)))
     assert json.loads(target.read_text(encoding="utf-8")) == [1, 2.5, "ü"]
     assert os.listdir(tmp_path) == ["data.json"]
@@ -186,7 +186,7 @@ def test_an_error_while_writing_leaves_the_old_file(tmp_path: Path) -> None:
 
 
 def test_numbers_that_json_has_not_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be written as JSON"):
+    with pytest.raises(OutputError, match="cannot be written as JSON"):
         write_json(tmp_path / "a.json", [float("nan")])
     assert os.listdir(tmp_path) == []
 
@@ -194,16 +194,16 @@ def test_numbers_that_json_has_not_are_named(tmp_path: Path) -> None:
 def test_folders_that_cannot_be_written_are_named(tmp_path: Path) -> None:
     assert make_folder(tmp_path / "a" / "b").is_dir()
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="a file of that name is in the way"):
+    with pytest.raises(OutputError, match="a file of that name is in the way"):
         make_folder(tmp_path / "file")
-    with pytest.raises(InputError, match="a part of its path is a file"):
+    with pytest.raises(OutputError, match="a part of its path is a file"):
         make_folder(tmp_path / "file" / "below")
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
 def test_folders_without_permission_are_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    with pytest.raises(InputError, match="not writable"):
+    with pytest.raises(OutputError, match="not writable"):
         make_folder(tmp_path)
 
 

@@ -16,7 +16,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
-from genvis.errors import InputError
+from genvis.errors import InputError, OutputError
 from genvis.files import cannot_write
 from genvis.video.sources.source import RGBImage
 
@@ -79,7 +79,8 @@ class VideoWriter:
             time: Seconds; the video begins with the first frame's time. Gaps and variable rates are kept.
 
         Raises:
-            InputError: If the size changes, the file cannot be written, or the disk is full.
+            InputError: If the size changes.
+            OutputError: If the file cannot be written or the disk is full.
         """
         try:
             if self._stream is None:
@@ -105,7 +106,7 @@ class VideoWriter:
         """Finish the video under its own name.
 
         Raises:
-            InputError: If the file cannot be written or the disk is full.
+            OutputError: If the file cannot be written or the disk is full.
         """
         if self._container is None:
             return
@@ -183,11 +184,11 @@ class VideoWriter:
                 raise
             self.part.replace(self.path)
 
-    def _failed(self, error: av.error.FFmpegError | OSError) -> InputError:
+    def _failed(self, error: av.error.FFmpegError | OSError) -> OutputError:
         with suppress(av.error.FFmpegError, OSError):
             self._close_part()
         sentence = str(cannot_write(self.path, OSError(error.errno or 0, error.strerror or str(error))))
-        return InputError(f"{sentence} '{self.part}' holds the video so far." if self.frames else sentence)
+        return OutputError(f"{sentence} '{self.part}' holds the video so far." if self.frames else sentence)
 
 
 def _has_encoder(name: str) -> bool:
