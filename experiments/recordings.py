@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from experiments.held_out_sets import HeldOutSet
 from genvis.data.samples.sample import VideoSample
 from genvis.errors import InputError
-from genvis.folders import new_folder
+from genvis.files import atomic_folder
 from genvis.masks import RunLengthMask
 from genvis.model.detector.mask2former import FrameDetector
 from genvis.model.genvis import GenVIS
@@ -115,7 +115,7 @@ def record(load_model: Callable[[], GenVIS], held_out: HeldOutSet, folder: Path,
         stop = start + len(sample.frames)
         videos.append({"start": start, "stop": stop, **_truth(sample)})
         start = stop
-    with new_folder(folder) as partial:
+    with atomic_folder(folder) as partial:
         np.save(partial / "frame_queries.npy", np.concatenate(queries))
         np.save(partial / "stride4_features.npy", np.concatenate(features))
         (partial / "recording.json").write_text(json.dumps({**about, "videos": videos}), encoding="utf-8")

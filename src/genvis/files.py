@@ -1,18 +1,21 @@
-"""Output files that appear whole or not at all, and clear words when they cannot be written."""
+"""Files and folders that appear whole or not at all, and JSON objects read with one sentence for whatever is wrong."""
 
 import errno
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from genvis.errors import OutputError
+from genvis.errors import InputError, OutputError
 
 REASONS = {
     errno.ENOSPC: "the disk is full: free some space or choose another folder",
     errno.EDQUOT: "your disk quota is used up: free some space or choose another folder",
+    errno.EFBIG: "the file system takes no file of that size: choose another folder",
     errno.EACCES: "it is not writable: change its permissions or choose another folder",
     errno.EPERM: "it is not writable: change its permissions or choose another folder",
     errno.EROFS: "the file system is read-only: choose another folder",
@@ -20,12 +23,13 @@ REASONS = {
     errno.ENOTDIR: "a part of its path is a file: choose another folder",
     errno.EEXIST: "a file of that name is in the way: choose another folder",
     errno.EISDIR: "a folder of that name is in the way: remove it or choose another name",
+    errno.ENOTEMPTY: "a folder of that name is in the way: remove it or choose another name",
     errno.ENAMETOOLONG: "its name is too long: choose a shorter one",
 }
 
 
 def cannot_write(path: str | Path, error: OSError) -> OutputError:
-    """Return the sentence for a file that could not be written."""
+    """Return the error, one sentence, for a file that could not be written."""
     why = REASONS.get(error.errno or 0, error.strerror or str(error))
     return OutputError(f"Cannot write '{path}': {why}.")
 
@@ -70,14 +74,62 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def atomic_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Give a temporary folder beside ``path`` that becomes it when the block ends well; else nothing is left.
+
+    Args:
+        path: The folder to make. It must not exist, or be empty.
+        overwrite: Replace a folder of that name instead, in one step at the end.
+
+    Yields:
+        The temporary folder to fill.
+
+    Raises:
+        InputError: If ``path`` is a file, or a folder with something in it.
+        OutputError: If a file in the folder cannot be written or the disk is full.
+    """
+    target = Path(path).resolve()
+    if target.exists() and (not target.is_dir() or (any(target.iterdir()) and not overwrite)):
+        raise InputError(f"'{path}' exists already; remove it or name another folder.")
+    work = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{target.name[:100]}.", suffix=".partial", dir=target.parent))
+        filled, old = work / "new", work / "old"
+        filled.mkdir()
+        yield filled
+        if target.exists():
+            target.rename(old)
+        try:
+            filled.rename(target)
+        except OSError:
+            if old.exists():
+                old.rename(target)
+            raise
+    except OSError as error:
+        # A file of elsewhere that cannot be read, say: that is not about the folder.
+        if work is not None and error.filename is not None and not _lies_in(error.filename, work, target):
+            raise
+        raise cannot_write(target, error) from error
+    finally:
+        if work is not None:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def _lies_in(name: str | bytes, *folders: Path) -> bool:
+    path = Path(os.fsdecode(name)).absolute()
+    return any(path.is_relative_to(folder) for folder in folders)
+
+
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file, UTF-8, atomically.
+    """Write a text file, UTF-8, atomically; what UTF-8 cannot hold (lone surrogates) becomes a question mark.
 
     Raises:
         OutputError: If it cannot be written or the disk is full.
     """
     with atomic_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="replace")
 
 
 def write_json(path: str | Path, document: Any) -> None:
@@ -91,3 +143,27 @@ def write_json(path: str | Path, document: Any) -> None:
             json.dump(document, file, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         except ValueError as error:
             raise OutputError(f"'{path}' cannot be written as JSON: {error}.") from error
+
+
+def read_json_object(path: Path, *, expected: str) -> dict[str, Any]:
+    """Return the object that a JSON file holds.
+
+    Args:
+        path: The file.
+        expected: What it should hold, for messages, for example "an object with 'videos'".
+
+    Raises:
+        InputError: If there is no such file, it is not JSON, or it holds something else.
+    """
+    if not path.is_file():
+        raise InputError(f"There is no file '{path}'.")
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"'{path}' cannot be read ({error.strerror}): check the path.") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"'{path}' is not JSON: {error}; is it complete, and the right file?") from None
+    if not isinstance(content, dict):
+        held = "a list, as files of results do" if isinstance(content, list) else f"a {type(content).__name__}"
+        raise InputError(f"'{path}' holds {held}, instead of {expected}.")
+    return content

@@ -118,7 +118,7 @@ def prepare(
         name: Of the recipes and the runs; that of the file if not given.
     """
     from genvis.data.split import split_annotations
-    from genvis.json_files import read_json_object
+    from genvis.files import read_json_object
     from genvis.training.recipe.own_videos import plan_own_recipes, write_own_recipes
 
     if not init:

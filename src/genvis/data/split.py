@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genvis.errors import InputError
-from genvis.files import make_folder, write_json
-from genvis.json_files import read_json_object
+from genvis.files import make_folder, read_json_object, write_json
 
 
 @dataclass(frozen=True)

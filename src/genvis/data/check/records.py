@@ -9,7 +9,7 @@ from typing import Any
 from genvis.data.annotations.segmentation import is_positive_integer
 from genvis.data.check.findings import Findings, Kind, Severity
 from genvis.errors import InputError
-from genvis.json_files import read_json_object
+from genvis.files import read_json_object
 
 ANNOTATION_FILE = "an object with 'videos', 'annotations' and 'categories'"
 

@@ -17,8 +17,7 @@ from genvis.data.convert.tracks import (
     unique_names,
 )
 from genvis.errors import InputError
-from genvis.files import make_folder, write_json
-from genvis.json_files import read_json_object
+from genvis.files import make_folder, read_json_object, write_json
 from genvis.video.sources.image_folders import natural_key
 
 IDENTITY_KEYS = ("track_id", "instance_id", "tracking_id")

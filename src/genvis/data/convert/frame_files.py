@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from genvis.errors import InputError
-from genvis.folders import new_folder
+from genvis.files import atomic_folder
 from genvis.video.sources.opening import images_in, open_source
 
 
@@ -146,7 +146,7 @@ def extract_frames(
     stride = numbers[1] - numbers[0] if len(numbers) > 1 else 1
     written = 0
     with (
-        new_folder(folder) as partial,
+        atomic_folder(folder) as partial,
         open_source(video, start=numbers[0], stop=numbers[-1] + 1, stride=stride) as source,
     ):
         for name, frame in zip(names, source, strict=False):

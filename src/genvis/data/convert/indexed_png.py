@@ -26,9 +26,7 @@ from genvis.data.convert.tracks import (
     unique_names,
 )
 from genvis.errors import InputError
-from genvis.files import write_json
-from genvis.folders import new_folder
-from genvis.json_files import read_json_object
+from genvis.files import atomic_folder, read_json_object, write_json
 from genvis.video.writing.label_png import read_label_png, write_label_png
 
 VOID = 255
@@ -214,7 +212,7 @@ def write_indexed_png(
         ],
         "videos": {},
     }
-    with new_folder(root) as partial:
+    with atomic_folder(root) as partial:
         for index, name in enumerate(names):
             meta["videos"][name] = _write_video(annotations, index, partial / FOLDER / name, remarks)
             progress(index + 1, len(names))

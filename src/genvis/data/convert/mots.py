@@ -24,7 +24,7 @@ from genvis.data.convert.tracks import (
     unique_names,
 )
 from genvis.errors import InputError
-from genvis.folders import new_folder
+from genvis.files import atomic_folder
 from genvis.video.writing.label_png import read_label_png
 
 INSTANCES = 1000
@@ -266,7 +266,7 @@ def write_mots(
     if len(labels) >= IGNORE_CLASS:
         labels.insert(IGNORE_CLASS - 1, IGNORE_LABEL)
     names = video_names(annotations)
-    with new_folder(root) as partial:
+    with atomic_folder(root) as partial:
         for index, name in enumerate(names):
             lines = _lines(annotations, index, remarks)
             (partial / f"{name}.txt").write_text("".join(f"{line}\n" for line in lines), encoding="ascii")

@@ -1,7 +1,6 @@
 """Generated videos on disk: JPEG frames and one YouTube-VIS annotation file, frame by frame."""
 
 import json
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -16,7 +15,7 @@ from genvis.data.sprites.dataset import SpriteVideos
 from genvis.data.sprites.glyphs import LABEL_SET
 from genvis.data.sprites.rendering import RenderedFrame, render
 from genvis.errors import InputError
-from genvis.folders import new_folder
+from genvis.files import atomic_folder
 
 ANNOTATIONS = "annotations.json"
 FRAMES = "frames"
@@ -80,19 +79,8 @@ def export_sprites(
     """
     target = Path(output).resolve()
     _check_target(target, overwrite=overwrite)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".partial", dir=target.parent) as work:
-        made, retired = Path(work) / "new", Path(work) / "old"
-        with new_folder(made) as folder:
-            _write(dataset, folder, on_frame)
-        if target.exists():
-            target.rename(retired)
-        try:
-            made.rename(target)
-        except OSError:
-            if retired.exists():
-                retired.rename(target)
-            raise
+    with atomic_folder(target, overwrite=overwrite) as folder:
+        _write(dataset, folder, on_frame)
     return target / ANNOTATIONS
 
 
