@@ -1,0 +1,97 @@
+"""Run campaigns: ``python tests/robustness/campaign.py NAME --trials N --seed S``; exit status 1 if a trial failed.
+
+A trial that failed is repeated alone with ``--only INDEX --keep FOLDER``, which leaves its files in FOLDER.
+"""
+
+import argparse
+import gc
+import json
+import os
+import sys
+import tempfile
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from verdicts import Campaign, Summary
+
+CAMPAIGNS = {
+    "videos": "damaged_videos:DamagedVideos",
+}
+"""Modules and classes by the name on the command line."""
+
+
+def main(words: list[str]) -> int:
+    """Run the campaigns that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="+", choices=[*CAMPAIGNS, "all"])
+    parser.add_argument("--trials", type=int, default=100, help="of each campaign")
+    parser.add_argument("--first", type=int, default=0, help="number of the first trial")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", type=int, help="repeat this trial alone")
+    parser.add_argument("--keep", type=Path, help="work here and leave the files of failing trials")
+    parser.add_argument("--out", type=Path, help="write the summary here (JSON)")
+    options = parser.parse_args(words)
+    names = list(CAMPAIGNS) if "all" in options.names else options.names
+    indices = range(options.first, options.first + options.trials)
+    if options.only is not None:
+        indices = range(options.only, options.only + 1)
+    os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    sys.path.append(str(Path(__file__).parent.parent))  # For the tiny network of the tests.
+    preload()
+    from verdicts import run_campaign
+
+    summaries = []
+    for name in names:
+        with tempfile.TemporaryDirectory(prefix="robustness-") as temporary:
+            folder = (options.keep or Path(temporary)).resolve() / name
+            summary = run_campaign(
+                name,
+                _campaign(name),
+                indices=indices,
+                seed=options.seed,
+                folder=folder,
+                keep=options.keep is not None,
+            )
+        print(one_line(summary), flush=True)
+        summaries.append(asdict(summary))
+    if options.out:
+        options.out.write_text(json.dumps(summaries, indent=1), encoding="utf-8")
+    if options.only is not None:
+        print(json.dumps(summaries[0]["failures"], indent=1))
+    return int(any(summary["failures"] for summary in summaries))
+
+
+def preload() -> None:
+    """Import what trials need, once, without a thread; then freeze it, so that forks share the memory."""
+    import lightning  # noqa: F401
+    import supervision  # noqa: F401
+    import torch  # noqa: F401
+    import transformers  # noqa: F401
+
+    import genvis
+    import genvis.video  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
+
+
+def _campaign(name: str) -> "Campaign":
+    module, cls = CAMPAIGNS[name].split(":")
+    campaign: Campaign = getattr(import_module(module), cls)()
+    return campaign
+
+
+def one_line(summary: "Summary") -> str:
+    """Return the line that a campaign ends with."""
+    remarks = "".join(f"; {count} {remark}" for remark, count in summary.remarks.items())
+    return (
+        f"{summary.campaign}: {summary.survived} of {summary.tried} {summary.unit} survived "
+        f"in {summary.trials} trials, {summary.seconds:.0f} s{remarks}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,83 @@
+"""Campaign: damaged videos, of 33 containers and codecs. No frame may be lost without a word."""
+
+import json
+from pathlib import Path
+from random import Random
+
+import av
+from mutations import damage
+from sample_videos import FRAMES, KINDS, VideoKind, write_video
+from trials import Limits, run_trial
+from verdicts import Verdict
+
+LIMITS = Limits(seconds=60, memory=3 << 30)
+
+
+class DamagedVideos:
+    """Every trial damages one video and reads all its frames."""
+
+    unit = "inputs"
+
+    def prepare(self, folder: Path) -> None:
+        self._sound = {kind.name: write_video(kind, folder).read_bytes() for kind in KINDS}
+
+    def trial(self, random: Random, folder: Path) -> Verdict:
+        kind = random.choice(KINDS)
+        content, note = damage(self._sound[kind.name], random)
+        path = folder / kind.name
+        path.write_bytes(content)
+        outcome = run_trial(lambda: read(path), folder=folder, limits=LIMITS)
+        problem, remark = outcome.problem(), None
+        if problem is None and outcome.status == 0:
+            frames = json.loads(outcome.stdout.splitlines()[-1])["frames"]
+            if frames < FRAMES:
+                problem, remark = _loss(kind, path, frames)
+        return Verdict(group=kind.name, problem=problem, note=note, output=outcome.stderr, remark=remark)
+
+
+def read(path: Path) -> int:
+    """Read a video as `genvis predict` does, and say what came: status 1 if something is missing, 2 if nothing came."""
+    from genvis import InputError
+    from genvis.video import open_source, prefetch
+
+    try:
+        with open_source(path) as source:
+            frames = sum(1 for _ in prefetch(source))
+            print(json.dumps({"frames": frames, "problem": source.problem, "notes": source.notes}))
+            if not frames:
+                print("no frame")
+                return 2
+            return 0 if source.problem is None else 1
+    except InputError as error:
+        print(f"error: {error}")
+        return 2
+
+
+def _loss(kind: VideoKind, path: Path, frames: int) -> tuple[str | None, str | None]:
+    """Tell a loss that a reader can notice from a damaged file that is a sound shorter video.
+
+    Returns:
+        The problem, or else the remark.
+    """
+    outcome = run_trial(lambda: print(json.dumps(complaints(path))), folder=path.parent, limits=LIMITS)
+    found = ["the strict reader crashed"] if outcome.status else json.loads(outcome.stdout.splitlines()[-1])
+    if kind.codec == "gif" and not path.read_bytes().endswith(b";"):
+        found.append("no end mark")
+    if found:
+        return f"{FRAMES - frames} of {FRAMES} frames lost in silence: {found[0]}", None
+    return None, "a sound video of fewer frames"
+
+
+def complaints(path: Path) -> list[str]:
+    """Return what FFmpeg, at its strictest, has against a file: nothing if it is sound, though shorter."""
+    av.logging.set_level(av.logging.WARNING)
+    found: list[str] = []
+    with av.logging.Capture(local=False) as messages:
+        try:
+            with av.open(str(path), options={"err_detect": "crccheck+bitstream+buffer+explode"}) as container:
+                for packet in container.demux(container.streams.video[0]):
+                    found += ["a packet is marked as corrupt"] * packet.is_corrupt
+                    found += ["a frame is marked as corrupt" for frame in packet.decode() if frame.is_corrupt]
+        except (av.FFmpegError, IndexError, ValueError) as error:
+            found.append(str(error))
+    return [*found, *(f"{name}: {text.strip()}" for level, name, text in messages if level <= av.logging.WARNING)]

@@ -1,0 +1,111 @@
+"""The campaign's own eyes: it sees crashes, hangs, tracebacks, kills, and what a trial leaves behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from random import Random
+
+import pytest
+from mutations import damage, mutate
+from trials import Kill, Limits, count_file_steps, run_trial
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks and limits of Linux")
+
+
+def raises() -> int:
+    raise RuntimeError("a fault")
+
+
+def dies() -> int:
+    os.kill(os.getpid(), signal.SIGSEGV)
+    return 0
+
+
+def takes_memory() -> int:
+    return len(bytearray(1 << 30))
+
+
+def leaves_a_child_behind() -> int:
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    print("started", flush=True)
+    return 0
+
+
+@pytest.mark.parametrize(
+    ("work", "problem"),
+    [
+        (lambda: 0, None),
+        (lambda: print("error: a sentence") or 2, None),
+        (lambda: 2, "without a word"),
+        (lambda: 7, "status 7"),
+        (lambda: sys.exit("a sentence"), None),
+        (raises, "traceback: RuntimeError: a fault"),
+        (dies, "SIGSEGV"),
+        (takes_memory, "MemoryError"),
+        (lambda: time.sleep(60), "hung"),
+    ],
+)
+def test_every_bad_end_is_seen(work, problem, tmp_path: Path) -> None:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    found = run_trial(work, folder=folder, limits=Limits(seconds=0.5, memory=1 << 28)).problem()
+    assert found is None if problem is None else problem in str(found)
+    assert [path.name for path in tmp_path.iterdir()] == ["work"]
+
+
+def test_a_kill_comes_before_the_nth_step_on_files(tmp_path: Path) -> None:
+    def write_three() -> int:
+        for number in range(3):
+            Path(f"{number}.txt").write_text("x")
+        return 0
+
+    outcome, steps = count_file_steps(write_three, folder=_folder(tmp_path, "counted"))
+    assert (outcome.status, steps) == (0, 3)
+    for step in (1, 2, 3):
+        folder = _folder(tmp_path, f"killed-{step}")
+        killed = run_trial(write_three, folder=folder, kill=Kill(file_step=step))
+        assert killed.was_killed
+        assert killed.problem() is None
+        assert len(list(folder.iterdir())) == step - 1
+    assert run_trial(write_three, folder=_folder(tmp_path, "late"), kill=Kill(file_step=4)).status == 0
+
+
+def test_a_kill_after_a_time_is_no_hang(tmp_path: Path) -> None:
+    outcome = run_trial(lambda: time.sleep(60), folder=_folder(tmp_path, "work"), kill=Kill(seconds=0.05))
+    assert outcome.was_killed
+    assert outcome.problem() is None
+
+
+def test_nothing_outlives_a_trial(tmp_path: Path) -> None:
+    outcome = run_trial(leaves_a_child_behind, folder=_folder(tmp_path, "work"))
+    assert outcome.stdout == "started\n"
+    assert outcome.seconds < 30
+
+
+def test_files_beyond_the_limit_fail_as_on_a_full_disk(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, "work")
+    outcome = run_trial(
+        lambda: Path("big").write_bytes(bytes(9000)) and 0, folder=folder, limits=Limits(file_bytes=4096)
+    )
+    assert "File too large" in str(outcome.problem())
+
+
+def test_damage_is_reproducible_and_changes_something() -> None:
+    data = bytes(range(256)) * 20
+    first, second = (damage(data, Random("a")) for _ in range(2))
+    assert first == second
+    changed = sum(damage(data, Random(number))[0] != data for number in range(100))
+    assert changed > 90
+    document = {"a": [1, 2, {"b": "c"}], "d": None}
+    mutants = [mutate(document, Random(number))[0] for number in range(100)]
+    assert document == {"a": [1, 2, {"b": "c"}], "d": None}
+    assert sum(mutant != document for mutant in mutants) > 90
+
+
+def _folder(parent: Path, name: str) -> Path:
+    folder = parent / name
+    folder.mkdir()
+    return folder

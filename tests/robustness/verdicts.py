@@ -1,0 +1,107 @@
+"""A campaign: many trials of one kind, each reproducible from the campaign's name, a seed and its number."""
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from shutil import rmtree
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What a trial showed.
+
+    Attributes:
+        group: What kind of trial it was, for the table: a container, a command.
+        problem: What went wrong; None if it survived.
+        note: What was done, for people who look into it.
+        output: What the program printed, where it matters.
+        tried: How many inputs or kills the trial was.
+        remark: What is counted apart, such as a loss that no reader can notice.
+    """
+
+    group: str
+    problem: str | None
+    note: str = ""
+    output: str = ""
+    tried: int = 1
+    remark: str | None = None
+
+
+class Campaign(Protocol):
+    """A kind of trial.
+
+    Attributes:
+        unit: What it counts: inputs, kills, full disks, pairs of runs.
+    """
+
+    unit: str
+
+    def prepare(self, folder: Path) -> None:
+        """Make what all trials share."""
+
+    def trial(self, random: Random, folder: Path) -> Verdict:
+        """Make one trial in an empty folder; all that is random comes from ``random``."""
+
+
+@dataclass
+class Summary:
+    """The outcome of a campaign, as it is written to JSON."""
+
+    campaign: str
+    seed: int
+    unit: str
+    trials: int = 0
+    tried: int = 0
+    survived: int = 0
+    seconds: float = 0.0
+    groups: dict[str, dict[str, int]] = field(default_factory=dict)
+    remarks: Counter[str] = field(default_factory=Counter)
+    failures: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, index: int, verdict: Verdict) -> None:
+        """Count a trial."""
+        self.trials += 1
+        self.tried += verdict.tried
+        self.survived += verdict.tried * (verdict.problem is None)
+        group = self.groups.setdefault(verdict.group, {"tried": 0, "survived": 0})
+        group["tried"] += verdict.tried
+        group["survived"] += verdict.tried * (verdict.problem is None)
+        if verdict.remark:
+            self.remarks[verdict.remark] += verdict.tried
+        if verdict.problem is not None:
+            self.failures.append({"index": index, **vars(verdict)})
+
+
+def run_campaign(
+    name: str, campaign: Campaign, *, indices: range, seed: int, folder: Path, keep: bool = False, talk: bool = True
+) -> Summary:
+    """Run the trials of the given numbers, one after the other.
+
+    Args:
+        name: The campaign's name, part of the seed.
+        campaign: The campaign.
+        indices: Numbers of the trials.
+        seed: Of all trials.
+        folder: An empty folder.
+        keep: Leave the folders of failing trials.
+        talk: Print failures as they come.
+    """
+    shared = folder / "shared"
+    shared.mkdir(parents=True)
+    began = time.monotonic()
+    campaign.prepare(shared)
+    summary = Summary(campaign=name, seed=seed, unit=campaign.unit)
+    for index in indices:
+        place = folder / f"trial-{index}"
+        (place / "work").mkdir(parents=True)
+        verdict = campaign.trial(Random(f"{name}-{seed}-{index}"), place / "work")
+        summary.add(index, verdict)
+        if verdict.problem is not None and talk:
+            print(f"{name} {index}: {verdict.group}: {verdict.problem} [{verdict.note}]", flush=True)
+        if not (keep and verdict.problem is not None):
+            rmtree(place, ignore_errors=True)
+    summary.seconds = round(time.monotonic() - began, 1)
+    return summary
