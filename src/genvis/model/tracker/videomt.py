@@ -1,0 +1,173 @@
+"""VidEoMT (CVPR 2026): a plain ViT that segments and tracks; the queries of a frame start from those of the last one.
+
+The whole state between two frames is one tensor (B, Q, C), for videos of any length, and query q is one object.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from transformers import VideomtConfig
+from transformers.models.videomt.modeling_videomt import VideomtForUniversalSegmentation
+
+from genvis.categories import LabelSet, label_set
+from genvis.errors import InputError
+from genvis.model.eomt_blocks import embed_patches, patch_grid, read_heads
+from genvis.model.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+
+
+class VidEoMTConfig(VideomtConfig):
+    """Configuration of transformers' class and what inference needs besides; reads its folders as they are.
+
+    Attributes:
+        min_size_test: Inference resizes a frame's shorter side to this many pixels; None takes the published 544 for
+            the categories of OVIS and 448 for all others.
+        max_size_test: Inference keeps the longer side within this many pixels.
+        detections_per_video: How many (query, class) pairs a whole-video result holds at most.
+        clip_length: How many frames go through the first blocks together; it does not change the results.
+        label_set_name: Name of the categories, for example ``"ovis"``.
+        category_ids: The data set's category id of each class.
+    """
+
+    min_size_test: int | None = None
+    max_size_test: int = 1333
+    detections_per_video: int = 20
+    clip_length: int = 1
+    label_set_name: str = ""
+    category_ids: list[int] | tuple[int, ...] | None = None
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        if self.category_ids is None:
+            self.category_ids = list(range(1, self.num_classes + 1))
+        if len(self.category_ids) != self.num_classes:
+            raise InputError(f"There are {len(self.category_ids)} category ids for {self.num_classes} classes.")
+        if self.min_size_test is None:
+            self.min_size_test = 544 if _plain(self.label_set.labels) == _plain(label_set("ovis").labels) else 448
+
+    @property
+    def num_classes(self) -> int:
+        """K, the number of classes without "no object"."""
+        return len(self.id2label or {})
+
+    @property
+    def label_set(self) -> LabelSet:
+        """The classes with their names and the data set's category ids."""
+        labels = tuple(str(name) for _, name in sorted((self.id2label or {}).items()))
+        return LabelSet(self.label_set_name, tuple(self.category_ids or ()), labels)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """The published geometry: shorter side 448 or 544, aspect kept, zeros on the right and bottom to 32s."""
+        return Preprocessing(
+            short_side=self.min_size_test or 448,
+            max_size=self.max_size_test,
+            divisor=2 * self.patch_size,
+            mean=IMAGENET_MEAN,
+            std=IMAGENET_STD,
+        )
+
+
+def _plain(labels: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(label.lower().replace("_", " ") for label in labels)
+
+
+class VidEoMTOutput(NamedTuple):
+    """Prediction for the frames of one clip of one video; row q is one object in all frames and clips.
+
+    Attributes:
+        class_logits: (T, Q, K + 1), the last class is "no object".
+        mask_logits: (T, Q, H/4, W/4) float32, of the padded frames.
+        state: (1, Q, C), for the next clip of the same video.
+    """
+
+    class_logits: Tensor
+    mask_logits: Tensor
+    state: Tensor
+
+
+class VidEoMT(VideomtForUniversalSegmentation):
+    """Transformers' VidEoMT as a streaming tracker: any frame size, any number of calls, one state.
+
+    It fails where a query switches to another object while its own is hidden: there is no memory beyond the last frame.
+
+    Attributes:
+        occupancy_weighted: Whether a query is renewed only as far as its object is visible: the next state is
+            p·new + (1 - p)·old with p = 1 - P(no object). Off, as published.
+    """
+
+    config_class = VidEoMTConfig
+    occupancy_weighted: bool = False
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Way from a frame to ``pixel_values``."""
+        return self.config.preprocessing
+
+    def step(self, pixel_values: Tensor, state: Tensor | None = None) -> VidEoMTOutput:
+        """Segment and track one clip of one video.
+
+        Args:
+            pixel_values: (T, 3, H, W), normalised; H and W are multiples of the patch size, any T from 1 up.
+            state: (1, Q, C), what the previous clip of the same video left; None for the first.
+
+        Raises:
+            InputError: If the frames or the state have another shape.
+        """
+        self._check(pixel_values, state)
+        grid = patch_grid(self.config, pixel_values)
+        normalised, state = self._propagate(self._encode(pixel_values), state)
+        heads = read_heads(self, normalised, grid)
+        mask_logits = torch.einsum("tqc,tchw->tqhw", heads.mask_embeddings, heads.mask_features)
+        return VidEoMTOutput(heads.class_logits, mask_logits.float(), state)
+
+    def _encode(self, pixel_values: Tensor) -> Tensor:
+        """Run the first blocks, which see a frame alone, on all frames together: (T, 3, H, W) to (T, S, C)."""
+        tokens = embed_patches(self.embeddings, pixel_values)
+        for block in self.layers[: -self.config.num_blocks]:
+            tokens = block(tokens)
+        return tokens
+
+    def _propagate(self, tokens: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Run the last blocks frame after frame, each with the queries that the frame before left.
+
+        Args:
+            tokens: (T, S, C), of the first blocks.
+            state: (1, Q, C), the queries after the last block and before the final LayerNorm, of the previous frame.
+
+        Returns:
+            The normalised output, (T, Q + S, C), and the state after the last frame.
+        """
+        outputs = []
+        for frame in tokens.split(1):  # (1, S, C)
+            queries = self.query.weight[None]  # (1, Q, C)
+            if state is not None:
+                queries = queries + self.query_updater(state)
+            hidden = torch.cat([queries, frame], dim=1)  # (1, Q + S, C)
+            for block in self.layers[-self.config.num_blocks :]:
+                hidden = block(hidden)
+            outputs.append(self.layernorm(hidden))
+            state = self._next_state(hidden[:, : self.config.num_queries], outputs[-1], state)
+        assert state is not None
+        return torch.cat(outputs), state
+
+    def _next_state(self, new: Tensor, normalised: Tensor, old: Tensor | None) -> Tensor:
+        """Return the state (1, Q, C): the new queries, or a mixture with the old ones, weighted by occupancy."""
+        if old is None or not self.occupancy_weighted:
+            return new
+        class_logits = self.class_predictor(normalised[:, : self.config.num_queries])
+        occupied = 1 - class_logits.float().softmax(dim=-1)[..., -1:]  # (1, Q, 1)
+        return torch.lerp(old, new, occupied.to(new.dtype))
+
+    def _check(self, pixel_values: Tensor, state: Tensor | None) -> None:
+        patch = self.config.patch_size
+        if pixel_values.ndim != 4 or pixel_values.shape[1] != 3 or 0 in pixel_values.shape:
+            raise InputError(f"Pixel values must be (T, 3, H, W) with T at least 1, not {tuple(pixel_values.shape)}.")
+        if pixel_values.shape[-2] % patch or pixel_values.shape[-1] % patch:
+            raise InputError(f"Pixel values of {tuple(pixel_values.shape)} are no multiple of {patch}: pad them.")
+        expected = (1, self.config.num_queries, self.config.hidden_size)
+        if state is not None and state.shape != expected:
+            raise InputError(
+                f"The state is {tuple(state.shape)} instead of {expected}: give what the previous clip of the same "
+                "video left, or None for its first clip."
+            )
