@@ -153,7 +153,7 @@ def test_the_published_resolution_follows_from_the_categories(name: str, resolut
 
 def test_wrong_shapes_are_named() -> None:
     network = model("folder")
-    with pytest.raises(InputError, match=r"\(T, 3, H, W\)"):
+    with pytest.raises(InputError, match=r"\(F, 3, H, W\)"):
         network.step(torch.zeros(1, 1, 3, 32, 32))
     with pytest.raises(InputError, match="multiple of 16"):
         network.step(torch.zeros(1, 3, 30, 32))
@@ -175,7 +175,7 @@ def test_published_tensors_are_all_accounted_for() -> None:
         assert part in str(caught.value)
     with pytest.raises(InputError, match="5 classes but 'ovis' has 25"):
         videomt_from_published(state, labels=label_set("ovis"), file="a.pth")
-    with pytest.raises(InputError, match="no tensor 'backbone.class_head.weight'"):
+    with pytest.raises(InputError, match=r"no tensor 'backbone\.class_head\.weight'"):
         videomt_from_published(
             {name: tensor for name, tensor in state.items() if "class_head" not in name}, labels=LABELS, file="a.pth"
         )

@@ -107,7 +107,8 @@ def config_of_published(state: dict[str, Tensor], *, labels: LabelSet, file: str
         file: Name of the checkpoint, for messages.
 
     Raises:
-        InputError: If a tensor that tells a size is missing or has no such shape, or the classes are not as many as the class head has.
+        InputError: If a tensor that tells a size is missing or has no such shape, or the classes are not as many as
+            the class head has.
     """
     vit = "backbone.encoder.backbone."
     width, _, patch, _ = _shape(state, f"{vit}patch_embed.proj.weight", file, dimensions=4)

@@ -4,14 +4,20 @@ Both are computed from the modules of transformers' classes, so that their check
 differ from there: frames need not be square, and parts can be called one by one.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from transformers import EomtConfig, VideomtConfig
 from transformers.models.eomt.modeling_eomt import EomtEmbeddings, EomtForUniversalSegmentation
+from transformers.models.videomt.modeling_videomt import VideomtEmbeddings, VideomtForUniversalSegmentation
+
+from genvis.errors import InputError
 
 Grid = tuple[int, int]
+Config = EomtConfig | VideomtConfig
+Network = EomtForUniversalSegmentation | VideomtForUniversalSegmentation
 
 
 class EoMTHeads(NamedTuple):
@@ -28,13 +34,40 @@ class EoMTHeads(NamedTuple):
     mask_features: Tensor
 
 
-def patch_grid(config: Any, pixel_values: Tensor) -> Grid:
-    """Return how many patches, (gh, gw), an input (F, 3, H, W) has."""
-    height, width = pixel_values.shape[-2:]
-    return int(height) // config.patch_size, int(width) // config.patch_size
+def patch_side(config: Config) -> int:
+    """Return the side of a patch in pixels.
+
+    Raises:
+        InputError: If the sizes of the network contradict each other.
+    """
+    patch, image, blocks = config.patch_size, config.image_size, config.num_blocks
+    if not isinstance(patch, int) or not isinstance(image, int) or patch < 1 or image < patch:
+        raise InputError(f"image_size {image} and patch_size {patch} must be integers, with a patch within the image.")
+    if not 1 <= blocks <= config.num_hidden_layers:
+        raise InputError(f"num_blocks is {blocks}; it must be within 1..{config.num_hidden_layers}, the layers.")
+    return patch
 
 
-def embed_patches(embeddings: EomtEmbeddings, pixel_values: Tensor) -> Tensor:
+def check_pixel_values(config: Config, pixel_values: Tensor) -> Grid:
+    """Return how many patches, (gh, gw), an input has.
+
+    Args:
+        config: Of the network.
+        pixel_values: (F, 3, H, W).
+
+    Raises:
+        InputError: If its shape is another, or a side is no multiple of the patch size.
+    """
+    patch = patch_side(config)
+    if pixel_values.ndim != 4 or pixel_values.shape[1] != 3 or 0 in pixel_values.shape:
+        raise InputError(f"Pixel values must be (F, 3, H, W) with F at least 1, not {tuple(pixel_values.shape)}.")
+    height, width = (int(side) for side in pixel_values.shape[-2:])
+    if height % patch or width % patch:
+        raise InputError(f"Pixel values of {height}x{width} are no multiple of {patch}: pad them.")
+    return height // patch, width // patch
+
+
+def embed_patches(embeddings: EomtEmbeddings | VideomtEmbeddings, pixel_values: Tensor) -> Tensor:
     """Turn frames into tokens.
 
     Args:
@@ -71,7 +104,7 @@ def resampled_positions(table: Tensor, grid: Grid) -> Tensor:
     return resampled[0].flatten(1).T.to(table.dtype)
 
 
-def read_heads(model: EomtForUniversalSegmentation, normalised: Tensor, grid: Grid) -> EoMTHeads:
+def read_heads(model: Network, normalised: Tensor, grid: Grid) -> EoMTHeads:
     """Read classes, mask embeddings and features from the last block's output after the final LayerNorm.
 
     Args:
@@ -87,7 +120,7 @@ def read_heads(model: EomtForUniversalSegmentation, normalised: Tensor, grid: Gr
     )
 
 
-def upscaled_patches(model: EomtForUniversalSegmentation, normalised: Tensor, grid: Grid) -> Tensor:
+def upscaled_patches(model: Network, normalised: Tensor, grid: Grid) -> Tensor:
     """Return the patch tokens of (F, Q + 1 + R + gh·gw, C) as a map upscaled to stride 4, (F, C, 4·gh, 4·gw)."""
     patches = normalised[:, -grid[0] * grid[1] :]  # (F, gh·gw, C)
     return model.upscale_block(patches.mT.unflatten(2, grid))

@@ -78,7 +78,7 @@ class Preprocessing:
                 raise InputError(f"{name} of the preprocessing is {value}; it must be at least 1.")
         if len(self.mean) != 3 or len(self.std) != 3 or not all(value > 0 for value in self.std):
             raise InputError(
-                f"The preprocessing has mean {self.mean} and std {self.std}; both need three values, all of std above 0."
+                f"The preprocessing has mean {self.mean} and std {self.std}; give three values each, std above 0."
             )
 
     @classmethod

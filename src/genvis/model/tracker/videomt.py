@@ -12,7 +12,7 @@ from transformers.models.videomt.modeling_videomt import VideomtForUniversalSegm
 
 from genvis.categories import LabelSet, label_set
 from genvis.errors import InputError
-from genvis.model.eomt_blocks import embed_patches, patch_grid, read_heads
+from genvis.model.eomt_blocks import check_pixel_values, embed_patches, patch_side, read_heads
 from genvis.model.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 
 
@@ -38,6 +38,7 @@ class VidEoMTConfig(VideomtConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         super().__post_init__(**kwargs)
+        patch_side(self)  # Checks the sizes.
         if self.category_ids is None:
             self.category_ids = list(range(1, self.num_classes + 1))
         if len(self.category_ids) != self.num_classes:
@@ -62,7 +63,7 @@ class VidEoMTConfig(VideomtConfig):
         return Preprocessing(
             short_side=self.min_size_test or 448,
             max_size=self.max_size_test,
-            divisor=2 * self.patch_size,
+            divisor=2 * patch_side(self),
             mean=IMAGENET_MEAN,
             std=IMAGENET_STD,
         )
@@ -114,8 +115,13 @@ class VidEoMT(VideomtForUniversalSegmentation):
         Raises:
             InputError: If the frames or the state have another shape.
         """
-        self._check(pixel_values, state)
-        grid = patch_grid(self.config, pixel_values)
+        grid = check_pixel_values(self.config, pixel_values)
+        expected = (1, self.config.num_queries, self.config.hidden_size)
+        if state is not None and state.shape != expected:
+            raise InputError(
+                f"The state is {tuple(state.shape)} instead of {expected}: give what the previous clip of the same "
+                "video left, or None for its first clip."
+            )
         normalised, state = self._propagate(self._encode(pixel_values), state)
         heads = read_heads(self, normalised, grid)
         mask_logits = torch.einsum("tqc,tchw->tqhw", heads.mask_embeddings, heads.mask_features)
@@ -158,16 +164,3 @@ class VidEoMT(VideomtForUniversalSegmentation):
         class_logits = self.class_predictor(normalised[:, : self.config.num_queries])
         occupied = 1 - class_logits.float().softmax(dim=-1)[..., -1:]  # (1, Q, 1)
         return torch.lerp(old, new, occupied.to(new.dtype))
-
-    def _check(self, pixel_values: Tensor, state: Tensor | None) -> None:
-        patch = self.config.patch_size
-        if pixel_values.ndim != 4 or pixel_values.shape[1] != 3 or 0 in pixel_values.shape:
-            raise InputError(f"Pixel values must be (T, 3, H, W) with T at least 1, not {tuple(pixel_values.shape)}.")
-        if pixel_values.shape[-2] % patch or pixel_values.shape[-1] % patch:
-            raise InputError(f"Pixel values of {tuple(pixel_values.shape)} are no multiple of {patch}: pad them.")
-        expected = (1, self.config.num_queries, self.config.hidden_size)
-        if state is not None and state.shape != expected:
-            raise InputError(
-                f"The state is {tuple(state.shape)} instead of {expected}: give what the previous clip of the same "
-                "video left, or None for its first clip."
-            )
