@@ -54,7 +54,7 @@ def main() -> None:
     ):
         start = time.perf_counter()
         records = [video_record(videos[index], segmenter) for index in range(len(videos))]
-        report = evaluate_videos(records, labels=model.config.label_set, identity=True)
+        report = evaluate_videos(records, labels=model.config.categories, identity=True)
         ap, identity = report.scores, report.identity
         assert identity is not None
         percent = {"AP": ap.ap, "AP50": ap.ap50, "AP75": ap.ap75, "HOTA": identity.hota, "IDF1": identity.idf1}

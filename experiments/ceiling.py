@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from experiments.evaluation import EvaluationPlan, Scores, score_videos, truth_of
 from experiments.recordings import RecordedVideo, Recording, ReplayedDetector
-from genvis.categories import LabelSet
+from genvis.categories import Categories
 from genvis.masks import RunLengthMask
 from genvis.model.genvis import GenVIS
 from genvis.training.run.video_average_precision import VideoRecord
@@ -35,7 +35,7 @@ def evaluate_joined_by_truth(model: GenVIS, recording: Recording, plan: Evaluati
         plan: Pieces; the clip length has no meaning here.
     """
     began = time.perf_counter()
-    labels = model.config.label_set
+    labels = model.config.categories
     records: list[VideoRecord] = []
     objects: list[VideoRecord] = []
     for index in range(len(recording)):
@@ -126,11 +126,11 @@ class Track:
             masks[frame] = RunLengthMask.encode(one.mask).to_coco()
         return masks
 
-    def entries(self, labels: LabelSet) -> list[dict[str, Any]]:
+    def entries(self, labels: Categories) -> list[dict[str, Any]]:
         """Return one entry of a results file for every class that the object may be of."""
         masks = self.masks()
         return [
-            {"category_id": labels.category_ids[label], "score": float(score), "segmentations": masks}
+            {"category_id": labels.ids[label], "score": float(score), "segmentations": masks}
             for label, score in enumerate(self.scores())
             if score >= _LEAST_SCORE
         ]

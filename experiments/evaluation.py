@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments.absences import Absences, count_absences
 from experiments.recordings import RecordedVideo, Recording, ReplayedDetector
-from genvis.categories import LabelSet
+from genvis.categories import Categories
 from genvis.errors import InputError
 from genvis.evaluation import EvaluationReport
 from genvis.inference.segmenter import VideoSegmenter
@@ -20,7 +20,7 @@ from genvis.results.types import VideoResult
 from genvis.training.run.video_average_precision import VideoRecord, evaluate_videos
 from genvis.video import Frame
 
-_ONE_CLASS = LabelSet("objects", (1,), ("object",))
+_ONE_CLASS = Categories("objects", (1,), ("object",))
 SURE = 0.3
 """Identities below this score are left out where scores have no use, as the tracking metrics leave them out."""
 
@@ -118,7 +118,7 @@ def evaluate_tracker(
 
 
 def score_videos(
-    records: Sequence[VideoRecord], objects: Sequence[VideoRecord], labels: LabelSet, *, seconds: float
+    records: Sequence[VideoRecord], objects: Sequence[VideoRecord], labels: Categories, *, seconds: float
 ) -> Scores:
     """Score results.
 
@@ -147,7 +147,7 @@ def _segment(segmenter: VideoSegmenter, video: RecordedVideo) -> tuple[VideoResu
         run.close()
 
 
-def _record(video: RecordedVideo, result: VideoResult, labels: LabelSet | None) -> VideoRecord:
+def _record(video: RecordedVideo, result: VideoResult, labels: Categories | None) -> VideoRecord:
     """Return truth and result for scoring; without labels all objects are of one class."""
     found: Sequence[dict[str, Any]] = youtube_vis_entries(result, 0)
     if labels is None:
@@ -155,10 +155,10 @@ def _record(video: RecordedVideo, result: VideoResult, labels: LabelSet | None) 
     return VideoRecord(video.size, len(video), truth_of(video, labels), list(found))
 
 
-def truth_of(video: RecordedVideo, labels: LabelSet | None) -> list[dict[str, Any]]:
+def truth_of(video: RecordedVideo, labels: Categories | None) -> list[dict[str, Any]]:
     """Return the objects of a video in the form of annotation files; without labels all are of one class."""
     return [
-        {"category_id": labels.category_ids[label] if labels else 1, "segmentations": masks}
+        {"category_id": labels.ids[label] if labels else 1, "segmentations": masks}
         for label, masks in zip(video.labels, video.masks, strict=True)
     ]
 

@@ -1,6 +1,6 @@
 import pytest
 
-from genvis.categories import coco_to, label_set, label_set_names
+from genvis.categories import coco_to, known_categories, known_category_sets
 from genvis.errors import InputError
 
 
@@ -8,27 +8,27 @@ from genvis.errors import InputError
     ("name", "size"),
     [("youtube_vis_2019", 40), ("youtube_vis_2021", 40), ("youtube_vis_2022", 40), ("ovis", 25), ("coco", 80)],
 )
-def test_sizes_of_the_published_label_sets(name, size):
-    assert len(label_set(name)) == size
+def test_sizes_of_the_published_categories(name, size):
+    assert len(known_categories(name)) == size
 
 
 def test_every_coco_map_leads_from_a_coco_category_to_one_of_the_target():
-    coco = label_set("coco")
-    for name in set(label_set_names()) - {"coco"}:
-        target = label_set(name)
+    coco = known_categories("coco")
+    for name in set(known_category_sets()) - {"coco"}:
+        target = known_categories(name)
         for source_id, target_id in coco_to(name).items():
             coco.class_of(source_id)
             target.class_of(target_id)
 
 
 def test_class_of_counts_from_zero_over_gaps():
-    assert label_set("coco").class_of(13) == 11
+    assert known_categories("coco").class_of(13) == 11
 
 
 def test_unknown_names_are_answered_with_the_known_ones():
     with pytest.raises(InputError, match="ovis"):
-        label_set("imagenet")
+        known_categories("imagenet")
     with pytest.raises(InputError, match="ovis"):
         coco_to("imagenet")
-    with pytest.raises(InputError, match="no category id 12"):
-        label_set("coco").class_of(12)
+    with pytest.raises(InputError, match="have no id 12"):
+        known_categories("coco").class_of(12)

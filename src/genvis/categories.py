@@ -1,4 +1,4 @@
-"""The label sets of the data sets, with their category ids, and the maps from COCO to them."""
+"""The categories of the data sets, with their category ids, and the maps from COCO to them."""
 
 import json
 from dataclasses import dataclass
@@ -10,38 +10,38 @@ from genvis.errors import InputError
 
 
 @dataclass(frozen=True)
-class LabelSet:
+class Categories:
     """The categories of one data set, in the order in which a model numbers them.
 
     Attributes:
-        name: For example ``"youtube_vis_2021"``.
-        category_ids: The data set's own ids, ascending, gaps allowed. Class ``k`` of a model is ``category_ids[k]``.
-        labels: One name per category.
+        name: Of the data set, for example ``"youtube_vis_2021"``.
+        ids: The data set's own ids, ascending, gaps allowed. Class ``k`` of a model is ``ids[k]``.
+        names: One per category.
     """
 
     name: str
-    category_ids: tuple[int, ...]
-    labels: tuple[str, ...]
+    ids: tuple[int, ...]
+    names: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if len(self.category_ids) != len(self.labels):
-            raise InputError(f"Label set '{self.name}' has {len(self.category_ids)} ids for {len(self.labels)} labels.")
-        if list(self.category_ids) != sorted(set(self.category_ids)):
-            raise InputError(f"Label set '{self.name}' needs ascending category ids without repeats.")
+        if len(self.ids) != len(self.names):
+            raise InputError(f"Categories '{self.name}' have {len(self.ids)} ids for {len(self.names)} names.")
+        if list(self.ids) != sorted(set(self.ids)):
+            raise InputError(f"Categories '{self.name}' need ascending category ids without repeats.")
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.names)
 
     def class_of(self, category_id: int) -> int:
         """Return the contiguous class index, from 0, of a category id.
 
         Raises:
-            InputError: If the set has no such category.
+            InputError: If there is no such category.
         """
         try:
-            return self.category_ids.index(category_id)
+            return self.ids.index(category_id)
         except ValueError:
-            raise InputError(f"Label set '{self.name}' has no category id {category_id}.") from None
+            raise InputError(f"Categories '{self.name}' have no id {category_id}.") from None
 
 
 @cache
@@ -50,22 +50,22 @@ def _tables() -> dict[str, Any]:
     return tables
 
 
-def label_set_names() -> tuple[str, ...]:
-    """Return the names of the known label sets."""
-    return tuple(_tables()["label_sets"])
+def known_category_sets() -> tuple[str, ...]:
+    """Return the names of the data sets whose categories are known."""
+    return tuple(_tables()["category_sets"])
 
 
-def label_set(name: str) -> LabelSet:
-    """Return a known label set: ``youtube_vis_2019``, ``youtube_vis_2021``, ``youtube_vis_2022``, ``ovis`` or ``coco``.
+def known_categories(name: str) -> Categories:
+    """Return the categories of ``youtube_vis_2019``, ``youtube_vis_2021``, ``youtube_vis_2022``, ``ovis`` or ``coco``.
 
     Raises:
         InputError: If there is none of that name.
     """
     # YouTube-VIS 2022 adds long videos to the validation set of 2021; the categories are the same (paper, section 4.1).
-    table = _tables()["label_sets"].get({"youtube_vis_2022": "youtube_vis_2021"}.get(name, name))
+    table = _tables()["category_sets"].get({"youtube_vis_2022": "youtube_vis_2021"}.get(name, name))
     if table is None:
-        raise InputError(f"There is no label set '{name}'; choose from {', '.join(label_set_names())}.")
-    return LabelSet(name, tuple(int(number) for number in table), tuple(table.values()))
+        raise InputError(f"There are no categories '{name}'; choose from {', '.join(known_category_sets())}.")
+    return Categories(name, tuple(int(number) for number in table), tuple(table.values()))
 
 
 def coco_to(name: str) -> dict[int, int]:

@@ -94,8 +94,8 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--labels", "ovis"], "has 5 classes but label set 'ovis' has 25"),
-        (["--labels", "imagenet"], "no label set 'imagenet'"),
+        (["--labels", "ovis"], "has 5 classes but 'ovis' has 25"),
+        (["--labels", "imagenet"], "no categories 'imagenet'"),
         (["--heads", "5"], "no multiple of 5 heads"),
         (["--clip_length", "0"], "clip_length is 0"),
     ],

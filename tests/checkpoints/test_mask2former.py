@@ -7,7 +7,7 @@ import torch
 from transformers import Mask2FormerForUniversalSegmentation
 
 from genvis import GenVISConfig
-from genvis.categories import LabelSet, label_set
+from genvis.categories import Categories, known_categories
 from genvis.checkpoints import detector_from_mask2former
 from genvis.errors import InputError
 from genvis.model.config import DetectorConfig
@@ -31,7 +31,7 @@ BACKBONES = {
         "out_features": STAGES,
     },
 }
-LABELS = LabelSet("", (1, 2, 3), ("cup", "ball", "hand"))
+LABELS = Categories("", (1, 2, 3), ("cup", "ball", "hand"))
 
 
 def tracker_sizes() -> GenVISConfig:
@@ -54,8 +54,8 @@ def saved(request, tmp_path_factory):
         dim_feedforward=32,
         num_queries=5,
         num_attention_heads=4,
-        id2label=dict(enumerate(LABELS.labels)),
-        label2id={label: index for index, label in enumerate(LABELS.labels)},
+        id2label=dict(enumerate(LABELS.names)),
+        label2id={label: index for index, label in enumerate(LABELS.names)},
     )
     model = Mask2FormerForUniversalSegmentation(config).eval()
     folder = tmp_path_factory.mktemp(request.param)
@@ -67,7 +67,7 @@ def test_the_detector_has_the_outputs_of_the_mask2former(saved):
     source, folder = saved
     model = detector_from_mask2former(folder, config=tracker_sizes())
     assert not model.training
-    assert model.config.label_set == LABELS
+    assert model.config.categories == LABELS
     frames = torch.randint(0, 256, (1, 2, 3, 64, 96), dtype=torch.uint8)
     pixel_values = model.prepare_frames(frames)
     with torch.no_grad():
@@ -94,8 +94,8 @@ def test_the_tracker_has_the_sizes_asked_for_and_runs(saved):
 
 def test_other_labels_make_new_class_heads_and_leave_all_else(saved):
     source, folder = saved
-    model = detector_from_mask2former(folder, config=tracker_sizes(), labels=label_set("ovis"))
-    assert model.config.label_set == label_set("ovis")
+    model = detector_from_mask2former(folder, config=tracker_sizes(), labels=known_categories("ovis"))
+    assert model.config.categories == known_categories("ovis")
     assert model.detector.class_predictor.weight.shape == (26, 32)
     assert model.tracker.heads.class_predictor.weight.shape == (26, 32)
     assert not torch.equal(model.detector.class_predictor.weight[:4], source.class_predictor.weight)
@@ -105,17 +105,17 @@ def test_other_labels_make_new_class_heads_and_leave_all_else(saved):
 
 def test_as_many_other_labels_make_new_class_heads_too(saved):
     source, folder = saved
-    labels = LabelSet("mine", (4, 5, 6), ("fork", "knife", "spoon"))
+    labels = Categories("mine", (4, 5, 6), ("fork", "knife", "spoon"))
     model = detector_from_mask2former(folder, config=tracker_sizes(), labels=labels)
     assert not torch.equal(model.detector.class_predictor.weight, source.class_predictor.weight)
 
 
 def test_the_same_labels_keep_the_class_head(saved):
     source, folder = saved
-    labels = LabelSet("mine", (4, 5, 6), LABELS.labels)
+    labels = Categories("mine", (4, 5, 6), LABELS.names)
     model = detector_from_mask2former(folder, config=tracker_sizes(), labels=labels)
     assert torch.equal(model.detector.class_predictor.weight, source.class_predictor.weight)
-    assert model.config.label_set == labels
+    assert model.config.categories == labels
 
 
 def test_what_is_no_mask2former_is_refused(saved, tmp_path):

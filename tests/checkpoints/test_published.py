@@ -57,7 +57,7 @@ def test_the_sizes_of_a_resnet_model_are_read_from_its_tensors():
     assert (config.num_instance_queries, config.num_classes, config.clip_length) == (12, 5, 1)
     assert (detector.num_queries, detector.decoder_layers, detector.encoder_layers) == (10, 4, 2)
     assert (detector.encoder_feedforward_dim, detector.dim_feedforward) == (1024, 128)
-    assert config.label_set.labels == tuple(f"class {number}" for number in range(1, 6))
+    assert config.categories.names == tuple(f"class {number}" for number in range(1, 6))
 
 
 def test_the_sizes_of_a_swin_model_are_read_from_its_tensors():
@@ -120,26 +120,26 @@ def test_a_bare_state_dict_and_half_precision_load_too(tmp_path):
 
 
 @pytest.mark.parametrize(("classes", "labels"), [(25, "ovis"), (40, "youtube_vis_2021"), (80, "coco")])
-def test_the_number_of_classes_tells_the_label_set(tmp_path, caplog, classes, labels):
-    assert load_published(write(tmp_path, with_classes(classes))).config.label_set_name == labels
-    assert ("name the label set youtube_vis_2019" in caplog.text) == (classes == 40)
+def test_the_number_of_classes_tells_the_categories(tmp_path, caplog, classes, labels):
+    assert load_published(write(tmp_path, with_classes(classes))).config.categories_name == labels
+    assert ("name the categories youtube_vis_2019" in caplog.text) == (classes == 40)
 
 
-def test_a_label_set_of_the_same_size_can_be_named(tmp_path, caplog):
+def test_categories_of_the_same_size_can_be_named(tmp_path, caplog):
     file = write(tmp_path, with_classes(40))
     config = load_published(file, untold=Untold(labels="youtube_vis_2019")).config
-    assert config.label_set_name == "youtube_vis_2019"
+    assert config.categories_name == "youtube_vis_2019"
     assert config.id2label[1] == "giant_panda"
     assert caplog.text == ""
 
 
-def test_another_label_set_is_refused_with_those_that_fit(tmp_path):
+def test_other_categories_are_refused_with_those_that_fit(tmp_path):
     file = write(tmp_path, with_classes(40))
-    with pytest.raises(InputError, match="has 40 classes but label set 'ovis' has 25: choose youtube_vis_2019 or"):
+    with pytest.raises(InputError, match="has 40 classes but 'ovis' has 25: choose youtube_vis_2019 or"):
         load_published(file, untold=Untold(labels="ovis"))
     with pytest.raises(InputError, match=r"has 5 classes but .* leave the labels out"):
         load_published(GOLDEN / "genvis_r50_tiny.pth", untold=Untold(labels="ovis"))
-    with pytest.raises(InputError, match="no label set 'imagenet'"):
+    with pytest.raises(InputError, match="no categories 'imagenet'"):
         load_published(file, untold=Untold(labels="imagenet"))
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from genvis import GenVIS, GenVISConfig, InputError, VideoSegmenter
-from genvis.categories import LabelSet, label_set
+from genvis.categories import Categories, known_categories
 from genvis.cli.main import main
 from genvis.data.annotations.video_annotations import VideoAnnotations
 from genvis.data.sprites import SpriteVideos
@@ -32,7 +32,7 @@ def model_folder(tmp_path_factory):
         **sizes, detector=detector, num_instance_queries=6, encoder_layers=1, object_decoder_layers=1, min_size_test=48
     )
     folder = tmp_path_factory.mktemp("model") / "tiny"
-    GenVIS(config.with_labels(label_set("ovis"))).eval().save_pretrained(folder)
+    GenVIS(config.with_labels(known_categories("ovis"))).eval().save_pretrained(folder)
     return folder
 
 
@@ -73,10 +73,10 @@ def test_results_of_another_setting_are_not_mixed(sprites, model_folder, tmp_pat
 
 
 def test_categories_meet_by_name_with_the_data_s_ids():
-    data = LabelSet("mine", (5, 9), ("giant panda", "submarine"))
-    assert common_classes(label_set("ovis"), data, file=Path("mine.json")) == {"Giant_panda": 5}
+    data = Categories("mine", (5, 9), ("giant panda", "submarine"))
+    assert common_classes(known_categories("ovis"), data, file=Path("mine.json")) == {"Giant_panda": 5}
     with pytest.raises(InputError, match="no class in common"):
-        common_classes(label_set("ovis"), LabelSet("mine", (9,), ("submarine",)), file=Path("mine.json"))
+        common_classes(known_categories("ovis"), Categories("mine", (9,), ("submarine",)), file=Path("mine.json"))
 
 
 def test_the_command_runs_scores_and_packs(sprites, model_folder, tmp_path, capsys):

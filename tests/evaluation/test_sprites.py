@@ -52,7 +52,7 @@ def test_a_small_shift_costs_only_high_thresholds(truth: tuple[VideoAnnotations,
 
 def test_relabelled_copies_find_nothing(truth: tuple[VideoAnnotations, list[dict[str, Any]]]) -> None:
     annotations, results = truth
-    ids = annotations.label_set.category_ids
+    ids = annotations.categories.ids
     used = {one["category_id"] for one in results}
     other = next(number for number in ids if number not in used)
     report = evaluate([{**one, "category_id": other} for one in results], annotations, errors=True)

@@ -14,7 +14,7 @@ from experiments.runner import Workspace
 from experiments.training import Settings
 
 from experiments import held_out_sets
-from genvis.categories import label_set
+from genvis.categories import known_categories
 from genvis.model.config import GenVISConfig
 from genvis.model.genvis import GenVIS
 from tests.tiny_network import CONFIG
@@ -25,7 +25,7 @@ def detector_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Save a network of random weights, whose detector the experiments take."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("network")
-    GenVIS(GenVISConfig(**CONFIG, detections_per_video=8).with_labels(label_set("ovis"))).save_pretrained(folder)
+    GenVIS(GenVISConfig(**CONFIG, detections_per_video=8).with_labels(known_categories("ovis"))).save_pretrained(folder)
     return folder
 
 

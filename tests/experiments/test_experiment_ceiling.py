@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from genvis.categories import label_set
+from genvis.categories import known_categories
 from genvis.masks import RunLengthMask
 from genvis.model.genvis import GenVIS
 from genvis.model.outputs import DetectorOutput, FramePrediction
 
 FRAMES, SIZE, QUERIES = 6, (32, 48), 5
-LABELS = label_set("ovis")
+LABELS = known_categories("ovis")
 
 
 def true_masks() -> np.ndarray:
@@ -49,7 +49,7 @@ class Detector(nn.Module):
         frame = int(output.frame_queries[-1, 0, 0, 0])
         maps = torch.from_numpy(true_masks()[:, frame]).float() * 8.0 - 4.0
         embeddings = torch.zeros(QUERIES, 2)
-        classes = torch.zeros(QUERIES, len(LABELS.category_ids) + 1)
+        classes = torch.zeros(QUERIES, len(LABELS.ids) + 1)
         classes[:, -1] = 9.0
         for thing in range(2):
             query = (thing + 2 * frame) % QUERIES
@@ -69,7 +69,7 @@ def video() -> RecordedVideo:
 
 
 def model(detector: Detector) -> GenVIS:
-    return cast(GenVIS, SimpleNamespace(detector=detector, config=SimpleNamespace(label_set=LABELS)))
+    return cast(GenVIS, SimpleNamespace(detector=detector, config=SimpleNamespace(categories=LABELS)))
 
 
 def scores(detector: Detector, piece: int = 0) -> Any:

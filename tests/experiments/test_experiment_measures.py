@@ -56,7 +56,7 @@ def test_scores_are_those_of_segmenting_the_videos_themselves(workspace: Workspa
     scores = evaluate_tracker(model, workspace.recording(held_out), EvaluationPlan("normal", 3))
     segmenter = VideoSegmenter(model, clip_length=3)
     records = [video_record(sample, segmenter) for sample in (held_out.load()[index] for index in range(2))]
-    report = evaluate_videos(records, labels=model.config.label_set)
+    report = evaluate_videos(records, labels=model.config.categories)
     assert scores.ap == pytest.approx(100 * (report.scores.ap or 0.0), abs=0.5)
     assert scores.masks == sum(
         mask is not None for one in records for truth in one.truth for mask in truth["segmentations"]

@@ -35,7 +35,7 @@ def tracks_of_golden_video(model, frames, clip_length):
         for start in range(0, len(frames), clip_length):
             clip = tensor[start : start + clip_length]
             video.add(tracking.step(clip), stamps(len(frames))[start : start + len(clip)])
-    return video.tracks(Selection(detections=10), model.config.label_set)
+    return video.tracks(Selection(detections=10), model.config.categories)
 
 
 @pytest.mark.parametrize("backbone", ["r50", "swin"])

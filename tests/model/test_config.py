@@ -4,12 +4,12 @@ import pytest
 from transformers import AutoConfig
 
 from genvis import GenVISConfig
-from genvis.categories import label_set
+from genvis.categories import known_categories
 from genvis.errors import InputError
 from genvis.model.published_models import recipe_names, swin_backbone
 from tests.model.tiny_models import tiny_config
 
-# Of the published recipes: label set and its classes, shorter side at inference, detections in a video.
+# Of the published recipes: categories and its classes, shorter side at inference, detections in a video.
 DATA = {
     "ytvis19": ("youtube_vis_2019", 40, {"r50": 360, "swinl": 448}, 10),
     "ytvis21": ("youtube_vis_2021", 40, {"r50": 360, "swinl": 448}, 10),
@@ -32,10 +32,10 @@ def test_a_recipe_has_the_published_sizes(name):
     config = GenVISConfig.from_recipe(name)
     is_vita = name.startswith("vita-")
     data, backbone, *mode = name.removeprefix("vita-").split("-", maxsplit=2)
-    label_set_name, classes, shorter_sides, detections = DATA[data]
+    categories_name, classes, shorter_sides, detections = DATA[data]
     detector = config.detector_config
 
-    assert config.label_set == label_set(label_set_name)
+    assert config.categories == known_categories(categories_name)
     assert config.num_classes == classes == len(detector.id2label)
     assert config.detections_per_video == detections
     assert (config.min_size_test, config.max_size_test) == (shorter_sides[backbone], 1333)
@@ -84,7 +84,7 @@ def test_a_configuration_comes_back_from_its_file_as_it_was(name, tmp_path):
         assert type(loaded) is GenVISConfig
         assert type(loaded.detector) is type(config.detector)
         assert type(loaded.detector_config.backbone_config) is type(config.detector_config.backbone_config)
-        assert loaded.label_set == config.label_set
+        assert loaded.categories == config.categories
         assert loaded.to_diff_dict() | {"_name_or_path": ""} == config.to_diff_dict() | {"_name_or_path": ""}
         assert loaded.to_json_string() == config.to_json_string()
 
@@ -97,18 +97,18 @@ def test_the_smaller_swins_are_there_too(size, width, window):
 
 def test_other_labels_leave_the_rest_and_the_original_alone():
     config = tiny_config(classes=3, memory_clips=7)
-    other = config.with_labels(label_set("ovis"))
+    other = config.with_labels(known_categories("ovis"))
     assert (other.num_classes, other.memory_clips, config.num_classes) == (25, 7, 3)
-    assert other.label_set == label_set("ovis")
+    assert other.categories == known_categories("ovis")
     assert other.detector_config.num_labels == 25
-    assert config.label_set.labels == ("kind 0", "kind 1", "kind 2")
-    assert config.label_set.category_ids == (1, 2, 3)
+    assert config.categories.names == ("kind 0", "kind 1", "kind 2")
+    assert config.categories.ids == (1, 2, 3)
 
 
 def test_more_than_ten_classes_keep_their_order_through_a_file(tmp_path):
-    config = tiny_config(classes=3).with_labels(label_set("coco"))
+    config = tiny_config(classes=3).with_labels(known_categories("coco"))
     config.save_pretrained(tmp_path)  # JSON has only text as keys, and "10" sorts before "2".
-    assert GenVISConfig.from_pretrained(tmp_path).label_set == label_set("coco")
+    assert GenVISConfig.from_pretrained(tmp_path).categories == known_categories("coco")
 
 
 @pytest.mark.parametrize(
@@ -137,3 +137,9 @@ def test_an_unknown_name_is_answered_with_the_known_ones():
         GenVISConfig.from_recipe("ovis-r101-online")
     with pytest.raises(InputError, match="choose from tiny"):
         swin_backbone("huge")
+
+
+def test_the_old_name_of_the_categories_is_read() -> None:
+    saved = GenVISConfig.from_recipe("ovis-r50-online").to_dict()
+    saved["label_set_name"] = saved.pop("categories_name")
+    assert GenVISConfig(**saved).categories_name == "ovis"

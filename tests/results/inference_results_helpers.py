@@ -41,7 +41,7 @@ def random_result(
             FrameStamp(index=index, time=time, name=f"{index:05d}") for index, time in zip(indices, times, strict=True)
         ),
         tracks=tuple(made),
-        label_set="ovis",
+        categories_name="ovis",
         problem=None if seed % 2 else "It ends early.",
     )
 

@@ -67,12 +67,12 @@ def test_label_maps_give_each_pixel_to_the_best_score(result: VideoResult) -> No
 def test_a_recorded_session_is_the_same_result(result: VideoResult) -> None:
     half = len(result) // 2
     categories = {track.label_id: track.category_id for track in result.tracks}
-    recorder = ResultRecorder(name=result.name, category_ids=categories, label_set=result.label_set)
+    recorder = ResultRecorder(name=result.name, category_ids=categories, categories_name=result.categories_name)
     for position, frame in enumerate(result):
         if position == half and position:
             loaded = VideoResult.from_json(recorder.result().to_json())
             recorder = ResultRecorder(
-                name=result.name, category_ids=categories, label_set=result.label_set, resume=loaded
+                name=result.name, category_ids=categories, categories_name=result.categories_name, resume=loaded
             )
         recorder.add(frame)
     seen = tuple(track for track in result.tracks if track.frames_seen)

@@ -14,7 +14,7 @@ def tiny_recipe(output: Path, stage: Stage = "detector", **run: Any) -> Recipe:
     config = CONFIG | ({"method": "vita", "propagate_queries": False, "memory_read": "none"} if stage == "vita" else {})
     return Recipe(
         stage=stage,
-        model=ModelOptions(config=config, label_set="ovis", freeze_batch_norm=not is_detector),
+        model=ModelOptions(config=config, categories="ovis", freeze_batch_norm=not is_detector),
         data=DataOptions(
             sources=[SourceOptions(height=64, width=64)],
             clips=1 if is_detector else 2,

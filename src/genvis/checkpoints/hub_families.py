@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from transformers import Mask2FormerForUniversalSegmentation
 
-from genvis.categories import LabelSet
+from genvis.categories import Categories
 from genvis.checkpoints.load import announce_hub, is_hub_id, without_progress_bars
 from genvis.errors import InputError
 from genvis.model.config import DetectorConfig, GenVISConfig
@@ -14,7 +14,7 @@ from genvis.model.genvis import GenVIS
 
 
 def detector_from_mask2former(
-    name_or_folder: str | Path, *, config: GenVISConfig | None = None, labels: LabelSet | None = None
+    name_or_folder: str | Path, *, config: GenVISConfig | None = None, labels: Categories | None = None
 ) -> GenVIS:
     """Return a model whose detector has the weights of a transformers Mask2Former; the rest is freshly initialised.
 
@@ -33,9 +33,9 @@ def detector_from_mask2former(
     source = _load(str(name_or_folder))
     fields = (config or GenVISConfig()).to_dict()
     fields.update(detector=source.config.to_dict(), hidden_dim=source.config.hidden_dim, category_ids=None)
-    fields.update(id2label=source.config.id2label, label2id=source.config.label2id, label_set_name="")
+    fields.update(id2label=source.config.id2label, label2id=source.config.label2id, categories_name="")
     target_config = GenVISConfig(**fields)
-    has_same_labels = labels is None or labels.labels == target_config.label_set.labels
+    has_same_labels = labels is None or labels.names == target_config.categories.names
     target = GenVIS(target_config if labels is None else target_config.with_labels(labels)).eval()
     state = {}
     for name, tensor in source.state_dict().items():

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from genvis.categories import LabelSet, label_set, label_set_names
+from genvis.categories import Categories, known_categories, known_category_sets
 from genvis.errors import InputError
 from genvis.model.config import GenVISConfig
 
@@ -26,7 +26,7 @@ class Untold:
         num_attention_heads: Heads of the tracker; None takes as many as the detector, whose tensors do tell.
         clip_length: N_f of inference: 1 is online, 3 the published semi-online models.
         encoder_window_size: Frames per window of a VITA checkpoint's object encoder.
-        labels: Name of the label set; None guesses it from the number of classes (25 OVIS, 40 YouTube-VIS 2021,
+        labels: Name of the categories; None guesses it from the number of classes (25 OVIS, 40 YouTube-VIS 2021,
             80 COCO) and numbers the classes of any other.
     """
 
@@ -148,20 +148,22 @@ def _tracker(read: _Reader, untold: Untold) -> dict[str, Any]:
     return fields
 
 
-def _labels(name: str | None, classes: int, file: str) -> LabelSet:
+def _labels(name: str | None, classes: int, file: str) -> Categories:
     if name is None:
         name = {25: "ovis", 40: "youtube_vis_2021", 80: "coco"}.get(classes)
         if classes == 40:
             _log.warning(
-                "%s has 40 classes, as YouTube-VIS 2019 and 2021 have: taking those of 2021; name the label set "
+                "%s has 40 classes, as YouTube-VIS 2019 and 2021 have: taking those of 2021; name the categories "
                 "youtube_vis_2019 if it was trained on that.",
                 file,
             )
     if name is None:
-        return LabelSet("", tuple(range(1, classes + 1)), tuple(f"class {number}" for number in range(1, classes + 1)))
-    labels = label_set(name)
+        return Categories(
+            "", tuple(range(1, classes + 1)), tuple(f"class {number}" for number in range(1, classes + 1))
+        )
+    labels = known_categories(name)
     if len(labels) != classes:
-        fitting = [other for other in label_set_names() if len(label_set(other)) == classes]
+        fitting = [other for other in known_category_sets() if len(known_categories(other)) == classes]
         remedy = f"choose {' or '.join(fitting)}" if fitting else "leave the labels out"
-        raise InputError(f"{file} has {classes} classes but label set '{name}' has {len(labels)}: {remedy}.")
+        raise InputError(f"{file} has {classes} classes but '{name}' has {len(labels)}: {remedy}.")
     return labels

@@ -24,7 +24,7 @@ def convert(
     Args:
         checkpoint: The .pth file, or a model folder. Code inside a file is never run; one that holds any is refused.
         out: The folder to write: config.json and model.safetensors.
-        labels: Label set of the classes: youtube_vis_2019, youtube_vis_2021, youtube_vis_2022, ovis or coco. Default:
+        labels: Categories of the classes: youtube_vis_2019, youtube_vis_2021, youtube_vis_2022, ovis or coco. Default:
             by the number of classes: 25 ovis, 40 youtube_vis_2021, 80 coco.
         clip_length: Frames of a clip at inference: 1 for an online model, 3 for the published semi-online models.
             Default: 1 for a .pth file; a model folder says it.
@@ -59,7 +59,7 @@ def convert(
     backbone = config.detector_config.backbone_config.model_type
     print(
         f"{checkpoint}: {config.method}, {backbone} backbone, {model.num_parameters():,} parameters, "
-        f"{config.num_classes} classes ({config.label_set_name or 'unnamed'}), "
+        f"{config.num_classes} classes ({config.categories_name or 'unnamed'}), "
         f"{config.num_instance_queries} identities.\n"
         f"Wrote {out}; use it with `genvis predict VIDEO --weights {out}`."
     )

@@ -204,7 +204,7 @@ def _write(dataset: "ConvertedDataset", output: Path) -> None:
 
 
 def _report(annotations: "VideoAnnotations", output: Path, remarks: tuple[str, ...]) -> None:
-    labels = annotations.label_set.labels
+    labels = annotations.categories.names
     _print_outcome(
         output,
         videos=len(annotations),

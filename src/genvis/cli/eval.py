@@ -128,8 +128,8 @@ def _run_model(
     from genvis.inference.segmenter import VideoSegmenter
 
     model = load_model(weights, device=device, dtype="float32")
-    labels = model.config.label_set
-    classes = chosen_classes(common_classes(labels, truth.label_set, file=truth.path), labels)
+    labels = model.config.categories
+    classes = chosen_classes(common_classes(labels, truth.categories, file=truth.path), labels)
     segmenter = VideoSegmenter(model, clip_length=clip_length, min_size=resolution, classes=classes)
     with live_progress() as show:
         return run_model(

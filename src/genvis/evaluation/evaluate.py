@@ -64,7 +64,7 @@ def evaluate(
     # Detections of equal score rank by video id, as in the reference.
     order = np.argsort(annotations.video_ids, kind="stable").tolist()
     analysis = ErrorAnalysis()
-    matches: list[list[Matches]] = [[] for _ in annotations.label_set.labels]
+    matches: list[list[Matches]] = [[] for _ in annotations.categories.names]
     scores: dict[int, VideoScore] = {}
     for done, outcome in enumerate(map_videos(work, order, workers=workers or _workers(detections)), start=1):
         scores[order[done - 1]] = outcome.score
@@ -155,14 +155,14 @@ def _average_precision(scores: Sequence[ClassScores]) -> AveragePrecision:
 def _categories(
     annotations: VideoAnnotations, results: Results, scores: Sequence[ClassScores]
 ) -> tuple[CategoryScore, ...]:
-    classes = len(annotations.label_set)
+    classes = len(annotations.categories)
     objects = np.bincount(annotations.track_labels[~annotations.track_crowds], minlength=classes)
     labels = [detection.label for video in results.detections for detection in video]
     detections = np.bincount(np.array(labels, np.int64), minlength=classes)
     return tuple(
         CategoryScore(
-            category_id=annotations.label_set.category_ids[label],
-            name=annotations.label_set.labels[label],
+            category_id=annotations.categories.ids[label],
+            name=annotations.categories.names[label],
             objects=int(objects[label]),
             detections=int(detections[label]),
             ap=mean(score.average_precision[0]),

@@ -27,7 +27,7 @@ class Detection:
 
     Attributes:
         index: Position in the list of results, from 0.
-        label: Contiguous class from 0, as in the annotations' label set.
+        label: Contiguous class from 0, as in the annotations' categories.
         score: Confidence; only the order of the scores matters.
         counts: Compressed run lengths, one per frame; None where the object is absent.
     """
@@ -107,7 +107,7 @@ class _Reader:
         self._name = name
         self._annotations = annotations
         self._videos = {int(number): position for position, number in enumerate(annotations.video_ids)}
-        self._labels = {number: label for label, number in enumerate(annotations.label_set.category_ids)}
+        self._labels = {number: label for label, number in enumerate(annotations.categories.ids)}
 
     def read(self, index: int, entry: Any) -> tuple[int, Detection]:
         """Return the position of the entry's video and its detection."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genvis.categories import LabelSet
+from genvis.categories import Categories
 from genvis.data.annotations.video_annotations import VideoAnnotations
 from genvis.data.samples.frames import image_path, read_image
 from genvis.errors import InputError
@@ -22,7 +22,7 @@ from genvis.inference.segmenter import VideoSegmenter
 RESULTS_FILE, VIDEOS_FOLDER, MODEL_FILE = "results.json", "videos", "model.json"
 
 
-def common_classes(model: LabelSet, data: LabelSet, *, file: Path) -> dict[str, int]:
+def common_classes(model: Categories, data: Categories, *, file: Path) -> dict[str, int]:
     """Return the category id in the data of every class of a model that the data know too, by the model's name.
 
     Names are compared without regard to case, spaces and underscores.
@@ -30,12 +30,12 @@ def common_classes(model: LabelSet, data: LabelSet, *, file: Path) -> dict[str, 
     Raises:
         InputError: If they have no class in common.
     """
-    ids = {_plain(label): number for label, number in zip(data.labels, data.category_ids, strict=True)}
-    common = {label: ids[_plain(label)] for label in model.labels if _plain(label) in ids}
+    ids = {_plain(label): number for label, number in zip(data.names, data.ids, strict=True)}
+    common = {label: ids[_plain(label)] for label in model.names if _plain(label) in ids}
     if not common:
         raise InputError(
-            f"The model and {file} have no class in common: the model knows {', '.join(model.labels[:5])} ..., "
-            f"the file {', '.join(data.labels[:5])} ..."
+            f"The model and {file} have no class in common: the model knows {', '.join(model.names[:5])} ..., "
+            f"the file {', '.join(data.names[:5])} ..."
         )
     return common
 
@@ -68,7 +68,7 @@ def run_model(
     """
     done_folder = make_folder(folder / VIDEOS_FOLDER)
     _claim(folder, segmenter, detections)
-    category_ids = common_classes(segmenter.labels, annotations.label_set, file=annotations.path)
+    category_ids = common_classes(segmenter.labels, annotations.categories, file=annotations.path)
     entries: list[dict[str, Any]] = []
     for index in range(len(annotations)):
         video = annotations.video(index)
@@ -115,6 +115,6 @@ def _plain(label: str) -> str:
     return label.casefold().replace("_", " ").strip()
 
 
-def chosen_classes(common: dict[str, int], model: LabelSet) -> Sequence[str] | None:
+def chosen_classes(common: dict[str, int], model: Categories) -> Sequence[str] | None:
     """Return the classes to look for: the common ones, or None if they are all that the model knows."""
     return None if len(common) == len(model) else tuple(common)

@@ -191,9 +191,7 @@ def predict_live(
         return finished
     make_folder(folder)
     labels = segmenter.labels
-    recorder = ResultRecorder(
-        name=source.name, category_ids=dict(enumerate(labels.category_ids)), label_set=labels.name
-    )
+    recorder = ResultRecorder(name=source.name, category_ids=dict(enumerate(labels.ids)), categories_name=labels.name)
     sheet = ContactSheet()
     saved_at = time.monotonic()
     with ExitStack() as stack:

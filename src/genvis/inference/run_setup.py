@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genvis.categories import LabelSet
+from genvis.categories import Categories
 from genvis.errors import InputError
 from genvis.inference.mask_geometry import MaskGeometry
 from genvis.inference.resizing import frames_to_tensor, resized_size
@@ -34,7 +34,7 @@ class RunSetup:
     ) -> None:
         config = model.config
         self.model = model.eval()
-        self.labels: LabelSet = config.label_set
+        self.labels: Categories = config.categories
         self.clip_length = config.clip_length if clip_length is None else clip_length
         self.min_size = config.min_size_test if min_size is None else min_size
         self.max_size = max(config.max_size_test, self.min_size) if max_size is None else max_size
@@ -100,10 +100,10 @@ class RunSetup:
         return digest.hexdigest()[:16]
 
 
-def _class_numbers(names: Sequence[str], labels: LabelSet) -> tuple[int, ...]:
-    known = {label.lower(): number for number, label in enumerate(labels.labels)}
+def _class_numbers(names: Sequence[str], labels: Categories) -> tuple[int, ...]:
+    known = {label.lower(): number for number, label in enumerate(labels.names)}
     unknown = [name for name in names if name.lower() not in known]
     if unknown or not names:
         what = f"no class '{unknown[0]}'" if unknown else "an empty list of classes"
-        raise InputError(f"The model has {what}; it knows {', '.join(labels.labels)}.")
+        raise InputError(f"The model has {what}; it knows {', '.join(labels.names)}.")
     return tuple(sorted({known[name.lower()] for name in names}))

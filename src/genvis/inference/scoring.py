@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genvis.categories import LabelSet
+from genvis.categories import Categories
 from genvis.errors import InputError
 from genvis.inference.mask_geometry import MaskGeometry
 from genvis.inference.mask_store import MaskStore
@@ -91,7 +91,7 @@ class WholeVideo:
             return 0
         return int((self.class_scores.amax(dim=1) >= score_threshold).sum())
 
-    def tracks(self, selection: Selection, labels: LabelSet) -> tuple[Track, ...]:
+    def tracks(self, selection: Selection, labels: Categories) -> tuple[Track, ...]:
         """Select and score. Ids count from 1 in the order in which the objects appear.
 
         Args:
@@ -108,9 +108,9 @@ class WholeVideo:
         return tuple(
             Track(
                 id=number,
-                label=labels.labels[label],
+                label=labels.names[label],
                 label_id=label,
-                category_id=labels.category_ids[label],
+                category_id=labels.ids[label],
                 score=score,
                 masks=tuple(masks[query].get(position) for position in range(len(self.stamps))),
             )

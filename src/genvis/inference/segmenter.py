@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from genvis.categories import LabelSet
+from genvis.categories import Categories
 from genvis.errors import InputError
 from genvis.inference.run_setup import RunSetup
 from genvis.inference.scoring import Selection
@@ -82,7 +82,7 @@ class VideoSegmenter:
         return self.setup.model
 
     @property
-    def labels(self) -> LabelSet:
+    def labels(self) -> Categories:
         """The classes of the model."""
         return self.setup.labels
 

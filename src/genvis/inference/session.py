@@ -131,7 +131,7 @@ class Session:
             instances.append(
                 Instance(
                     id=self._ids.setdefault(query, len(self._ids) + 1),
-                    label=self._setup.labels.labels[label],
+                    label=self._setup.labels.names[label],
                     label_id=label,
                     score=float(scores[query]),
                     mask=np.ascontiguousarray(mask),

@@ -111,7 +111,7 @@ class VideoRun:
             width=width,
             frames=tuple(self._stamps),
             tracks=self._video.tracks(selection, self._setup.labels),
-            label_set=self._setup.labels.name,
+            categories_name=self._setup.labels.name,
             problem=problem,
         )
 

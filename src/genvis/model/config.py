@@ -4,7 +4,7 @@ from typing import Any, ClassVar, Literal, Self, cast
 
 from transformers import Mask2FormerConfig, PreTrainedConfig
 
-from genvis.categories import LabelSet, label_set
+from genvis.categories import Categories, known_categories
 from genvis.errors import InputError
 
 
@@ -56,7 +56,7 @@ class GenVISConfig(PreTrainedConfig):
         min_size_test: Inference resizes a frame's shorter side to this many pixels.
         max_size_test: Inference keeps the longer side within this many pixels.
         detections_per_video: How many (identity, class) pairs a whole-video result holds at most.
-        label_set_name: Name of the label set, for example ``"ovis"``.
+        categories_name: Name of the categories, for example ``"ovis"``.
         category_ids: The data set's category id of each class.
         id2label: The name of each class.
 
@@ -87,10 +87,12 @@ class GenVISConfig(PreTrainedConfig):
     min_size_test: int = 360
     max_size_test: int = 1333
     detections_per_video: int = 10
-    label_set_name: str = ""
+    categories_name: str = ""
     category_ids: list[int] | tuple[int, ...] | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
+        # What folders saved by version 0.1 call it.
+        self.categories_name = kwargs.pop("label_set_name", self.categories_name)
         super().__post_init__(**kwargs)
         if self.category_ids is None:
             self.category_ids = list(range(1, self.num_classes + 1))
@@ -107,18 +109,18 @@ class GenVISConfig(PreTrainedConfig):
         return len(self.id2label or {})
 
     @property
-    def label_set(self) -> LabelSet:
+    def categories(self) -> Categories:
         """The classes with their names and the data set's category ids."""
         labels = tuple(str(name) for _, name in sorted((self.id2label or {}).items()))
-        return LabelSet(self.label_set_name, tuple(self.category_ids or ()), labels)
+        return Categories(self.categories_name, tuple(self.category_ids or ()), labels)
 
-    def with_labels(self, labels: LabelSet) -> Self:
+    def with_labels(self, labels: Categories) -> Self:
         """Return a copy whose classes are those of ``labels``; the detector's too."""
         fields = self.to_dict()
-        id2label = dict(enumerate(labels.labels))
+        id2label = dict(enumerate(labels.names))
         fields.update(id2label=id2label, label2id={name: index for index, name in id2label.items()})
         fields["detector"].update(id2label=id2label, label2id=fields["label2id"])
-        fields.update(label_set_name=labels.name, category_ids=list(labels.category_ids))
+        fields.update(categories_name=labels.name, category_ids=list(labels.ids))
         return type(self)(**fields)
 
     @classmethod
@@ -136,7 +138,7 @@ class GenVISConfig(PreTrainedConfig):
         from genvis.model.published_models import recipe_fields
 
         fields = recipe_fields(name)
-        labels = label_set(fields.pop("label_set"))
+        labels = known_categories(fields.pop("categories"))
         return cls(**fields).with_labels(labels)
 
     def _check(self) -> None:

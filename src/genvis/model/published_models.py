@@ -65,7 +65,7 @@ def recipe_names() -> tuple[str, ...]:
 
 
 def recipe_fields(name: str) -> dict[str, Any]:
-    """Return the fields of `GenVISConfig` of a published model, and ``label_set``, the name of its label set.
+    """Return the fields of `GenVISConfig` of a published model, and ``categories``, the name of its categories.
 
     Raises:
         InputError: If there is no model of that name.
@@ -76,7 +76,7 @@ def recipe_fields(name: str) -> dict[str, Any]:
     data, backbone, *mode = name.removeprefix("vita-").split("-", maxsplit=2)
     is_large = backbone == "swinl"
     fields: dict[str, Any] = {
-        "label_set": _DATA[data],
+        "categories": _DATA[data],
         "detector": {
             "backbone_config": swin_backbone("large") if is_large else resnet50_backbone(),
             "num_queries": 200 if is_large else 100,

@@ -15,7 +15,7 @@ class ResultRecorder:
     Args:
         name: Name of the video.
         category_ids: The data set's category id of each contiguous class; None leaves class k with id k.
-        label_set: Name of that label set; empty if it has none.
+        categories_name: Name of those categories; empty if it has none.
         resume: A result to continue, for example one loaded from a folder.
     """
 
@@ -24,12 +24,12 @@ class ResultRecorder:
         *,
         name: str,
         category_ids: Mapping[int, int] | None = None,
-        label_set: str = "",
+        categories_name: str = "",
         resume: VideoResult | None = None,
     ) -> None:
         self.name = name
         self._category_ids = category_ids
-        self._label_set = label_set
+        self._categories_name = categories_name
         self._size: tuple[int, int] | None = None
         self._frames: list[FrameStamp] = []
         self._masks: dict[int, dict[int, RunLengthMask]] = {}
@@ -83,7 +83,7 @@ class ResultRecorder:
             width=self._size[1],
             frames=tuple(self._frames),
             tracks=tuple(self._track(track_id) for track_id in self._latest),
-            label_set=self._label_set,
+            categories_name=self._categories_name,
             problem=problem,
         )
 

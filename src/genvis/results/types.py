@@ -236,7 +236,7 @@ class VideoResult:
         width: Columns of its frames.
         frames: The T frames that were segmented.
         tracks: The objects, best score first.
-        label_set: Name of the label set that ``category_id`` belongs to; empty if it has none.
+        categories_name: Name of the categories that ``category_id`` belongs to; empty if it has none.
         problem: What the source could not deliver; None if all is well.
 
     Raises:
@@ -248,7 +248,7 @@ class VideoResult:
     width: int
     frames: tuple[FrameStamp, ...]
     tracks: tuple[Track, ...]
-    label_set: str = ""
+    categories_name: str = ""
     problem: str | None = None
 
     def __post_init__(self) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from genvis.categories import coco_to, label_set
+from genvis.categories import coco_to, known_categories
 from genvis.data.annotations.coco import load_coco
 from genvis.errors import InputError
 from tests.data.annotations import annotation_files as files
@@ -12,7 +12,7 @@ from tests.data.annotations import annotation_files as files
 
 @pytest.fixture
 def content() -> dict[str, Any]:
-    coco = label_set("coco")
+    coco = known_categories("coco")
     return {
         "images": [
             {"id": 581921, "file_name": "x/1.jpg", "height": files.HEIGHT, "width": files.WIDTH},
@@ -30,9 +30,7 @@ def content() -> dict[str, Any]:
             # A dining table has no counterpart in the video data sets.
             {"id": 3, "image_id": 3, "category_id": 67, "segmentation": files.polygon(5, 5, 9, 9), "iscrowd": 0},
         ],
-        "categories": [
-            {"id": number, "name": name} for number, name in zip(coco.category_ids, coco.labels, strict=True)
-        ],
+        "categories": [{"id": number, "name": name} for number, name in zip(coco.ids, coco.names, strict=True)],
     }
 
 
@@ -42,7 +40,7 @@ def test_images_are_videos_of_one_frame(tmp_path: Path, content: dict[str, Any],
 
     assert annotations.video(0) == (581921, files.HEIGHT, files.WIDTH, ("x/1.jpg",))
     assert annotations.tracks(0) == ()
-    labels = annotations.label_set.labels
+    labels = annotations.categories.names
     assert [(labels[track.label], track.crowd) for track in annotations.tracks(1)] == [
         ("person", False),
         ("person", True),
@@ -56,15 +54,15 @@ def test_images_are_videos_of_one_frame(tmp_path: Path, content: dict[str, Any],
 def test_classes_are_mapped_and_others_left_out(tmp_path: Path, content: dict[str, Any], name: str) -> None:
     annotations = load_coco(files.write(tmp_path, content), classes_of=name)
 
-    assert annotations.label_set == label_set(name)
+    assert annotations.categories == known_categories(name)
     assert [track.id for track in annotations.tracks(1)] == [1, 2]
-    assert {track.label for track in annotations.tracks(1)} == {label_set(name).class_of(coco_to(name)[1])}
-    assert annotations.label_set.labels[annotations.tracks(1)[0].label].lower() == "person"
+    assert {track.label for track in annotations.tracks(1)} == {known_categories(name).class_of(coco_to(name)[1])}
+    assert annotations.categories.names[annotations.tracks(1)[0].label].lower() == "person"
 
 
 def test_other_categories_than_cocos_cannot_be_mapped(tmp_path: Path, content: dict[str, Any]) -> None:
     content["categories"][0]["name"] = "zeppelin"
-    with pytest.raises(InputError, match=r"Category 1 of .* is 'zeppelin', but 'person' in the label set 'coco'"):
+    with pytest.raises(InputError, match=r"Category 1 of .* is 'zeppelin', but 'person' in coco"):
         load_coco(files.write(tmp_path, content), classes_of="ovis")
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from pycocotools import mask as coco_mask
 
-from genvis.categories import LabelSet, label_set
+from genvis.categories import Categories, known_categories
 from genvis.data.annotations.video_annotations import Track, VideoAnnotations
 from genvis.errors import InputError
 from tests.data.annotations import annotation_files as files
@@ -25,7 +25,7 @@ def test_videos_tracks_and_categories(tmp_path: Path, content: dict[str, Any]) -
     annotations = VideoAnnotations.load(files.write(tmp_path, content))
 
     assert len(annotations) == 2
-    assert annotations.label_set == LabelSet("instances", (4, 30), ("bird", "fish"))
+    assert annotations.categories == Categories("instances", (4, 30), ("bird", "fish"))
     assert annotations.video(0) == (40, files.HEIGHT, files.WIDTH, ("b/0.png", "b/1.png", "b/deep/2.png"))
     assert annotations.video(1) == (7, files.HEIGHT, files.WIDTH, ("a0.png", "a1.png"))
     assert [annotations.length(index) for index in range(2)] == [3, 2]
@@ -87,17 +87,17 @@ def test_a_file_without_annotations_has_videos_without_tracks(tmp_path: Path, co
     assert annotations.masks(0).shape == (0, 3, files.HEIGHT, files.WIDTH)
 
 
-def test_a_label_set_gives_the_classes(tmp_path: Path, content: dict[str, Any]) -> None:
-    ovis = label_set("ovis")
-    content["categories"] = [{"id": number, "name": ovis.labels[number - 1]} for number in (3, 25)]
+def test_categories_give_the_classes(tmp_path: Path, content: dict[str, Any]) -> None:
+    ovis = known_categories("ovis")
+    content["categories"] = [{"id": number, "name": ovis.names[number - 1]} for number in (3, 25)]
     for annotation in content["annotations"]:
         annotation["category_id"] = 3 if annotation["category_id"] == 4 else 25
     annotations = VideoAnnotations.load(files.write(tmp_path, content), ovis)
 
-    assert annotations.label_set is ovis
+    assert annotations.categories is ovis
     assert [track.label for track in annotations.tracks(0)] == [2, 24]
-    with pytest.raises(InputError, match="in the label set 'youtube_vis_2021': choose the label set of this file"):
-        VideoAnnotations.load(tmp_path / "instances.json", label_set("youtube_vis_2021"))
+    with pytest.raises(InputError, match="in youtube_vis_2021: choose the categories of this file"):
+        VideoAnnotations.load(tmp_path / "instances.json", known_categories("youtube_vis_2021"))
 
 
 def test_annotations_survive_pickling_for_worker_processes(tmp_path: Path, content: dict[str, Any]) -> None:
@@ -141,11 +141,11 @@ WRONG: list[tuple[Change, str]] = [
     (lambda c: c["videos"][1].update(file_names=[]), "Video 7 of .* has no list of file names"),
     (lambda c: c["videos"].append(None), "A video of .* needs a whole number as 'id'"),
     (lambda c: c["videos"].clear(), "has no videos or images"),
-    (lambda c: c["categories"].clear(), "has no categories: add them, or name a label set"),
+    (lambda c: c["categories"].clear(), "has no categories: add them, or name known ones"),
     (lambda c: c["categories"].append({"id": 4, "name": "cat"}), "Category id 4 of .* occurs twice"),
     (lambda c: c["categories"].append({"id": 5}), "Category 5 of .* has no 'name'"),
     (lambda c: c["annotations"][1].update(video_id=8), "Annotation 9 of .* belongs to video_id 8, which is not in"),
-    (lambda c: c["annotations"][1].update(category_id=5), "Annotation 9 of .* has category_id 5, which is not in"),
+    (lambda c: c["annotations"][1].update(category_id=5), "Annotation 9 of .* has category_id 5, which is not among"),
     (lambda c: c["annotations"][1].pop("category_id"), "Annotation 9 of .* needs a whole number as 'category_id'"),
     (lambda c: c["annotations"][1]["segmentations"].pop(), "Annotation 9 of .* needs a list of 3 masks"),
     (lambda c: c["annotations"][0].update(segmentations=None), "Annotation 5 of .* needs a list of 2 masks"),

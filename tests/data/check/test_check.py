@@ -171,14 +171,14 @@ def test_faults_of_a_coco_file_are_found(tmp_path):
     assert "image 8" in result.findings.get("unknown-video").examples[0]
 
 
-def test_the_known_label_set_is_named(tmp_path):
-    from genvis.categories import label_set
+def test_known_categories_are_named(tmp_path):
+    from genvis.categories import known_categories
 
-    known = label_set("ovis")
+    known = known_categories("ovis")
     content = good_content()
-    pairs = zip(known.category_ids, known.labels, strict=True)
+    pairs = zip(known.ids, known.names, strict=True)
     content["categories"] = [{"id": identifier, "name": label} for identifier, label in pairs]
-    assert check_annotations(write_json(tmp_path / "a.json", content)).summary.label_set == "ovis"
+    assert check_annotations(write_json(tmp_path / "a.json", content)).summary.known_categories == "ovis"
 
 
 def test_the_first_examples_are_kept_and_all_are_counted(tmp_path):

@@ -54,7 +54,7 @@ def described(annotations, *, with_ids: bool):
         video = annotations.video(index)
         masks = annotations.masks(index)
         tracks = sorted(
-            (track.id if with_ids else 0, annotations.label_set.labels[track.label], track.crowd, mask.tobytes())
+            (track.id if with_ids else 0, annotations.categories.names[track.label], track.crowd, mask.tobytes())
             for track, mask in zip(annotations.tracks(index), masks, strict=True)
         )
         result.append((video.id if with_ids else 0, video.file_names, video.height, video.width, tracks))
@@ -79,7 +79,7 @@ def test_coco_keeps_masks_and_identities(content, crowd, tmp_path_factory):
     write_coco_tracks(before, folder / "coco.json")
     after = written(folder, read_coco_tracks(folder / "coco.json"))
     assert described(after, with_ids=True) == described(before, with_ids=True)
-    assert after.label_set.category_ids == before.label_set.category_ids
+    assert after.categories.ids == before.categories.ids
 
 
 @QUICK
@@ -92,7 +92,7 @@ def test_indexed_png_keeps_masks_and_identities(content, tmp_path_factory):
     assert dataset.remarks == ()
     after = written(folder, dataset)
     assert described(after, with_ids=True) == described(before, with_ids=True)
-    assert after.label_set.category_ids == before.label_set.category_ids
+    assert after.categories.ids == before.categories.ids
 
 
 @QUICK
@@ -103,7 +103,7 @@ def test_mots_keeps_masks_and_identities(content, tmp_path_factory):
     assert write_mots(before, folder / "mots") == ()
     after = written(folder, read_mots(folder / "mots"))
     assert described(after, with_ids=False) == described(before, with_ids=False)
-    assert set(before.label_set.labels) == set(after.label_set.labels)
+    assert set(before.categories.names) == set(after.categories.names)
 
 
 def test_the_smaller_object_is_in_front_where_two_overlap(tmp_path):
@@ -154,7 +154,7 @@ def test_the_tenth_class_of_mots_is_left_to_regions_to_ignore(tmp_path):
     write_mots(before, tmp_path / "mots")
     assert (tmp_path / "mots/two.txt").read_text().startswith("0 11001 11 ")
     after = written(tmp_path, read_mots(tmp_path / "mots"))
-    assert after.label_set.labels == before.label_set.labels
+    assert after.categories.names == before.categories.names
 
 
 def test_many_objects_do_not_fit_an_indexed_png(tmp_path):

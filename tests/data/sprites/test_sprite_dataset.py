@@ -69,7 +69,7 @@ def test_samples_keep_their_promises(difficulty, seed, length, shape, split):
     assert sample.masks.sum(dim=0).max() <= 1
     assert sample.visible.any(dim=1).all()
     assert sample.labels.min() >= 0
-    assert sample.labels.max() < len(dataset.label_set)
+    assert sample.labels.max() < len(dataset.categories)
     assert same(sample, dataset[seed % 5])
 
 

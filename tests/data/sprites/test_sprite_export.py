@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from pycocotools import mask as run_lengths
 
-from genvis.categories import label_set
+from genvis.categories import known_categories
 from genvis.cli.arguments import run_verb
 from genvis.cli.data_sprites import sprites
 from genvis.data.sprites import SpriteVideos, render
@@ -39,7 +39,7 @@ def test_annotations_are_exactly_what_is_drawn(dataset, content):
         assert len(annotations) == len(seen)
         for record, owner in zip(annotations, seen, strict=True):
             mask = owners == owner
-            assert record["category_id"] == label_set("ovis").category_ids[scene.looks[owner - 1].label]
+            assert record["category_id"] == known_categories("ovis").ids[scene.looks[owner - 1].label]
             assert (record["height"], record["width"], record["length"]) == (48, 80, 25)
             for frame in range(25):
                 values = [record[key][frame] for key in ("segmentations", "bboxes", "areas", "occlusion")]
@@ -61,7 +61,7 @@ def test_some_frames_lack_objects_and_all_levels_of_occlusion_occur(content):
 
 def test_header(content):
     assert [(record["id"], record["name"]) for record in content["categories"]] == list(
-        zip(label_set("ovis").category_ids, label_set("ovis").labels, strict=True)
+        zip(known_categories("ovis").ids, known_categories("ovis").names, strict=True)
     )
     assert len({record["id"] for record in content["annotations"]}) == len(content["annotations"])
     assert all(record["iscrowd"] == 0 for record in content["annotations"])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from genvis.categories import label_set
+from genvis.categories import known_categories
 from genvis.data.sprites import glyphs
 from genvis.data.sprites.glyphs import CATEGORIES, SPLITS, glyph_raster
 from genvis.data.sprites.scenery import FOREGROUND_PROPS, GROUND_PROPS, SKY_PROPS
@@ -17,7 +17,7 @@ EVERY_GLYPH = "".join(category.train + category.held_out for category in CATEGOR
 
 
 def test_categories_are_those_of_ovis_in_order():
-    assert tuple(CATEGORIES) == label_set("ovis").labels
+    assert tuple(CATEGORIES) == known_categories("ovis").names
     assert all(category.train for category in CATEGORIES.values())
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from genvis.categories import label_set
+from genvis.categories import known_categories
 from genvis.errors import InputError
 from genvis.training.cache.cached_stream import CachedViews, collate_views
 from genvis.training.cache.detector_cache import CachedView, DetectorCache
@@ -214,9 +214,9 @@ def test_single_values_of_a_difficulty_can_be_replaced() -> None:
     options = DataOptions(
         sources=[SourceOptions(height=64, width=64, difficulty_changes={"objects": [3, 3], "late": 0.0})]
     )
-    sample = training_stream(options, labels=label_set("ovis"), seed=0)[0]
+    sample = training_stream(options, labels=known_categories("ovis"), seed=0)[0]
     assert len(sample.labels) <= 3
     for changes, words in (({"objcts": 3}, "no 'objcts'"), ({"objects": 3}, "impossible"), ({"late": 3.0}, "late")):
         options.sources[0].difficulty_changes = changes
         with pytest.raises(InputError, match=words):
-            training_stream(options, labels=label_set("ovis"), seed=0)
+            training_stream(options, labels=known_categories("ovis"), seed=0)

@@ -101,7 +101,7 @@ def test_recipes_hold_out_videos_and_fit_the_model_that_they_start_from(
     assert "3 videos to learn from, 1 held out" in capsys.readouterr().out
     detector, genvis = load_recipe("zoo_detector.yaml"), load_recipe("zoo_genvis.yaml")
     assert detector.stage == "detector"
-    assert detector.model.label_set == "annotations_train.json"
+    assert detector.model.categories == "annotations_train.json"
     assert detector.data.validation is not None
     assert detector.data.validation.annotations == "annotations_held_out.json"
     assert max(detector.data.augmentation.short_sides) <= 150

@@ -10,7 +10,7 @@ from tests.training.tiny import CONFIG
 
 
 def test_norms_and_embeddings_do_not_decay_and_the_backbone_learns_slower() -> None:
-    model = build_model(ModelOptions(config=CONFIG, label_set="ovis"))
+    model = build_model(ModelOptions(config=CONFIG, categories="ovis"))
     names = {parameter: name for name, parameter in model.named_parameters()}
     groups = parameter_groups(model, OptimizerOptions(learning_rate=1.0, backbone_multiplier=0.1, weight_decay=0.5))
     seen = [names[parameter] for group in groups for parameter in group["params"]]
@@ -27,7 +27,7 @@ def test_norms_and_embeddings_do_not_decay_and_the_backbone_learns_slower() -> N
 
 
 def test_frozen_parameters_are_left_out() -> None:
-    model = build_model(ModelOptions(config=CONFIG, label_set="ovis"))
+    model = build_model(ModelOptions(config=CONFIG, categories="ovis"))
     model.detector.requires_grad_(False)
     groups = parameter_groups(model, OptimizerOptions())
     learned = {id(parameter) for group in groups for parameter in group["params"]}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from genvis.categories import label_set
+from genvis.categories import known_categories
 from genvis.data.sprites import SpriteVideos
 from genvis.model.genvis import GenVIS
 from genvis.model.outputs import FramePrediction
@@ -53,7 +53,7 @@ def test_instances_of_a_frame_are_its_best_queries() -> None:
 def test_perfect_videos_score_100_and_exchanged_identities_less() -> None:
     masks = np.zeros((2, 4, 32, 32), dtype=bool)
     masks[0, :, :10, :10] = masks[1, :, 20:, 20:] = True
-    ids = label_set("ovis").category_ids
+    ids = known_categories("ovis").ids
 
     def tracks(kept: Any) -> list[dict[str, Any]]:
         return [{"category_id": ids[0], "score": 0.9, "segmentations": [_encoded(m) for m in rows]} for rows in kept]
@@ -61,9 +61,11 @@ def test_perfect_videos_score_100_and_exchanged_identities_less() -> None:
     swapped = masks.copy()
     swapped[:, 2:] = masks[::-1, 2:]
     perfect = VideoRecord((32, 32), 4, tracks(masks), tracks(masks))
-    report = evaluate_videos([perfect], labels=label_set("ovis"))
+    report = evaluate_videos([perfect], labels=known_categories("ovis"))
     assert report.scores.ap == pytest.approx(1.0)
-    broken = evaluate_videos([VideoRecord((32, 32), 4, tracks(masks), tracks(swapped))], labels=label_set("ovis"))
+    broken = evaluate_videos(
+        [VideoRecord((32, 32), 4, tracks(masks), tracks(swapped))], labels=known_categories("ovis")
+    )
     assert broken.scores.ap == pytest.approx(0.0, abs=1e-6)
 
 

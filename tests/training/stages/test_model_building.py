@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoBackbone, AutoConfig, Mask2FormerForUniversalSegmentation
 
-from genvis.categories import label_set
+from genvis.categories import known_categories
 from genvis.errors import InputError
 from genvis.model.genvis import GenVIS
 from genvis.training.recipe.recipe import ModelOptions
@@ -18,7 +18,7 @@ from tests.training.tiny import CONFIG
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(5)
     folder = tmp_path_factory.mktemp("weights")
-    build_model(ModelOptions(config=CONFIG, label_set="ovis")).save_pretrained(folder)
+    build_model(ModelOptions(config=CONFIG, categories="ovis")).save_pretrained(folder)
     return folder
 
 
@@ -30,8 +30,8 @@ def test_the_same_labels_take_over_everything(saved: Path, caplog: pytest.LogCap
 
 
 def test_other_labels_make_the_heads_anew_and_say_so(saved: Path, caplog: pytest.LogCaptureFixture) -> None:
-    model = build_model(ModelOptions(init=str(saved), label_set="youtube_vis_2021"))
-    assert model.config.label_set == label_set("youtube_vis_2021")
+    model = build_model(ModelOptions(init=str(saved), categories="youtube_vis_2021"))
+    assert model.config.categories == known_categories("youtube_vis_2021")
     assert model.detector.class_predictor.out_features == 41
     given = GenVIS.from_pretrained(saved)
     changed = {
@@ -48,7 +48,7 @@ def test_other_labels_make_the_heads_anew_and_say_so(saved: Path, caplog: pytest
 def test_a_memory_that_the_weights_lack_is_made_anew_and_named(saved: Path, caplog: pytest.LogCaptureFixture) -> None:
     without = build_model(ModelOptions(init=str(saved), config={"memory_read": "none"}))
     assert without.tracker.memory_reader is None
-    report = take_over(build_model(ModelOptions(config=CONFIG, label_set="ovis")), without)
+    report = take_over(build_model(ModelOptions(config=CONFIG, categories="ovis")), without)
     assert report == ["parts of tracker.memory_reader"]
 
 
@@ -60,7 +60,7 @@ def test_weights_of_another_network_are_refused(saved: Path) -> None:
 def test_a_backbone_gives_its_weights(tmp_path: Path) -> None:
     backbone = AutoBackbone.from_config(AutoConfig.for_model(**CONFIG["detector"]["backbone_config"]))
     backbone.save_pretrained(tmp_path)
-    model = build_model(ModelOptions(config=CONFIG, label_set="ovis", backbone=str(tmp_path)))
+    model = build_model(ModelOptions(config=CONFIG, categories="ovis", backbone=str(tmp_path)))
     encoder = model.detector.mask2former.pixel_level_module.encoder.state_dict()
     for name, value in backbone.state_dict().items():
         assert torch.equal(encoder[name], value), name
@@ -77,7 +77,7 @@ def test_a_mask2former_becomes_the_detector(saved: Path, tmp_path: Path) -> None
     given = Mask2FormerForUniversalSegmentation(GenVIS.from_pretrained(saved).config.detector)
     given.save_pretrained(tmp_path)
     tracker = {name: value for name, value in CONFIG.items() if name != "detector"}
-    model = build_model(ModelOptions(init=str(tmp_path), label_set="ovis", config=tracker))
+    model = build_model(ModelOptions(init=str(tmp_path), categories="ovis", config=tracker))
     queries = given.model.transformer_module.queries_features.weight
     assert torch.equal(model.detector.mask2former.transformer_module.queries_features.weight, queries)
 
@@ -85,10 +85,10 @@ def test_a_mask2former_becomes_the_detector(saved: Path, tmp_path: Path) -> None
 def test_nothing_said_of_the_model_is_an_error() -> None:
     with pytest.raises(InputError, match=r"model\.name"):
         build_model(ModelOptions())
-    with pytest.raises(InputError, match=r"model\.label_set"):
+    with pytest.raises(InputError, match=r"model\.categories"):
         build_model(ModelOptions(config=CONFIG))
     with pytest.raises(InputError, match="hidden_dim"):
-        build_model(ModelOptions(config=CONFIG | {"hidden_dim": 48}, label_set="ovis"))
+        build_model(ModelOptions(config=CONFIG | {"hidden_dim": 48}, categories="ovis"))
 
 
 def test_the_table_counts_every_weight_once(saved: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genvis.categories import LabelSet
+from genvis.categories import Categories
 from genvis.data.annotations.segmentation import SegmentationError, to_run_lengths
 from genvis.data.annotations.video_annotations import VideoAnnotations
 from genvis.data.samples.packed import PackedBytesBuilder
@@ -84,7 +84,7 @@ class AnnotationBuilder:
         video_key: str,
         segmentations: Any,
         occlusion: Any = None,
-        categories: Mapping[int, int] | None = None,
+        mapping: Mapping[int, int] | None = None,
     ) -> None:
         """Add an element of "annotations".
 
@@ -93,13 +93,13 @@ class AnnotationBuilder:
             video_key: The key of its video's id.
             segmentations: One mask per frame in any form of COCO's, None where the object is absent.
             occlusion: The name of a level per frame, None where there is none, or None altogether.
-            categories: Map from the file's categories to those of the label set; others are left out.
+            mapping: From the file's category ids to others; categories without one are left out.
         """
         position = len(self._track_ids) + 1
         number = self._integer(record, "id", "An annotation") if "id" in _mapping(record) else position
         who = f"Annotation {number}"
         category = self._integer(record, "category_id", who)
-        if categories is not None and category not in categories:
+        if mapping is not None and category not in mapping:
             return
         video = self._positions.get(self._integer(record, video_key, who))
         if video is None:
@@ -109,7 +109,7 @@ class AnnotationBuilder:
             raise self.error(who, f"needs a list of {length} masks, one per frame of {video_key} {record[video_key]}")
         self._track_ids.append(number)
         self._track_videos.append(video)
-        self._track_categories.append(category if categories is None else categories[category])
+        self._track_categories.append(category if mapping is None else mapping[category])
         self._track_crowds.append(bool(record.get("iscrowd", 0)))
         self._mask_starts.append(len(self._run_lengths))
         height, width = self._sizes[2 * video : 2 * video + 2]
@@ -129,42 +129,42 @@ class AnnotationBuilder:
                 self._occlusion_levels.append(name)
             self._occlusion.append(self._occlusion_levels.index(name) if name in self._occlusion_levels else -1)
 
-    def build(self, label_set: LabelSet | None = None, *, mapped_from: LabelSet | None = None) -> VideoAnnotations:
+    def build(self, categories: Categories | None = None, *, mapped_from: Categories | None = None) -> VideoAnnotations:
         """Return the annotations; the builder is finished with this.
 
         Args:
-            label_set: The classes of the model. Without it, the file's own categories.
-            mapped_from: The label set of the file, if the tracks have been mapped from it to `label_set`.
+            categories: The classes of the model. Without it, the file's own categories.
+            mapped_from: The categories of the file, if the tracks have been mapped from it to `categories`.
 
         Raises:
             InputError: If the categories do not fit together.
         """
         if not self.has_videos:
             raise InputError(f"'{self.path}' has no videos or images: check that it is the right kind of file.")
-        classes = self.label_set(mapped_from or label_set)
-        if mapped_from is not None and label_set is not None:
-            classes = label_set
-        categories = np.frombuffer(self._track_categories, np.int64)
-        ids = np.array(classes.category_ids, np.int64)
-        unknown = np.flatnonzero(~np.isin(categories, ids))
+        classes = self.categories(mapped_from or categories)
+        if mapped_from is not None and categories is not None:
+            classes = categories
+        category_ids = np.frombuffer(self._track_categories, np.int64)
+        ids = np.array(classes.ids, np.int64)
+        unknown = np.flatnonzero(~np.isin(category_ids, ids))
         if unknown.size:
             first = int(unknown[0])
             raise self.error(
                 f"Annotation {self._track_ids[first]}",
-                f"has category_id {categories[first]}, which is not in the label set '{classes.name}'",
+                f"has category_id {category_ids[first]}, which is not among the categories of {classes.name}",
             )
         videos = np.frombuffer(self._track_videos, np.int64)
         order = np.argsort(videos, kind="stable")
         counts = np.bincount(videos, minlength=len(self._lengths))
         return VideoAnnotations(
             path=self.path,
-            label_set=classes,
+            categories=classes,
             video_ids=np.fromiter(self._positions, np.int64, len(self._positions)),
             sizes=np.frombuffer(self._sizes, np.int64).reshape(-1, 2),
             file_names=self._file_names.build(),
             frame_starts=_starts(np.frombuffer(self._lengths, np.int64)),
             track_ids=np.frombuffer(self._track_ids, np.int64)[order],
-            track_labels=np.searchsorted(ids, categories)[order],
+            track_labels=np.searchsorted(ids, category_ids)[order],
             track_crowds=np.frombuffer(self._track_crowds, np.int64)[order].astype(np.bool_),
             track_starts=_starts(counts),
             mask_starts=np.frombuffer(self._mask_starts, np.int64)[order],
@@ -173,7 +173,7 @@ class AnnotationBuilder:
             occlusion_levels=tuple(self._occlusion_levels),
         )
 
-    def label_set(self, wanted: LabelSet | None = None) -> LabelSet:
+    def categories(self, wanted: Categories | None = None) -> Categories:
         """Return the file's own categories in the order of their ids, or `wanted` if they are among its classes.
 
         Raises:
@@ -181,16 +181,16 @@ class AnnotationBuilder:
         """
         if wanted is None:
             if not self._categories:
-                raise InputError(f"'{self.path}' has no categories: add them, or name a label set.")
+                raise InputError(f"'{self.path}' has no categories: add them, or name known ones.")
             numbers = sorted(self._categories)
-            return LabelSet(self.path.stem, tuple(numbers), tuple(self._categories[number] for number in numbers))
-        names = dict(zip(wanted.category_ids, wanted.labels, strict=True))
+            return Categories(self.path.stem, tuple(numbers), tuple(self._categories[number] for number in numbers))
+        names = dict(zip(wanted.ids, wanted.names, strict=True))
         for number, name in self._categories.items():
             if number not in names or _plain(names[number]) != _plain(name):
                 known = f"'{names[number]}'" if number in names else "nothing"
                 raise InputError(
-                    f"Category {number} of '{self.path}' is '{name}', but {known} in the label set '{wanted.name}': "
-                    "choose the label set of this file, or none to take the file's own."
+                    f"Category {number} of '{self.path}' is '{name}', but {known} in {wanted.name}: "
+                    "choose the categories of this file, or none to take the file's own."
                 )
         return wanted
 

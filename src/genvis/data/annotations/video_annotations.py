@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from genvis.categories import LabelSet
+from genvis.categories import Categories
 from genvis.data.annotations.segmentation import RunLengths
 from genvis.data.samples.packed import PackedBytes
 from genvis.errors import InputError
@@ -35,7 +35,7 @@ class Track(NamedTuple):
 
     Attributes:
         id: The file's own id.
-        label: Contiguous class from 0: the position in the annotations' label set.
+        label: Contiguous class from 0: the position in the annotations' categories.
         crowd: Whether it is a crowd rather than one object.
     """
 
@@ -52,7 +52,7 @@ class VideoAnnotations:
 
     Attributes:
         path: The file it was read from, for messages.
-        label_set: The categories; class k is ``label_set.labels[k]``.
+        categories: The categories; class k is ``categories.names[k]``.
         video_ids: (V,) int64, in the order of the file.
         sizes: (V, 2) int64, height and width.
         file_names: F strings in UTF-8.
@@ -68,7 +68,7 @@ class VideoAnnotations:
     """
 
     path: Path
-    label_set: LabelSet
+    categories: Categories
     video_ids: NDArray[np.int64]
     sizes: NDArray[np.int64]
     file_names: PackedBytes
@@ -83,19 +83,19 @@ class VideoAnnotations:
     occlusion_levels: tuple[str, ...]
 
     @classmethod
-    def load(cls, path: str | Path, label_set: LabelSet | None = None) -> "VideoAnnotations":
+    def load(cls, path: str | Path, categories: Categories | None = None) -> "VideoAnnotations":
         """Read an annotation file of YouTube-VIS 2019, 2021 or 2022, of OVIS, or in the same format.
 
         Args:
             path: The JSON file.
-            label_set: The classes of the model. Without it, the file's own categories in the order of their ids.
+            categories: The classes of the model. Without it, the file's own categories in the order of their ids.
 
         Raises:
             InputError: If the file cannot be read or contradicts itself; the text names the record.
         """
         from genvis.data.annotations.youtube_vis import load_youtube_vis
 
-        return load_youtube_vis(path, label_set)
+        return load_youtube_vis(path, categories)
 
     def __len__(self) -> int:
         return len(self.video_ids)

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from genvis.categories import LabelSet
+from genvis.categories import Categories
 from genvis.data.annotations.builder import AnnotationBuilder
 from genvis.data.annotations.json_records import iterate_records
 from genvis.data.annotations.video_annotations import VideoAnnotations
 
 
-def load_youtube_vis(path: str | Path, label_set: LabelSet | None = None) -> VideoAnnotations:
+def load_youtube_vis(path: str | Path, categories: Categories | None = None) -> VideoAnnotations:
     """Read videos, categories and tracks, record by record.
 
     Masks may be polygons, compressed or uncompressed run lengths, or null. "length", "id" and "iscrowd" of an
@@ -16,7 +16,7 @@ def load_youtube_vis(path: str | Path, label_set: LabelSet | None = None) -> Vid
 
     Args:
         path: The JSON file.
-        label_set: The classes of the model. Without it, the file's own categories in the order of their ids.
+        categories: The classes of the model. Without it, the file's own categories in the order of their ids.
 
     Returns:
         The annotations, with OVIS' occlusion levels where the file has them.
@@ -39,10 +39,10 @@ def load_youtube_vis(path: str | Path, label_set: LabelSet | None = None) -> Vid
     if postponed and builder.has_videos:
         for _, record in iterate_records(path, ("annotations",)):
             _add_annotation(builder, record)
-    return builder.build(label_set)
+    return builder.build(categories)
 
 
-def file_label_set(path: str | Path) -> LabelSet:
+def file_categories(path: str | Path) -> Categories:
     """Return the categories of an annotation file (video or COCO) in the order of their ids, without its annotations.
 
     Raises:
@@ -51,7 +51,7 @@ def file_label_set(path: str | Path) -> LabelSet:
     builder = AnnotationBuilder(Path(path))
     for _, record in iterate_records(path, ("categories",)):
         builder.add_category(record)
-    return builder.label_set()
+    return builder.categories()
 
 
 def _add_annotation(builder: AnnotationBuilder, record: object) -> None:

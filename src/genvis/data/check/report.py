@@ -26,8 +26,8 @@ def print_report(result: CheckResult, console: "Console") -> None:
     videos = f"{summary.videos:,} {summary.video_word}{'s' * (summary.videos != 1)}"
     categories = f"{summary.categories:,} categor{'y' if summary.categories == 1 else 'ies'}"
     console.print(", ".join([videos, *counted, categories]), highlight=False)
-    if summary.label_set is not None:
-        console.print(f"The categories are those of {summary.label_set}.", highlight=False)
+    if summary.known_categories is not None:
+        console.print(f"The categories are those of {summary.known_categories}.", highlight=False)
     if summary.tracks_of_category:
         listed = ", ".join(f"{name} {count:,}" for name, count in summary.tracks_of_category)
         console.print(f"Objects by category: {escape(listed)}", highlight=False)

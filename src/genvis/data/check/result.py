@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from genvis.categories import label_set, label_set_names
+from genvis.categories import known_categories, known_category_sets
 from genvis.data.check.findings import Findings, Severity
 from genvis.data.check.images import check_images
 from genvis.data.check.masks import check_masks
@@ -27,7 +27,7 @@ class Summary:
         tracks: Number of annotations.
         masks: Number of masks that can be read and have pixels.
         categories: Number of categories.
-        label_set: The known label set whose ids and names the file has, if any.
+        known_categories: The known categories whose ids and names the file has, if any.
         tracks_of_category: Category name and number of annotations, the most frequent first.
     """
 
@@ -38,7 +38,7 @@ class Summary:
     tracks: int
     masks: int
     categories: int
-    label_set: str | None
+    known_categories: str | None
     tracks_of_category: list[tuple[str, int]]
 
 
@@ -123,17 +123,15 @@ def _summary(records: AnnotationRecords, masks: int) -> Summary:
         tracks=len(records.tracks),
         masks=masks,
         categories=len(records.categories),
-        label_set=_label_set_of(records),
+        known_categories=_known_categories_of(records),
         tracks_of_category=counts.most_common(),
     )
 
 
-def _label_set_of(records: AnnotationRecords) -> str | None:
+def _known_categories_of(records: AnnotationRecords) -> str | None:
     held = {category.id: (category.name or "").lower() for category in records.categories}
-    for name in label_set_names():
-        known = label_set(name)
-        if held == {
-            identifier: label.lower() for identifier, label in zip(known.category_ids, known.labels, strict=True)
-        }:
+    for name in known_category_sets():
+        known = known_categories(name)
+        if held == {identifier: label.lower() for identifier, label in zip(known.ids, known.names, strict=True)}:
             return name
     return None

@@ -238,7 +238,7 @@ def write_coco_tracks(annotations: VideoAnnotations, path: Path) -> tuple[str, .
     images: list[dict[str, Any]] = []
     entries: list[dict[str, Any]] = []
     videos: list[dict[str, Any]] = []
-    category_ids = annotations.label_set.category_ids
+    category_ids = annotations.categories.ids
     for index in range(len(annotations)):
         video = annotations.video(index)
         folder = PurePosixPath(video.file_names[0].replace("\\", "/")).parent
@@ -274,7 +274,7 @@ def write_coco_tracks(annotations: VideoAnnotations, path: Path) -> tuple[str, .
                         "area": int(coco_mask.area(mask)),
                     }
                 )
-    labels = zip(category_ids, annotations.label_set.labels, strict=True)
+    labels = zip(category_ids, annotations.categories.names, strict=True)
     content = {
         "info": {"description": "converted by genvis"},
         "videos": videos,

@@ -204,11 +204,11 @@ def write_indexed_png(
     """
     remarks = Remarks()
     names = video_names(annotations)
-    label_set = annotations.label_set
+    categories = annotations.categories
     meta: dict[str, Any] = {
         "categories": [
             {"id": identifier, "name": label}
-            for identifier, label in zip(label_set.category_ids, label_set.labels, strict=True)
+            for identifier, label in zip(categories.ids, categories.names, strict=True)
         ],
         "videos": {},
     }
@@ -232,7 +232,7 @@ def _write_video(annotations: VideoAnnotations, index: int, folder: Path, remark
             remarks.add(CROWD_REMARK)
             continue
         objects[str(len(objects) + 1)] = {
-            "category": annotations.label_set.labels[track.label],
+            "category": annotations.categories.names[track.label],
             "frames": [stems[frame] for frame in present.nonzero()[0]],
             "id": track.id,
         }

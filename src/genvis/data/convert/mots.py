@@ -262,7 +262,7 @@ def write_mots(
         InputError: If the folder exists, or a video has a thousand objects of one class.
     """
     remarks = Remarks()
-    labels = list(annotations.label_set.labels)
+    labels = list(annotations.categories.names)
     if len(labels) >= IGNORE_CLASS:
         labels.insert(IGNORE_CLASS - 1, IGNORE_LABEL)
     names = video_names(annotations)

@@ -59,7 +59,7 @@ class VideoDataset(Dataset[VideoSample]):
             usable = [self._objects(int(index)).size > 0 for index in self.videos]
             self.videos = self.videos[np.array(usable, np.bool_)]
         if not len(self.videos):
-            raise InputError(f"'{annotations.path}' has no video with objects: check its annotations and label set.")
+            raise InputError(f"'{annotations.path}' has no video with objects: check its annotations and categories.")
 
     def __len__(self) -> int:
         return len(self.videos)

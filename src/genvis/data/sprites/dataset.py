@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from genvis.categories import LabelSet, label_set
+from genvis.categories import Categories, known_categories
 from genvis.data.samples.sample import VideoSample
 from genvis.data.sprites.backgrounds import image_files
 from genvis.data.sprites.difficulty import Difficulty, difficulty_named
@@ -24,7 +24,7 @@ class SpriteVideos(Dataset[VideoSample]):
     """Generated videos of emoji sprites of OVIS' 25 categories, with exact visible masks.
 
     Video ``i`` depends on the arguments and ``i`` only, not on the worker or the order. Labels are class indices in the
-    order of ``label_set("ovis")``. Masks are what is seen: they never overlap, and are empty while an object is hidden
+    order of OVIS. Masks are what is seen: they never overlap, and are empty while an object is hidden
     or away. An object that no frame of the sample shows is left out; at least one object is always there.
 
     Args:
@@ -73,9 +73,9 @@ class SpriteVideos(Dataset[VideoSample]):
         self.backgrounds = () if backgrounds is None else image_files(backgrounds)
 
     @property
-    def label_set(self) -> LabelSet:
-        """The label set of the samples' labels."""
-        return label_set(LABEL_SET)
+    def categories(self) -> Categories:
+        """The categories of the samples' labels."""
+        return known_categories(LABEL_SET)
 
     def __len__(self) -> int:
         return self.count

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from genvis import __version__
-from genvis.categories import label_set
+from genvis.categories import known_categories
 from genvis.data.annotations.builder import OCCLUSION_LEVELS
 from genvis.data.sprites.dataset import SpriteVideos
 from genvis.data.sprites.glyphs import LABEL_SET
@@ -122,7 +122,7 @@ def _write(dataset: SpriteVideos, folder: Path, on_frame: Callable[[], None] | N
         for track in tracks:
             if track.seen:
                 annotations.append({"id": len(annotations) + 1, **track.annotation, **size})
-    labels = label_set(LABEL_SET)
+    labels = known_categories(LABEL_SET)
     settings = _settings(dataset)
     content = {
         "info": {"description": f"Generated videos of emoji sprites, {dataset.split} split", "version": __version__},
@@ -130,7 +130,7 @@ def _write(dataset: SpriteVideos, folder: Path, on_frame: Callable[[], None] | N
         "videos": videos,
         "categories": [
             {"id": number, "name": label, "supercategory": "sprite"}
-            for number, label in zip(labels.category_ids, labels.labels, strict=True)
+            for number, label in zip(labels.ids, labels.names, strict=True)
         ],
         "annotations": annotations,
     }
@@ -164,7 +164,7 @@ class _Track:
         self._occlusion: list[str | None] = [None] * length
         self.annotation: dict[str, Any] = {
             "video_id": video_id,
-            "category_id": label_set(LABEL_SET).category_ids[label],
+            "category_id": known_categories(LABEL_SET).ids[label],
             "iscrowd": 0,
             "segmentations": self._segmentations,
             "bboxes": self._bboxes,

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from genvis.categories import label_set
+from genvis.categories import known_categories
 from genvis.errors import InputError, MissingExtraError
 
 Split: TypeAlias = Literal["train", "validation", "novel"]
@@ -41,7 +41,7 @@ class Category:
         return self.held_out or self.train if split == "novel" else self.train
 
 
-# One line per category, in the order of label_set("ovis"). Only single code points: sequences would need a text shaper.
+# One line per category, in the order of OVIS. Only single code points: sequences would need a text shaper.
 CATEGORIES: dict[str, Category] = {
     "Person": Category("🧍🚶🏃💃👨👩👧👴👮👷👸🧕", "🕺🧑👦👵🤴"),
     "Bird": Category("🐦🦅🕊🦆🦉🦩", "🦢\ue009", any_hue=True),
@@ -69,7 +69,7 @@ CATEGORIES: dict[str, Category] = {
     "Boat": Category("⛵🚤🛶", "🛥", any_hue=True),
     "Vehical": Category("🚗🚙🚕🚓🚑🚒🚚🛻🚜🚌", "🚐🚛🚎", any_hue=True),
 }
-if tuple(CATEGORIES) != label_set(LABEL_SET).labels:
+if tuple(CATEGORIES) != known_categories(LABEL_SET).names:
     raise AssertionError("The sprite categories must be OVIS' labels in OVIS' order.")
 
 # Drawn looking or travelling to the right; every other glyph looks left or straight ahead.

@@ -40,7 +40,7 @@ class Scene:
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """(N,) class indices from 0, in the order of ``label_set("ovis")``."""
+        """(N,) class indices from 0, in the order of OVIS."""
         return np.array([look.label for look in self.looks], dtype=np.int64)
 
 

@@ -71,7 +71,7 @@ class Look:
     """What one object looks like all through its video.
 
     Attributes:
-        label: Class index from 0 in the order of ``label_set("ovis")``; -1 for scenery, which is not annotated.
+        label: Class index from 0 in the order of OVIS; -1 for scenery, which is not annotated.
         glyph: One character of OpenMoji.
         style_name: The name of the style in `STYLES` that ``style`` was made from.
         style: The style, with this object's own small deviation.

@@ -68,7 +68,7 @@ def draw_video(
         for place in np.argsort(-comparison.scores, kind="stable").tolist()
         if place in finds or comparison.scores[place] >= score_threshold
     ]
-    labels = annotations.label_set.labels
+    labels = annotations.categories.names
     names = annotations.video(video).file_names
     pictures = []
     for frame in _spread(comparison.annotated, frames):

@@ -22,7 +22,7 @@ def to_json(result: VideoResult) -> dict[str, Any]:
         "name": result.name,
         "height": result.height,
         "width": result.width,
-        "label_set": result.label_set,
+        "categories_name": result.categories_name,
         "problem": result.problem,
         "frames": {
             "index": [stamp.index for stamp in result.frames],
@@ -64,7 +64,7 @@ def from_json(document: Mapping[str, Any]) -> VideoResult:
                 for index, time, name in zip(stamps["index"], stamps["time"], stamps["name"], strict=True)
             ),
             tracks=tuple(_track(entry) for entry in document["tracks"]),
-            label_set=str(document["label_set"]),
+            categories_name=str(document.get("categories_name", document.get("label_set", ""))),
             problem=document["problem"],
         )
     except KeyError as error:

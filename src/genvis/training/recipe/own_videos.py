@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import yaml
 
-from genvis.data.annotations.youtube_vis import file_label_set
+from genvis.data.annotations.youtube_vis import file_categories
 from genvis.errors import InputError
 from genvis.files import write_text
 from genvis.model.config import GenVISConfig
@@ -71,17 +71,17 @@ def write_own_recipes(recipes: OwnRecipes, *, train: Path, held_out: Path | None
     Raises:
         InputError: If the annotations are not there or damaged.
     """
-    labels = file_label_set(train)
+    labels = file_categories(train)
     name, config = recipes.name, recipes.config
     outputs = {stage: f"runs/{name}-{stage}" for stage in ("detector", "genvis")}
     data = _data(train, held_out=held_out, images=recipes.images, config=config)
-    classes = ", ".join(labels.labels[:6]) + (", ..." if len(labels) > 6 else "")
+    classes = ", ".join(labels.names[:6]) + (", ..." if len(labels) > 6 else "")
     _write(
         recipes.detector,
         f"Stage 1 of 2 for {name}: the detector learns {len(labels)} classes ({classes}).",
         {
             "base": "base-own-detector.yaml",
-            "model": {"init": recipes.init, "label_set": str(train)},
+            "model": {"init": recipes.init, "categories": str(train)},
             "data": data,
             "run": {"output": outputs["detector"]},
         },

@@ -19,7 +19,7 @@ class ModelOptions:
         init: Weights to start from: a model folder, a bundled name, a published .pth file, or a Hub id or folder of
             a GenVIS model or of a Mask2Former, which becomes the detector.
         backbone: Without `init`: weights of the backbone alone, a Hub id or a folder of transformers.
-        label_set: Name of the label set, or an annotation file (JSON) whose categories it is; by default that of the
+        categories: Name of known categories, or an annotation file (JSON) that has them; by default that of the
             named model or of `init`. If the classes differ from those of the weights, the class heads are made anew.
         freeze_batch_norm: Keep the statistics and the affine values of the backbone's batch norm, as for backbones
             that were trained before; switch it off to train from scratch.
@@ -30,7 +30,7 @@ class ModelOptions:
     config: dict[str, Any] = field(default_factory=dict)
     init: str = ""
     backbone: str = ""
-    label_set: str = ""
+    categories: str = ""
     freeze_batch_norm: bool = True
     compile: bool = False
 

@@ -98,7 +98,7 @@ def build_data(recipe: Recipe, module: StageModule) -> TrainingData:
     Raises:
         InputError: If a source is impossible, or a cache is asked for where the detector is trained.
     """
-    labels = module.model.config.label_set
+    labels = module.model.config.categories
     if recipe.cache.folder and recipe.stage != "genvis":
         raise InputError("cache.folder needs a frozen detector: it is for stage 'genvis' only.")
     stream: SampleStream | CachedViews = (
@@ -125,7 +125,7 @@ def _cached(recipe: Recipe, module: StageModule) -> CachedViews:
     if len(cache) < cache_options.views:
         if int(os.environ.get("LOCAL_RANK", "0")) or int(os.environ.get("NODE_RANK", "0")):
             raise InputError("Several processes need a finished cache: run the recipe once with --run.devices 1 first.")
-        stream = training_stream(samples, labels=module.model.config.label_set, seed=seed)
+        stream = training_stream(samples, labels=module.model.config.categories, seed=seed)
         fill_cache(cache, stream, views=cache_options.views, workers=data.workers, **options)
     drawn = ClipSampling(data.clips, data.frames_per_clip, data.frame_range) if cache_options.frames else None
     return CachedViews(cache, seed=recipe.run.seed, views=cache_options.views, sampling=drawn)

@@ -66,7 +66,7 @@ def _pictures(module: StageModule, sample: VideoSample, frames: list[int]) -> li
     if module.finds_videos:
         result = VideoSegmenter(module.model).segment(images, score_threshold=_SHOWN_SCORE, one_label_each=True)
         return [result.frame(frame).draw(images[frame]) for frame in frames]
-    names = module.model.config.label_set.labels
+    names = module.model.config.categories.names
     batch = collate([sample]).to(module.device)
     pixels = network_input(module.model, batch)
     prediction = module.model.detector.predict(module.model.detector(pixels, layers=1))

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 from torch.utils.data import Dataset
 
-from genvis.categories import LabelSet, label_set_names
+from genvis.categories import Categories, known_category_sets
 from genvis.data.annotations.coco import load_coco
 from genvis.data.annotations.youtube_vis import load_youtube_vis
 from genvis.data.samples.pseudo_video import PseudoVideos
@@ -68,7 +68,7 @@ class HeldOutVideos(Dataset[VideoSample]):
 HeldOut: TypeAlias = SpriteVideos | HeldOutVideos
 
 
-def training_stream(options: DataOptions, *, labels: LabelSet, seed: int) -> SampleStream:
+def training_stream(options: DataOptions, *, labels: Categories, seed: int) -> SampleStream:
     """Return the stream of training samples: item ``i`` depends on the options, the seed and ``i`` alone.
 
     Args:
@@ -85,7 +85,7 @@ def training_stream(options: DataOptions, *, labels: LabelSet, seed: int) -> Sam
     return SampleStream(Mixture(sources, [source.weight for source in options.sources]), seed=seed)
 
 
-def held_out_set(options: DataOptions, *, labels: LabelSet) -> HeldOut | None:
+def held_out_set(options: DataOptions, *, labels: Categories) -> HeldOut | None:
     """Return the validation samples, or None if the recipe names none.
 
     Raises:
@@ -100,12 +100,12 @@ def held_out_set(options: DataOptions, *, labels: LabelSet) -> HeldOut | None:
     return HeldOutVideos(_files(source, labels, skip_empty=False), options.validation_videos)
 
 
-def _training_source(source: SourceOptions, options: DataOptions, labels: LabelSet, *, seed: int) -> TrainingSource:
+def _training_source(source: SourceOptions, options: DataOptions, labels: Categories, *, seed: int) -> TrainingSource:
     sampling = ClipSampling(options.clips, options.frames_per_clip, options.frame_range)
     if source.kind == "sprites":
         span = max(sampling.frames, 2 * options.frame_range + 1)
         videos = _sprites(source, count=_ENDLESS, length=sampling.frames, span=span, seed=source.seed + seed)
-        _check_labels(videos.label_set, labels, "sprites")
+        _check_labels(videos.categories, labels, "sprites")
         return EndlessSprites(videos)
     files, how = _files(source, labels, skip_empty=True), options.augmentation
     if how.kind == "none":
@@ -131,36 +131,36 @@ def _training_source(source: SourceOptions, options: DataOptions, labels: LabelS
     return PseudoVideos(files, sampling.frames, transform)
 
 
-def _files(source: SourceOptions, labels: LabelSet, *, skip_empty: bool) -> VideoDataset:
+def _files(source: SourceOptions, labels: Categories, *, skip_empty: bool) -> VideoDataset:
     if not source.annotations or not source.images:
         raise InputError(
             f"A source of kind '{source.kind}' needs 'annotations' (a JSON file) and 'images' (a folder) in the recipe."
         )
     if source.kind == "youtube_vis":
         annotations = load_youtube_vis(source.annotations, _known(labels))
-    elif labels.name in label_set_names() and labels.name != "coco":
+    elif labels.name in known_category_sets() and labels.name != "coco":
         annotations = load_coco(source.annotations, classes_of=labels.name)
     else:
         annotations = load_coco(source.annotations, _known(labels))
-    _check_labels(annotations.label_set, labels, source.annotations)
+    _check_labels(annotations.categories, labels, source.annotations)
     return VideoDataset(annotations, Path(source.images), skip_empty=skip_empty)
 
 
-def _known(labels: LabelSet) -> LabelSet | None:
-    """Return the model's label set if it is that of a data set; the classes of others are those of their file."""
-    return labels if labels.name in label_set_names() else None
+def _known(labels: Categories) -> Categories | None:
+    """Return the model's categories if they are those of a data set; the classes of others are those of their file."""
+    return labels if labels.name in known_category_sets() else None
 
 
-def _check_labels(found: LabelSet, wanted: LabelSet, where: str) -> None:
-    if found.labels != wanted.labels:
+def _check_labels(found: Categories, wanted: Categories, where: str) -> None:
+    if found.names != wanted.names:
         raise InputError(
             f"The classes of {where} ({_some(found)}) are not those of the model ({_some(wanted)}): set "
-            "model.label_set to its name, or to the annotation file."
+            "model.categories to its name, or to the annotation file."
         )
 
 
-def _some(labels: LabelSet) -> str:
-    return f"{len(labels)}: {', '.join(labels.labels[:3])}{', ...' if len(labels) > 3 else ''}"
+def _some(labels: Categories) -> str:
+    return f"{len(labels)}: {', '.join(labels.names[:3])}{', ...' if len(labels) > 3 else ''}"
 
 
 def _sprites(source: SourceOptions, *, count: int, length: int, span: int, seed: int) -> SpriteVideos:

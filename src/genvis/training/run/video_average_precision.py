@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as mask_tools
 
-from genvis.categories import LabelSet
+from genvis.categories import Categories
 from genvis.data.annotations.builder import AnnotationBuilder
 from genvis.data.annotations.video_annotations import VideoAnnotations
 from genvis.data.samples.sample import VideoSample
@@ -35,7 +35,7 @@ def video_record(sample: VideoSample, segmenter: VideoSegmenter) -> VideoRecord:
     """
     frames = sample.frames.permute(0, 2, 3, 1).contiguous().cpu().numpy()
     found = youtube_vis_entries(segmenter.segment(frames), 0)
-    ids = segmenter.labels.category_ids
+    ids = segmenter.labels.ids
     truth = [
         {"category_id": ids[label], "segmentations": [_encoded(mask) if mask.any() else None for mask in masks]}
         for label, masks in zip(sample.labels.tolist(), sample.masks.cpu().numpy(), strict=True)
@@ -43,7 +43,7 @@ def video_record(sample: VideoSample, segmenter: VideoSegmenter) -> VideoRecord:
     return VideoRecord((frames.shape[1], frames.shape[2]), len(frames), truth, found)
 
 
-def evaluate_videos(videos: Sequence[VideoRecord], *, labels: LabelSet, identity: bool = False) -> EvaluationReport:
+def evaluate_videos(videos: Sequence[VideoRecord], *, labels: Categories, identity: bool = False) -> EvaluationReport:
     """Score held-out videos as the YouTube-VIS server does.
 
     Args:
@@ -55,7 +55,7 @@ def evaluate_videos(videos: Sequence[VideoRecord], *, labels: LabelSet, identity
     return evaluate(results, _annotations(videos, labels), identity=identity)
 
 
-def _annotations(videos: Sequence[VideoRecord], labels: LabelSet) -> VideoAnnotations:
+def _annotations(videos: Sequence[VideoRecord], labels: Categories) -> VideoAnnotations:
     builder = AnnotationBuilder(Path("held-out"))
     for number, video in enumerate(videos, 1):
         record = {"id": number, "height": video.size[0], "width": video.size[1]}

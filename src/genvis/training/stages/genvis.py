@@ -84,7 +84,7 @@ class VideoStage(StageModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the video AP of the held-out videos, in percent."""
-        report = evaluate_videos(gathered(self._videos), labels=self.model.config.label_set)
+        report = evaluate_videos(gathered(self._videos), labels=self.model.config.categories)
         scores = {"AP": report.scores.ap, "AP50": report.scores.ap50, "AP75": report.scores.ap75}
         self.log_dict({f"video_{name}": 100.0 * (value or 0.0) for name, value in scores.items()}, prog_bar=True)
 

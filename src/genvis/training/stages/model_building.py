@@ -8,9 +8,9 @@ from typing import Any, cast
 import torch
 from transformers import AutoModel
 
-from genvis.categories import LabelSet, label_set
+from genvis.categories import Categories, known_categories
 from genvis.checkpoints.hub_families import detector_from_mask2former
-from genvis.data.annotations.youtube_vis import file_label_set
+from genvis.data.annotations.youtube_vis import file_categories
 from genvis.errors import InputError
 from genvis.model.config import GenVISConfig
 from genvis.model.genvis import GenVIS
@@ -23,10 +23,10 @@ def build_model(options: ModelOptions) -> GenVIS:
     """Build the network of a recipe.
 
     Weights are taken over one by one where name and shape agree. What has no counterpart, such as class heads of
-    another label set, is made anew, and a line of the log says so.
+    other categories, is newly initialised, and a line of the log says so.
 
     Args:
-        options: Configuration, weights to start from and label set.
+        options: Configuration, weights to start from and categories.
 
     Raises:
         InputError: If the configuration is impossible, or the weights fit none of it.
@@ -119,7 +119,7 @@ def take_over(model: GenVIS, source: GenVIS) -> list[str]:
         InputError: If hardly anything fits, so that this would be training from scratch.
     """
     given, wanted = source.state_dict(), model.state_dict()
-    same_labels = source.config.label_set.labels == model.config.label_set.labels
+    same_labels = source.config.categories.names == model.config.categories.names
     heads = ("class_predictor.",)
     taken = {
         name: tensor
@@ -136,7 +136,7 @@ def take_over(model: GenVIS, source: GenVIS) -> list[str]:
     model.load_state_dict(taken, strict=False)
     report = []
     if not same_labels:
-        old, new = source.config.label_set, model.config.label_set
+        old, new = source.config.categories, model.config.categories
         report.append(f"the class heads ({len(old)} classes of '{old.name}' became {len(new)} of '{new.name}')")
     others = sorted({name.split(".")[0] + "." + name.split(".")[1] for name in left if "class_predictor." not in name})
     return report + ([f"parts of {', '.join(others)}"] if others else [])
@@ -165,14 +165,14 @@ def _configuration(options: ModelOptions, given: GenVISConfig | None) -> GenVISC
     return config.with_labels(labels) if labels is not None else config
 
 
-def _labels(options: ModelOptions, given: GenVISConfig | None) -> LabelSet | None:
-    if options.label_set.endswith(".json"):
-        return file_label_set(options.label_set)
-    if options.label_set:
-        return label_set(options.label_set)
+def _labels(options: ModelOptions, given: GenVISConfig | None) -> Categories | None:
+    if options.categories.endswith(".json"):
+        return file_categories(options.categories)
+    if options.categories:
+        return known_categories(options.categories)
     if given is not None or options.name:
         return None
-    raise InputError("A model from scratch needs classes: set model.label_set, for example to 'ovis'.")
+    raise InputError("A model from scratch needs classes: set model.categories, for example to 'ovis'.")
 
 
 def parameter_table(model: GenVIS) -> list[tuple[str, int, int]]:
