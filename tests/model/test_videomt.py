@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from genvis.categories import LabelSet, label_set
+from genvis.categories import Categories, known_categories
 from genvis.checkpoints.published_files import read_state_dict
 from genvis.checkpoints.published_videomt import is_published_videomt, videomt_from_published
 from genvis.errors import InputError
@@ -18,7 +18,7 @@ from genvis.model.tracker.videomt import VidEoMT, VidEoMTConfig, VidEoMTOutput
 from tests.tiny_families import save_tiny_family, tiny_family
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "inference"
-LABELS = LabelSet("", (1, 2, 3, 4, 5), tuple(f"class {number}" for number in range(1, 6)))
+LABELS = Categories("", (1, 2, 3, 4, 5), tuple(f"class {number}" for number in range(1, 6)))
 
 
 @cache
@@ -144,8 +144,8 @@ def test_occupancy_weighted_propagation_is_a_mixture_and_off_by_default() -> Non
 
 @pytest.mark.parametrize(("name", "resolution"), [("ovis", 544), ("youtube_vis_2019", 448), ("youtube_vis_2021", 448)])
 def test_the_published_resolution_follows_from_the_categories(name: str, resolution: int) -> None:
-    labels = label_set(name)
-    config = VidEoMTConfig(id2label=dict(enumerate(labels.labels)))
+    labels = known_categories(name)
+    config = VidEoMTConfig(id2label=dict(enumerate(labels.names)))
     preprocessing = config.preprocessing
     assert preprocessing.resized_size(720, 1280)[0] == resolution
     assert all(side % 32 == 0 for side in preprocessing.padded_size(*preprocessing.resized_size(719, 1281)))
@@ -174,7 +174,7 @@ def test_published_tensors_are_all_accounted_for() -> None:
     for part in ("unknown: backbone.something", "missing: the tensor for query_updater.bias", "(12, 5) instead of"):
         assert part in str(caught.value)
     with pytest.raises(InputError, match="5 classes but 'ovis' has 25"):
-        videomt_from_published(state, labels=label_set("ovis"), file="a.pth")
+        videomt_from_published(state, labels=known_categories("ovis"), file="a.pth")
     with pytest.raises(InputError, match=r"no tensor 'backbone\.class_head\.weight'"):
         videomt_from_published(
             {name: tensor for name, tensor in state.items() if "class_head" not in name}, labels=LABELS, file="a.pth"

@@ -4,7 +4,7 @@ import re
 
 from torch import Tensor
 
-from genvis.categories import LabelSet
+from genvis.categories import Categories
 from genvis.errors import InputError
 from genvis.model.tracker.videomt import VidEoMT, VidEoMTConfig
 
@@ -47,7 +47,7 @@ def is_published_videomt(state: dict[str, Tensor]) -> bool:
     return any(re.match(_VIT, name) for name in state) and "backbone.q.weight" in state
 
 
-def videomt_from_published(state: dict[str, Tensor], *, labels: LabelSet, file: str) -> VidEoMT:
+def videomt_from_published(state: dict[str, Tensor], *, labels: Categories, file: str) -> VidEoMT:
     """Return the model of a published state dict.
 
     Args:
@@ -98,7 +98,7 @@ def rename_published_videomt(state: dict[str, Tensor]) -> tuple[dict[str, Tensor
     return renamed, unknown
 
 
-def config_of_published(state: dict[str, Tensor], *, labels: LabelSet, file: str) -> VidEoMTConfig:
+def config_of_published(state: dict[str, Tensor], *, labels: Categories, file: str) -> VidEoMTConfig:
     """Return the configuration whose sizes the tensors of a published checkpoint tell.
 
     Args:
@@ -116,7 +116,7 @@ def config_of_published(state: dict[str, Tensor], *, labels: LabelSet, file: str
     classes = _shape(state, "backbone.class_head.weight", file, dimensions=2)[0] - 1
     if len(labels) != classes:
         raise InputError(f"{file} has {classes} classes but '{labels.name}' has {len(labels)}: name other categories.")
-    id2label = dict(enumerate(labels.labels))
+    id2label = dict(enumerate(labels.names))
     return VidEoMTConfig(
         hidden_size=width,
         num_hidden_layers=_count(state, rf"{_VIT}blocks\.(\d+)\.norm1\.weight"),
@@ -130,8 +130,8 @@ def config_of_published(state: dict[str, Tensor], *, labels: LabelSet, file: str
         num_register_tokens=_shape(state, f"{vit}reg_token", file, dimensions=3)[1],
         id2label=id2label,
         label2id={label: index for index, label in id2label.items()},
-        label_set_name=labels.name,
-        category_ids=list(labels.category_ids),
+        categories_name=labels.name,
+        category_ids=list(labels.ids),
     )
 
 

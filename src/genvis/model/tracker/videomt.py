@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import VideomtConfig
 from transformers.models.videomt.modeling_videomt import VideomtForUniversalSegmentation
 
-from genvis.categories import LabelSet, label_set
+from genvis.categories import Categories, known_categories
 from genvis.errors import InputError
 from genvis.model.eomt_blocks import check_pixel_values, embed_patches, patch_side, read_heads
 from genvis.model.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
@@ -25,7 +25,7 @@ class VidEoMTConfig(VideomtConfig):
         max_size_test: Inference keeps the longer side within this many pixels.
         detections_per_video: How many (query, class) pairs a whole-video result holds at most.
         clip_length: How many frames go through the first blocks together; it does not change the results.
-        label_set_name: Name of the categories, for example ``"ovis"``.
+        categories_name: Name of the categories, for example ``"ovis"``.
         category_ids: The data set's category id of each class.
     """
 
@@ -33,7 +33,7 @@ class VidEoMTConfig(VideomtConfig):
     max_size_test: int = 1333
     detections_per_video: int = 20
     clip_length: int = 1
-    label_set_name: str = ""
+    categories_name: str = ""
     category_ids: list[int] | tuple[int, ...] | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -44,7 +44,7 @@ class VidEoMTConfig(VideomtConfig):
         if len(self.category_ids) != self.num_classes:
             raise InputError(f"There are {len(self.category_ids)} category ids for {self.num_classes} classes.")
         if self.min_size_test is None:
-            self.min_size_test = 544 if _plain(self.label_set.labels) == _plain(label_set("ovis").labels) else 448
+            self.min_size_test = 544 if _plain(self.categories.names) == _plain(known_categories("ovis").names) else 448
 
     @property
     def num_classes(self) -> int:
@@ -52,10 +52,10 @@ class VidEoMTConfig(VideomtConfig):
         return len(self.id2label or {})
 
     @property
-    def label_set(self) -> LabelSet:
+    def categories(self) -> Categories:
         """The classes with their names and the data set's category ids."""
         labels = tuple(str(name) for _, name in sorted((self.id2label or {}).items()))
-        return LabelSet(self.label_set_name, tuple(self.category_ids or ()), labels)
+        return Categories(self.categories_name, tuple(self.category_ids or ()), labels)
 
     @property
     def preprocessing(self) -> Preprocessing:
