@@ -93,7 +93,7 @@ def test_a_saved_folder_is_read_by_transformers_and_keeps_its_categories(tmp_pat
     network.save_pretrained(tmp_path)
     reference, information = type(tiny_family("videomt")).from_pretrained(tmp_path, output_loading_info=True)
     assert not any(information.values())
-    assert reference.config.id2label == dict(enumerate(LABELS.labels))
+    assert reference.config.id2label == dict(enumerate(LABELS.names))
     assert VidEoMTConfig.from_pretrained(tmp_path).categories == LABELS
 
 
