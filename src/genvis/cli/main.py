@@ -5,11 +5,14 @@ Only the module of the chosen verb is imported, so that ``genvis --help`` answer
 """
 
 import sys
+from functools import partial
 from importlib import import_module
+from io import TextIOWrapper
 from typing import NamedTuple
 
 from genvis import __version__
-from genvis.errors import GenVISError
+from genvis.cli.exit_status import guarded
+from genvis.errors import InputError
 
 
 class Verb(NamedTuple):
@@ -51,36 +54,32 @@ def main(arguments: list[str] | None = None) -> int:
     """Run ``genvis`` with ``arguments`` (default: the process's own) and return the exit status.
 
     Returns:
-        0 for success, 2 for wrong input, 130 when interrupted; a verb may return a status of its own.
+        0 for success, 1 for what went wrong on the way, 2 for wrong input or an output that cannot be written, 130 when
+        interrupted, 141 when the reader of the output has gone; a verb may return a status of its own.
     """
     words = sys.argv[1:] if arguments is None else arguments
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # File names may hold bytes that are no text.
+    program = f"genvis {words[0]}" if words and words[0] in VERBS else "genvis"
+    return guarded(partial(_run, words), program=program)
+
+
+def _run(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         print(usage())
         return 0
-    if words[0] == "--version":
+    name, rest = words[0], words[1:]
+    if name == "--version":
         print(f"genvis {__version__}")
         return 0
-    name, rest = words[0], words[1:]
     if name not in VERBS:
-        print(f"genvis: error: there is no verb '{name}'; choose from {', '.join(VERBS)}.", file=sys.stderr)
-        return 2
-    try:
-        return _run(name, rest)
-    except GenVISError as error:
-        print(f"genvis {name}: error: {error}", file=sys.stderr)
-        return error.exit_status
-    except KeyboardInterrupt:
-        print(f"genvis {name}: interrupted.", file=sys.stderr)
-        return 130
-
-
-def _run(name: str, words: list[str]) -> int:
+        raise InputError(f"there is no verb '{name}'; choose from {', '.join(VERBS)}.")
     from genvis.cli.arguments import run_verb
 
     module = import_module(VERBS[name].module)
     if hasattr(module, "run"):  # A verb with a language of its own: recipes and what replaces their options.
-        return int(module.run(words))
-    return run_verb(module.COMPONENTS, words, prog=f"genvis {name}")
+        return int(module.run(rest))
+    return run_verb(module.COMPONENTS, rest, prog=f"genvis {name}")
 
 
 if __name__ == "__main__":
