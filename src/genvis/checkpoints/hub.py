@@ -1,0 +1,201 @@
+"""Models of the Hugging Face Hub: what the local cache holds, and fetching that says first what it will fetch.
+
+Only ``config.json``, ``*preprocessor_config.json`` and weights are fetched: safetensors, or ``pytorch_model.bin`` where a
+model has nothing else. Nothing of a repository is ever executed.
+"""
+
+import logging
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genvis.checkpoints.registry import DEMO_MODEL, RegistryEntry, find_entry
+from genvis.errors import InputError
+
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import ModelInfo
+
+_log = logging.getLogger(__name__)
+
+_CONFIGURATIONS = ("config.json", "preprocessor_config.json", "video_preprocessor_config.json")
+_SECONDS_TO_ANSWER = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubFiles:
+    """Files of one model repository that are worth fetching.
+
+    Attributes:
+        hub_id: ``owner/name``.
+        revision: Commit to which the names belong.
+        names: Names of the files, configurations and weights.
+        size_in_bytes: Their sizes together.
+        licence: As the model card states it; empty if it states none.
+    """
+
+    hub_id: str
+    revision: str
+    names: tuple[str, ...]
+    size_in_bytes: int
+    licence: str
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether a name has the form ``owner/name``."""
+    return re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name, re.ASCII) is not None
+
+
+def hub_cache() -> Path:
+    """Return the folder of the local Hub cache (``HF_HOME`` and ``HF_HUB_CACHE`` move it)."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
+
+
+def cached_snapshot(hub_id: str) -> Path | None:
+    """Return the folder of a model in the local cache, or None if it is not there, or not completely."""
+    from huggingface_hub import try_to_load_from_cache
+
+    config = try_to_load_from_cache(hub_id, "config.json")
+    if not isinstance(config, str):
+        return None
+    folder = Path(config).parent
+    return folder if _has_weights(folder) else None
+
+
+def _has_weights(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in ("model.safetensors", "pytorch_model.bin")) or _has_shards(folder)
+
+
+def _has_shards(folder: Path) -> bool:
+    """Whether all parts ``model-00001-of-0000N.safetensors`` of a model are there."""
+    parts = [match for path in folder.glob("model-*-of-*.safetensors") if (match := _shard(path.name)) is not None]
+    return bool(parts) and len(parts) == int(parts[0][1]) and all(part[1] == parts[0][1] for part in parts)
+
+
+def _shard(name: str) -> re.Match[str] | None:
+    return re.fullmatch(r"model-\d{5}-of-(\d{5})\.safetensors", name)
+
+
+def fetch_snapshot(hub_id: str) -> Path:
+    """Return the folder of a model of the Hub; what is not in the local cache is fetched, and said before.
+
+    Args:
+        hub_id: ``owner/name``.
+
+    Raises:
+        InputError: If there is no such model, it may not be read, or it is not cached and the Hub cannot be reached.
+    """
+    folder = cached_snapshot(hub_id)
+    if folder is not None:
+        return folder
+    files = _files_to_fetch(hub_id)
+    _log.warning("%s", announcement(files))
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(hub_id, revision=files.revision, allow_patterns=list(files.names)))
+    except Exception as error:  # The network, the disk and the Hub fail in many ways.
+        raise _failure(hub_id, error) from error
+
+
+def announcement(files: HubFiles) -> str:
+    """Return the sentence that says what is about to be fetched, how large it is, its licence and where it will be."""
+    entry = find_entry(files.hub_id)
+    licence = (entry.licence if entry else "") or files.licence
+    return (
+        f"Fetching {files.hub_id} from the Hugging Face Hub: {megabytes(files.size_in_bytes)}, "
+        f"licence {licence or 'not stated'}, kept in {hub_cache()}."
+    )
+
+
+def megabytes(size: int | None) -> str:
+    """Return a size in words, for example ``"96 MB"``; an unknown one is empty."""
+    if size is None:
+        return ""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{max(1, round(size / 1e6))} MB"
+
+
+def copy_snapshot(folder: Path, out: Path) -> None:
+    """Copy a model of the cache into a plain folder, which can be carried to a machine without a network.
+
+    Args:
+        folder: Of `fetch_snapshot`.
+        out: Folder to write; it must not hold a model.
+
+    Raises:
+        InputError: If ``out`` holds a model already.
+    """
+    if (out / "config.json").exists():
+        raise InputError(f"{out} holds a model already: choose another folder.")
+    out.mkdir(parents=True, exist_ok=True)
+    names = [path.name for path in folder.iterdir() if path.is_file()]
+    # The configuration goes last: it is what makes the folder a model.
+    for name in sorted(names, key=lambda name: name == "config.json"):
+        shutil.copyfile(folder / name, out / name)
+
+
+def _files_to_fetch(hub_id: str) -> HubFiles:
+    from huggingface_hub import HfApi
+
+    try:
+        information = HfApi().model_info(hub_id, files_metadata=True, timeout=_SECONDS_TO_ANSWER)
+    except Exception as error:
+        raise _failure(hub_id, error) from error
+    sizes = {sibling.rfilename: sibling.size or 0 for sibling in information.siblings or []}
+    names = _wanted(tuple(sizes))
+    if "config.json" not in names or len(names) == len([name for name in names if name.endswith(".json")]):
+        raise InputError(
+            f"'{hub_id}' holds no model that this program reads: it has no config.json with model.safetensors or "
+            "pytorch_model.bin beside it."
+        )
+    return HubFiles(
+        hub_id=hub_id,
+        revision=str(information.sha),
+        names=names,
+        size_in_bytes=sum(sizes[name] for name in names),
+        licence=_licence(information),
+    )
+
+
+def _wanted(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return which files of a repository to fetch: safetensors where there are any."""
+    configurations = [name for name in names if name in _CONFIGURATIONS]
+    weights = [name for name in names if name == "model.safetensors"]
+    weights = weights or [name for name in names if _shard(name) or name == "model.safetensors.index.json"]
+    weights = weights or [name for name in names if name == "pytorch_model.bin"]
+    return (*configurations, *weights)
+
+
+def _licence(information: "ModelInfo") -> str:
+    card = information.card_data
+    licence = card.get("license") if card is not None else None
+    return licence if isinstance(licence, str) else ""
+
+
+def _failure(hub_id: str, error: Exception) -> InputError:
+    """Return the sentence for an exception of the Hub's client."""
+    from huggingface_hub import errors
+
+    if isinstance(error, errors.GatedRepoError):
+        return InputError(f"'{hub_id}' asks for a consent first: give it on huggingface.co, then run `hf auth login`.")
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return InputError(f"The Hub has no model '{hub_id}', or it is private: check the name, or run `hf auth login`.")
+    if isinstance(error, OSError) and error.errno is not None and not isinstance(error, ConnectionError):
+        return InputError(
+            f"'{hub_id}' cannot be written to {hub_cache()} ({error.strerror}): free space, or set HF_HOME."
+        )
+    return InputError(without_network(hub_id))
+
+
+def without_network(hub_id: str) -> str:
+    """Return the sentence that says what can be done when a model is not cached and the Hub cannot be reached."""
+    entry: RegistryEntry | None = find_entry(hub_id)
+    name = entry.name if entry else hub_id
+    return (
+        f"'{name}' is not in the cache ({hub_cache()}) and the Hugging Face Hub cannot be reached: run `genvis models "
+        f"fetch {name} --out FOLDER` on a machine with a network and give --weights FOLDER here, or use --weights "
+        f"{DEMO_MODEL} for the demo (it only knows emoji)."
+    )
