@@ -22,7 +22,7 @@ from experiments.held_out_sets import HeldOutSet, digest, held_out_set, training
 from experiments.recordings import Recording, record
 from experiments.tables import Job
 from experiments.training import LOCK, Settings, TrainedTracker, fill_cache, recipe_of, train_tracker
-from genvis.checkpoints.load import without_progress_bars
+from genvis.checkpoints.build import without_progress_bars
 from genvis.errors import InputError
 from genvis.files import make_folder, write_json
 from genvis.inference.segmenter import VideoSegmenter

@@ -19,16 +19,21 @@ _HOME = {
     "VideoSegmenter": "genvis.inference.segmenter",
     "VideoResult": "genvis.results.types",
     "FrameResult": "genvis.results.types",
+    "load": "genvis.checkpoints.load",
 }
 
 if TYPE_CHECKING:
+    from genvis.checkpoints.load import load as load
     from genvis.errors import GenVISError as GenVISError
     from genvis.errors import InputError as InputError
     from genvis.errors import OutputError as OutputError
     from genvis.errors import SourceLost as SourceLost
     from genvis.errors import TrainingDiverged as TrainingDiverged
+    from genvis.inference.segmenter import VideoSegmenter as VideoSegmenter
     from genvis.model.config import GenVISConfig as GenVISConfig
     from genvis.model.genvis import GenVIS as GenVIS
+    from genvis.results.types import FrameResult as FrameResult
+    from genvis.results.types import VideoResult as VideoResult
 
 __all__ = ["__version__", *_HOME]  # noqa: PLE0604
 

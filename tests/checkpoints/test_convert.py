@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from genvis import GenVIS
+import genvis
 from genvis.cli.main import main
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "inference"
@@ -33,7 +33,7 @@ def test_a_published_checkpoint_becomes_a_folder_with_its_numbers(backbone, tmp_
     assert str(out) in printed.out
     assert "genvis, " in printed.out
     assert sorted(path.name for path in out.iterdir()) == ["config.json", "model.safetensors"]
-    model = GenVIS.from_pretrained(out)
+    model = genvis.load(out)
     assert model.config.clip_length == 3
     frames = torch.from_numpy(np.load(GOLDEN / "video.npz")["frames"]).permute(0, 3, 1, 2)[None, :3]
     with torch.inference_mode():
@@ -94,8 +94,8 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--labels", "ovis"], "has 5 classes but 'ovis' has 25"),
-        (["--labels", "imagenet"], "no categories 'imagenet'"),
+        (["--categories", "ovis"], "has 5 classes but 'ovis' has 25"),
+        (["--categories", "imagenet"], "no categories 'imagenet'"),
         (["--heads", "5"], "no multiple of 5 heads"),
         (["--clip_length", "0"], "clip_length is 0"),
     ],
@@ -123,10 +123,10 @@ def test_a_model_folder_is_stored_in_half_the_space(tmp_path, capsys):
     assert main(["convert", str(whole), str(half), "--dtype", "float16"]) == 0
     sizes = [(folder / "model.safetensors").stat().st_size for folder in (whole, half)]
     assert sizes[1] < 0.6 * sizes[0]
-    model = GenVIS.from_pretrained(half)
+    model = genvis.load(half)
     assert model.dtype == torch.float32
     assert model.config.clip_length == 3
-    expected = GenVIS.from_pretrained(whole).state_dict()
+    expected = genvis.load(whole).state_dict()
     for name, tensor in model.state_dict().items():
         torch.testing.assert_close(tensor, expected[name], rtol=1e-3, atol=1e-6)
-    assert "give neither" in refusal(capsys, whole, tmp_path / "other", "--labels", "ovis")
+    assert "give neither" in refusal(capsys, whole, tmp_path / "other", "--categories", "ovis")

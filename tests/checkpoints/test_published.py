@@ -10,8 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genvis import GenVIS
-from genvis.checkpoints import Untold, load_published
+import genvis
+from genvis.checkpoints.infer_config import PublishedSettings
+from genvis.checkpoints.published_files import load_published
 from genvis.checkpoints.published_names import rename_published
 from genvis.errors import InputError
 
@@ -67,8 +68,8 @@ def test_the_sizes_of_a_swin_model_are_read_from_its_tensors():
 
 
 def test_what_the_tensors_cannot_tell_is_taken_from_the_caller(tmp_path):
-    untold = Untold(num_attention_heads=8, clip_length=3, encoder_window_size=2)
-    config = load_published(write(tmp_path, vita_state("r50")), untold=untold).config
+    settings = PublishedSettings(num_attention_heads=8, clip_length=3, encoder_window_size=2)
+    config = load_published(write(tmp_path, vita_state("r50")), settings=settings).config
     assert (config.num_attention_heads, config.clip_length, config.encoder_window_size) == (8, 3, 2)
     assert config.detector_config.num_attention_heads == 4  # its tensors tell
 
@@ -88,7 +89,7 @@ def test_every_tensor_has_its_place_once(backbone):
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_a_checkpoint_without_memory_is_vita_with_the_published_numbers(backbone, tmp_path):
-    model = load_published(write(tmp_path, vita_state(backbone)), untold=Untold(encoder_window_size=3))
+    model = load_published(write(tmp_path, vita_state(backbone)), settings=PublishedSettings(encoder_window_size=3))
     assert (model.config.method, model.config.memory_read, model.config.propagate_queries) == ("vita", "none", False)
     with torch.inference_mode():
         prediction, _ = model(frames())
@@ -127,7 +128,7 @@ def test_the_number_of_classes_tells_the_categories(tmp_path, caplog, classes, l
 
 def test_categories_of_the_same_size_can_be_named(tmp_path, caplog):
     file = write(tmp_path, with_classes(40))
-    config = load_published(file, untold=Untold(labels="youtube_vis_2019")).config
+    config = load_published(file, settings=PublishedSettings(categories="youtube_vis_2019")).config
     assert config.categories_name == "youtube_vis_2019"
     assert config.id2label[1] == "giant_panda"
     assert caplog.text == ""
@@ -136,11 +137,11 @@ def test_categories_of_the_same_size_can_be_named(tmp_path, caplog):
 def test_other_categories_are_refused_with_those_that_fit(tmp_path):
     file = write(tmp_path, with_classes(40))
     with pytest.raises(InputError, match="has 40 classes but 'ovis' has 25: choose youtube_vis_2019 or"):
-        load_published(file, untold=Untold(labels="ovis"))
-    with pytest.raises(InputError, match=r"has 5 classes but .* leave the labels out"):
-        load_published(GOLDEN / "genvis_r50_tiny.pth", untold=Untold(labels="ovis"))
+        load_published(file, settings=PublishedSettings(categories="ovis"))
+    with pytest.raises(InputError, match=r"has 5 classes but .* leave the categories out"):
+        load_published(GOLDEN / "genvis_r50_tiny.pth", settings=PublishedSettings(categories="ovis"))
     with pytest.raises(InputError, match="no categories 'imagenet'"):
-        load_published(file, untold=Untold(labels="imagenet"))
+        load_published(file, settings=PublishedSettings(categories="imagenet"))
 
 
 def with_classes(classes: int) -> dict[str, torch.Tensor]:
@@ -266,7 +267,7 @@ def test_code_in_a_file_is_refused_and_not_run(tmp_path, kind):
         torch.save(content, file, _use_new_zipfile_serialization=kind == "zip")
     else:
         file.write_bytes(pickle.dumps(CreatesFile(sign), protocol=2 if kind == "old pickle" else 5))
-    for load in (load_published, GenVIS.from_pretrained):
+    for load in (load_published, genvis.load):
         with pytest.raises(InputError, match="is refused: it holds Python objects besides tensors"):
             load(file)
     assert not sign.exists()
@@ -291,4 +292,4 @@ def test_absent_files_and_folders_are_named(tmp_path):
 
 def test_heads_that_do_not_divide_the_width_are_named():
     with pytest.raises(InputError, match="64 is no multiple of 5 heads"):
-        load_published(GOLDEN / "genvis_r50_tiny.pth", untold=Untold(num_attention_heads=5))
+        load_published(GOLDEN / "genvis_r50_tiny.pth", settings=PublishedSettings(num_attention_heads=5))

@@ -1,7 +1,7 @@
 """Models of the Hugging Face Hub: what the local cache holds, and fetching that says first what it will fetch.
 
-Only ``config.json``, ``*preprocessor_config.json`` and weights are fetched: safetensors, or ``pytorch_model.bin`` where a
-model has nothing else. Nothing of a repository is ever executed.
+Only configurations and weights are fetched: safetensors, or ``pytorch_model.bin`` where a model has nothing else.
+Nothing of a repository is ever executed.
 """
 
 import logging

@@ -1,80 +1,111 @@
-"""A Mask2Former of transformers, from a folder or the Hub, as the frame-level detector of a new model."""
+"""Families of the Hub that become detectors of a GenVIS: their weights under our names, and their categories."""
 
 import re
-from pathlib import Path
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any
 
+import torch
 from transformers import Mask2FormerForUniversalSegmentation
 
-from genvis.categories import Categories
-from genvis.checkpoints.load import announce_hub, is_hub_id, without_progress_bars
-from genvis.errors import InputError
+from genvis.categories import Categories, known_categories, known_category_sets
+from genvis.checkpoints.build import build_config, build_network
+from genvis.checkpoints.model_folder import ModelFolder
+from genvis.checkpoints.registry import find_entry
 from genvis.model.config import DetectorConfig, GenVISConfig
 from genvis.model.genvis import GenVIS
+from genvis.model.preprocessing import Preprocessing
+
+_DETECTIONS = 100  # Of COCO's evaluation; each of them is a (query, category) pair.
 
 
-def detector_from_mask2former(
-    name_or_folder: str | Path, *, config: GenVISConfig | None = None, labels: Categories | None = None
-) -> GenVIS:
-    """Return a model whose detector has the weights of a transformers Mask2Former; the rest is freshly initialised.
-
-    Args:
-        name_or_folder: A folder or Hub id, for example ``"facebook/mask2former-swin-large-coco-instance"``.
-        config: Sizes of the tracker; None takes the published ones. Its detector is replaced.
-        labels: The classes of the new model; None keeps those of the Mask2Former. Class heads of other labels are
-            made anew.
-
-    Returns:
-        The model, in evaluation mode.
+def genvis_from_mask2former(folder: ModelFolder, dtype: torch.dtype) -> GenVIS:
+    """Return a Mask2Former of transformers as the detector of a model without a tracker.
 
     Raises:
-        InputError: If nothing of that name can be loaded, it is another kind of model, or it does not fit ``config``.
+        InputError: If the configuration is impossible, or a tensor is missing, unknown or misshapen.
     """
-    source = _load(str(name_or_folder))
-    fields = (config or GenVISConfig()).to_dict()
-    fields.update(detector=source.config.to_dict(), hidden_dim=source.config.hidden_dim, category_ids=None)
-    fields.update(id2label=source.config.id2label, label2id=source.config.label2id, categories_name="")
-    target_config = GenVISConfig(**fields)
-    has_same_labels = labels is None or labels.names == target_config.categories.names
-    target = GenVIS(target_config if labels is None else target_config.with_labels(labels)).eval()
-    state = {}
+    categories = hub_categories(folder)
+    detector_config = build_config(DetectorConfig, folder.config | _labels(categories), name=folder.name)
+    source = build_network(
+        Mask2FormerForUniversalSegmentation,
+        detector_config,
+        folder.tensors(),
+        name=folder.name,
+        dtype=dtype,
+        may_lack=lambda name: name.startswith("criterion."),
+    )
+    tensors = {}
     for name, tensor in source.state_dict().items():
-        is_class_head = name.startswith("class_predictor.")
-        if name.startswith("criterion.") or ".swin.layernorm." in name or (is_class_head and not has_same_labels):
+        if name.startswith("criterion.") or ".swin.layernorm." in name:  # Of the loss; of Swin's classifier.
             continue
         ours = name.replace("model.pixel_level_module.decoder.mask_projection.", "mask_projection.")
-        state[re.sub(r"^model\.", "mask2former.", ours)] = tensor
-    missing, unexpected = target.detector.load_state_dict(state, strict=False)
-    if not has_same_labels:
-        missing = [name for name in missing if not name.startswith("class_predictor.")]
-    if missing or unexpected:
-        raise InputError(f"'{name_or_folder}' does not fit: missing {missing or 'nothing'}, unknown {unexpected}.")
-    return target
+        tensors["detector." + re.sub(r"^model\.", "mask2former.", ours)] = tensor
+    preprocessing = Preprocessing.from_image_processor("mask2former", folder.preprocessor)
+    config = GenVISConfig(
+        detector=source.config.to_dict(),
+        method="minvis",
+        hidden_dim=source.config.hidden_dim,
+        propagate_queries=False,
+        memory_read="none",
+        detections_per_video=_DETECTIONS,
+        min_size_test=preprocessing.short_side,
+        max_size_test=preprocessing.max_size or preprocessing.short_side,
+        pixel_mean=preprocessing.mean,
+        pixel_std=preprocessing.std,
+    ).with_labels(categories)
+    return build_network(GenVIS, config, tensors, name=folder.name, dtype=dtype)
 
 
-def _load(name: str) -> Mask2FormerForUniversalSegmentation:
-    is_folder = Path(name).is_dir()
-    if not is_folder:
-        if not is_hub_id(name):
-            raise InputError(f"There is no Mask2Former '{name}': give a folder or a Hub id (owner/name).")
-        announce_hub(name)
-    elif not Path(name, "config.json").is_file():
-        raise InputError(f"{name} is no model folder: it has no config.json.")
-    try:
-        kind = DetectorConfig.get_config_dict(name)[0].get("model_type")
-        if kind != "mask2former":
-            raise InputError(f"'{name}' holds a model of type '{kind}': give a Mask2Former.")
-        with without_progress_bars(enabled=is_folder):
-            loaded: Any = Mask2FormerForUniversalSegmentation.from_pretrained(
-                name, config=DetectorConfig.from_pretrained(name), output_loading_info=True
-            )
-    except InputError:
-        raise
-    except Exception as error:  # transformers, safetensors and the Hub raise many kinds for an unusable model.
-        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise InputError(f"No Mask2Former could be loaded from '{name}': {reason}.") from error
-    source, information = loaded
-    absent = sorted(name for name in information["missing_keys"] if not name.startswith("criterion."))
-    if absent:
-        raise InputError(f"The weights of '{name}' do not fit its config.json; missing: {', '.join(absent)}.")
-    return cast(Mask2FormerForUniversalSegmentation, source)
+def _labels(categories: Categories) -> dict[str, Any]:
+    id2label = dict(enumerate(categories.names))
+    return {"id2label": id2label, "label2id": {label: index for index, label in id2label.items()}}
+
+
+def hub_categories(folder: ModelFolder) -> Categories:
+    """Return the categories of a model of the Hub, with the ids of their data set where its names tell which it is.
+
+    A model whose names are those of COCO, YouTube-VIS or OVIS gets that set. One that numbers its categories as COCO
+    does, with gaps (RF-DETR), keeps these ids. Names of COCO with others behind (panoptic models) keep COCO's ids, the
+    others follow. Where the names are only numbers, the registry tells the set. All else is numbered from 1.
+    """
+    labels = _names(folder.config)
+    known = {_plain(label): number for number, label in zip(*_coco(), strict=True)}
+    for name in known_category_sets():
+        if tuple(map(_plain, known_categories(name).names)) == tuple(map(_plain, labels)):
+            return Categories(name, known_categories(name).ids, labels)
+    ids = [known.get(_plain(label)) for label in labels]
+    if any(ids) and all(number in (None, index) for index, number in enumerate(ids)):
+        return Categories("coco", tuple(range(len(labels))), labels)
+    count = len(known)
+    if tuple(ids[:count]) == tuple(known.values()):
+        following = range(max(known.values()) + 1, max(known.values()) + 1 + len(labels) - count)
+        return Categories("coco", (*known.values(), *following), labels)
+    entry = find_entry(folder.name)
+    if entry is not None and entry.categories and _are_numbers(labels):
+        registered = known_categories(entry.categories)
+        if len(registered) == len(labels):
+            return registered
+    return Categories("", tuple(range(1, len(labels) + 1)), labels)
+
+
+def _names(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of a configuration in order; transformers' own default is two of them."""
+    id2label = config.get("id2label")
+    if not id2label:
+        return tuple(f"LABEL_{index}" for index in range(config.get("num_labels") or 2))
+    return tuple(str(label) for _, label in sorted(id2label.items(), key=lambda item: int(item[0])))
+
+
+def _coco() -> tuple[tuple[int, ...], tuple[str, ...]]:
+    coco = known_categories("coco")
+    return coco.ids, coco.names
+
+
+def _plain(label: str) -> str:
+    """Return a name without what data sets write differently: case, blanks, underscores, hyphens."""
+    return re.sub(r"[\s_-]+", " ", label).strip().lower()
+
+
+def _are_numbers(labels: tuple[str, ...]) -> bool:
+    """Whether names say nothing but a number, as ``LABEL_7``, ``class 7`` and ``7`` do."""
+    return all(re.fullmatch(r"(label|class|category)?[\s_-]*\d+", label, re.IGNORECASE) for label in labels)

@@ -1,4 +1,4 @@
-"""What the tensors of a published checkpoint tell of its network: every size but the head counts."""
+"""Configuration of a published checkpoint, read from its tensors: every size but the head counts."""
 
 import logging
 import math
@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from genvis.categories import Categories, known_categories, known_category_sets
+from genvis.checkpoints.bounds import check_fields
 from genvis.errors import InputError
 from genvis.model.config import GenVISConfig
 
@@ -19,29 +20,29 @@ _STAGES = ["stage1", "stage2", "stage3", "stage4"]
 
 
 @dataclass(frozen=True)
-class Untold:
-    """What the tensors cannot tell; the defaults are those of the published models.
+class PublishedSettings:
+    """Settings of a published checkpoint that its tensors cannot tell; the defaults are the published ones.
 
     Attributes:
         num_attention_heads: Heads of the tracker; None takes as many as the detector, whose tensors do tell.
         clip_length: N_f of inference: 1 is online, 3 the published semi-online models.
         encoder_window_size: Frames per window of a VITA checkpoint's object encoder.
-        labels: Name of the categories; None guesses it from the number of classes (25 OVIS, 40 YouTube-VIS 2021,
-            80 COCO) and numbers the classes of any other.
+        categories: Name of the category set; None guesses it from the number of classes (25 OVIS, 40 YouTube-VIS
+            2021, 80 COCO) and numbers the classes of any other.
     """
 
     num_attention_heads: int | None = None
     clip_length: int = 1
     encoder_window_size: int = 6
-    labels: str | None = None
+    categories: str | None = None
 
 
-def config_from_tensors(state: dict[str, Tensor], *, untold: Untold, file: str) -> GenVISConfig:
+def config_from_tensors(state: dict[str, Tensor], *, settings: PublishedSettings, file: str) -> GenVISConfig:
     """Return the configuration of the network that a published state dict belongs to.
 
     Args:
         state: Published names and tensors of a GenVIS, VITA or Mask2Former checkpoint.
-        untold: What the tensors cannot tell.
+        settings: Settings that the tensors cannot tell.
         file: Name of the checkpoint, for messages.
 
     Raises:
@@ -51,7 +52,7 @@ def config_from_tensors(state: dict[str, Tensor], *, untold: Untold, file: str) 
     heads = read.rows("sem_seg_head.pixel_decoder.transformer.encoder.layers.0.self_attn.attention_weights.weight")
     heads //= _DEFORMABLE_POINTS_AND_LEVELS
     classes = read.rows("sem_seg_head.predictor.class_embed.weight") - 1
-    labels = _labels(untold.labels, classes, file)
+    labels = _labels(settings.categories, classes, file)
     predictor = "sem_seg_head.predictor"
     detector: dict[str, Any] = {
         "backbone_config": _resnet(read) if "backbone.stem.conv1.weight" in state else _swin(read),
@@ -71,12 +72,13 @@ def config_from_tensors(state: dict[str, Tensor], *, untold: Untold, file: str) 
     fields: dict[str, Any] = {
         "detector": detector,
         "hidden_dim": detector["hidden_dim"],
-        "num_attention_heads": untold.num_attention_heads or heads,
-        "clip_length": untold.clip_length,
+        "num_attention_heads": settings.num_attention_heads or heads,
+        "clip_length": settings.clip_length,
         "detections_per_video": {"ovis": 20, "coco": 100}.get(labels.name, 10),
         "min_size_test": 360 if "backbone.stem.conv1.weight" in state else 448,
     }
-    fields |= _tracker(read, untold)
+    fields |= _tracker(read, settings)
+    check_fields(fields, file=file)
     return GenVISConfig(**fields).with_labels(labels)
 
 
@@ -132,7 +134,7 @@ def _swin(read: _Reader) -> dict[str, Any]:
     }
 
 
-def _tracker(read: _Reader, untold: Untold) -> dict[str, Any]:
+def _tracker(read: _Reader, settings: PublishedSettings) -> dict[str, Any]:
     if not read.has("vita_module."):
         return {"method": "minvis", "propagate_queries": False, "memory_read": "none"}
     fields: dict[str, Any] = {
@@ -144,7 +146,7 @@ def _tracker(read: _Reader, untold: Untold) -> dict[str, Any]:
     }
     if not read.has("vita_module.pre_memory_embed_k."):
         fields |= {"method": "vita", "propagate_queries": False, "memory_read": "none"}
-        fields |= {"encoder_window_size": untold.encoder_window_size}
+        fields |= {"encoder_window_size": settings.encoder_window_size}
     return fields
 
 
@@ -164,6 +166,6 @@ def _labels(name: str | None, classes: int, file: str) -> Categories:
     labels = known_categories(name)
     if len(labels) != classes:
         fitting = [other for other in known_category_sets() if len(known_categories(other)) == classes]
-        remedy = f"choose {' or '.join(fitting)}" if fitting else "leave the labels out"
+        remedy = f"choose {' or '.join(fitting)}" if fitting else "leave the categories out"
         raise InputError(f"{file} has {classes} classes but '{name}' has {len(labels)}: {remedy}.")
     return labels

@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from genvis.checkpoints.infer_config import Untold, config_from_tensors
+from genvis.checkpoints.build import build_network, explained
+from genvis.checkpoints.infer_config import PublishedSettings, config_from_tensors
 from genvis.checkpoints.published_names import Renamed, rename_published
 from genvis.errors import InputError
 from genvis.model.genvis import GenVIS
@@ -17,12 +18,12 @@ from genvis.model.genvis import GenVIS
 _TORCH_MAGIC = bytes.fromhex("6cfc9c46f9206aa85019")
 
 
-def load_published(path: str | Path, *, untold: Untold | None = None) -> GenVIS:
+def load_published(path: str | Path, *, settings: PublishedSettings | None = None) -> GenVIS:
     """Load a published GenVIS, VITA or Mask2Former checkpoint.
 
     Args:
         path: A ``.pth`` file of ``torch.save``: a dictionary with the state dict under "model", or a state dict.
-        untold: What the tensors cannot tell; None takes the published defaults.
+        settings: Settings that the tensors cannot tell; None takes the published defaults.
 
     Returns:
         The model, in evaluation mode, on the CPU, in float32.
@@ -33,15 +34,18 @@ def load_published(path: str | Path, *, untold: Untold | None = None) -> GenVIS:
     """
     file = Path(path)
     state = read_state_dict(file)
-    config = config_from_tensors(state, untold=untold or Untold(), file=str(file))
-    model = GenVIS(config).eval()
+    config = config_from_tensors(state, settings=settings or PublishedSettings(), file=str(file))
     renamed = rename_published(state)
-    expected = model.state_dict()
+    with explained(str(file)), torch.device("meta"):  # Shapes only: nothing is allocated for what does not fit.
+        expected = GenVIS(config).state_dict()
     problems = _misfits(state, renamed, expected)
     if problems:
         raise InputError(f"{file} does not fit the model of its sizes: {'; '.join(problems)}.")
-    model.load_state_dict({**expected, **renamed.tensors})
-    return model
+    return build_network(GenVIS, config, renamed.tensors, name=str(file), may_lack=_is_counter)
+
+
+def _is_counter(name: str) -> bool:
+    return name.endswith("num_batches_tracked")
 
 
 def _misfits(state: dict[str, Tensor], renamed: Renamed, expected: dict[str, Tensor]) -> list[str]:
@@ -50,7 +54,7 @@ def _misfits(state: dict[str, Tensor], renamed: Renamed, expected: dict[str, Ten
     for name, tensor in expected.items():
         given = renamed.tensors.get(name)
         if given is None:
-            if not name.endswith("num_batches_tracked"):
+            if not _is_counter(name):
                 missing.append(f"missing: the tensor for {name}")
         elif given.shape != tensor.shape:
             origin = renamed.origin[name]

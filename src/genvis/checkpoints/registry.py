@@ -67,7 +67,7 @@ class RegistryEntry:
         """Command line that uses the model; weights that must be fetched by hand are called ``FILE.pth``."""
         if self.hub_id or self.is_bundled:
             return f"genvis predict VIDEO --weights {self.name}"
-        options = f" --labels {self.categories}" if self.categories == "youtube_vis_2019" else ""
+        options = f" --categories {self.categories}" if self.categories == "youtube_vis_2019" else ""
         options += f" --clip-length {self.clip_length}" if self.clip_length > 1 else ""
         if not options:
             return "genvis predict VIDEO --weights FILE.pth"

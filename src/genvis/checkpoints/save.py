@@ -5,13 +5,13 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from genvis.checkpoints.load import without_progress_bars
+from genvis.checkpoints.build import without_progress_bars
 from genvis.errors import InputError
 from genvis.model.genvis import GenVIS
 
 
 def check_folder(folder: Path, *, overwrite: bool = False) -> None:
-    """Say early whether a model may be saved in ``folder``.
+    """Check early that a model may be saved in ``folder``.
 
     Args:
         folder: Where the model is to be.

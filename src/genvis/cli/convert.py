@@ -8,14 +8,14 @@ def convert(
     checkpoint: Path,
     out: Path,
     *,
-    labels: str | None = None,
+    categories: str | None = None,
     clip_length: int | None = None,
     heads: int | None = None,
     window: int = 6,
     dtype: Literal["float32", "float16", "bfloat16"] = "float32",
     overwrite: bool = False,
 ) -> None:
-    """Turn a published GenVIS, VITA or Mask2Former checkpoint into a folder that from_pretrained loads.
+    """Turn a published GenVIS, VITA or Mask2Former checkpoint into a model folder.
 
     The backbone, all widths and depths, the numbers of queries and of classes are read from the tensors. Every tensor
     is accounted for: if one is unknown, missing or misshapen, it is named and nothing is written. A model folder is
@@ -24,8 +24,8 @@ def convert(
     Args:
         checkpoint: The .pth file, or a model folder. Code inside a file is never run; one that holds any is refused.
         out: The folder to write: config.json and model.safetensors.
-        labels: Categories of the classes: youtube_vis_2019, youtube_vis_2021, youtube_vis_2022, ovis or coco. Default:
-            by the number of classes: 25 ovis, 40 youtube_vis_2021, 80 coco.
+        categories: youtube_vis_2019, youtube_vis_2021, youtube_vis_2022, ovis or coco. Default: by the number of
+            classes: 25 ovis, 40 youtube_vis_2021, 80 coco.
         clip_length: Frames of a clip at inference: 1 for an online model, 3 for the published semi-online models.
             Default: 1 for a .pth file; a model folder says it.
         heads: Attention heads of the tracker. Default: as many as the detector's, whose tensors tell (8 in all
@@ -37,22 +37,27 @@ def convert(
     """
     import torch
 
-    from genvis import GenVIS
-    from genvis.checkpoints import Untold, check_folder, load_published, save_model
+    from genvis.checkpoints.infer_config import PublishedSettings
+    from genvis.checkpoints.load import load
+    from genvis.checkpoints.save import check_folder, save_model
     from genvis.errors import InputError
 
     check_folder(out, overwrite=overwrite)
     if checkpoint.is_dir():
-        if labels is not None or heads is not None:
-            raise InputError(f"'{checkpoint}' is a model folder, which says its labels and heads: give neither.")
-        model: GenVIS = GenVIS.from_pretrained(checkpoint)
+        if categories is not None or heads is not None:
+            raise InputError(f"'{checkpoint}' is a model folder, which says its categories and heads: give neither.")
+        model = load(checkpoint)
         if clip_length is not None and clip_length < 1:
             raise InputError(f"clip_length is {clip_length}; a clip has 1 frame or more.")
         model.config.clip_length = clip_length or model.config.clip_length
     else:
         frames = 1 if clip_length is None else clip_length
-        untold = Untold(num_attention_heads=heads, clip_length=frames, encoder_window_size=window, labels=labels)
-        model = load_published(checkpoint, untold=untold)
+        model = load(
+            checkpoint,
+            settings=PublishedSettings(
+                num_attention_heads=heads, clip_length=frames, encoder_window_size=window, categories=categories
+            ),
+        )
     model = model.to(getattr(torch, dtype))
     save_model(model, out, overwrite=overwrite)
     config = model.config
@@ -60,7 +65,7 @@ def convert(
     print(
         f"{checkpoint}: {config.method}, {backbone} backbone, {model.num_parameters():,} parameters, "
         f"{config.num_classes} classes ({config.categories_name or 'unnamed'}), "
-        f"{config.num_instance_queries} identities.\n"
+        f"{config.num_instance_queries} track ids.\n"
         f"Wrote {out}; use it with `genvis predict VIDEO --weights {out}`."
     )
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from genvis.checkpoints.infer_config import Untold
+from genvis.checkpoints.infer_config import PublishedSettings
 from genvis.checkpoints.published_files import load_published
 from genvis.checkpoints.published_names import rename_published
 from genvis.data.samples.batch import VideoBatch, collate
@@ -47,7 +47,9 @@ def step(request: pytest.FixtureRequest) -> Step:
     frames_per_clip = request.param
     arrays = dict(np.load(DATA / "training" / f"training_r50_clip{frames_per_clip}.npz"))
     expected = json.loads((DATA / "training" / f"training_r50_clip{frames_per_clip}.json").read_text())
-    model = load_published(DATA / "inference" / "genvis_r50_tiny.pth", untold=Untold(clip_length=frames_per_clip))
+    model = load_published(
+        DATA / "inference" / "genvis_r50_tiny.pth", settings=PublishedSettings(clip_length=frames_per_clip)
+    )
     model.detector.requires_grad_(False)
     model.tracker.train()
     loss = LossOptions(fixed_grid=14)

@@ -6,11 +6,11 @@ from typing import Any, cast
 
 import yaml
 
+from genvis.checkpoints.load import load
 from genvis.data.annotations.youtube_vis import file_categories
 from genvis.errors import InputError
 from genvis.files import write_text
 from genvis.model.config import GenVISConfig
-from genvis.training.stages.model_building import load_weights
 
 _PUBLISHED_SIDE = 360
 _PUBLISHED_SHORT_SIDES = (288, 320, 352, 384, 416, 448, 480, 512)
@@ -57,7 +57,7 @@ def plan_own_recipes(*, name: str, images: Path, init: str, folder: Path) -> Own
     for path in (detector, genvis):
         if path.exists():
             raise InputError(f"'{path}' exists already: rename it, or give another --name.")
-    return OwnRecipes(name, images, init, cast(GenVISConfig, load_weights(init).config), detector, genvis)
+    return OwnRecipes(name, images, init, cast(GenVISConfig, load(init).config), detector, genvis)
 
 
 def write_own_recipes(recipes: OwnRecipes, *, train: Path, held_out: Path | None) -> None:

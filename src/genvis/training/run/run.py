@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, LearningRateMonitor
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
-from genvis.checkpoints.load import without_progress_bars
+from genvis.checkpoints.build import without_progress_bars
 from genvis.data.samples.batch import collate
 from genvis.data.sampling.clip_sampling import ClipSampling
 from genvis.data.sampling.mixture import SampleStream

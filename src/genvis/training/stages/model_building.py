@@ -1,15 +1,13 @@
 """From what a recipe says of the model to the network with its first weights."""
 
-import json
 import logging
-from pathlib import Path
 from typing import Any, cast
 
 import torch
 from transformers import AutoModel
 
 from genvis.categories import Categories, known_categories
-from genvis.checkpoints.hub_families import detector_from_mask2former
+from genvis.checkpoints.load import load
 from genvis.data.annotations.youtube_vis import file_categories
 from genvis.errors import InputError
 from genvis.model.config import GenVISConfig
@@ -31,7 +29,7 @@ def build_model(options: ModelOptions) -> GenVIS:
     Raises:
         InputError: If the configuration is impossible, or the weights fit none of it.
     """
-    source = load_weights(options.init) if options.init else None
+    source = load(options.init) if options.init else None
     given: GenVISConfig | None = None if source is None else cast(GenVISConfig, source.config)
     config = _configuration(options, given)
     model = GenVIS(config)
@@ -80,31 +78,6 @@ def load_backbone(model: GenVIS, name: str) -> None:
     encoder.load_state_dict(taken, strict=False)
 
 
-def load_weights(name: str) -> GenVIS:
-    """Load what a run starts from: a GenVIS model of any kind, or a Mask2Former, which becomes the detector.
-
-    Args:
-        name: A model folder, a bundled name, a published .pth file, or a Hub id.
-
-    Raises:
-        InputError: If there are no such weights.
-    """
-    path = Path(name)
-    if path.suffix in (".pth", ".pt"):
-        return _genvis(name)
-    is_local = (path / "config.json").is_file()
-    if is_local and json.loads((path / "config.json").read_text(encoding="utf-8")).get("model_type") != "mask2former":
-        return _genvis(name)
-    if is_local or "mask2former" in name.lower():
-        return detector_from_mask2former(name)
-    return _genvis(name)
-
-
-def _genvis(name: str) -> GenVIS:
-    model: GenVIS = GenVIS.from_pretrained(name)
-    return model
-
-
 def take_over(model: GenVIS, source: GenVIS) -> list[str]:
     """Copy all weights whose name and shape agree; class heads only if the labels are the same.
 
@@ -147,6 +120,8 @@ def _configuration(options: ModelOptions, given: GenVISConfig | None) -> GenVISC
         fields = GenVISConfig.from_recipe(options.name).to_dict()
     elif given is not None:
         fields = given.to_dict()
+        if given.method == "minvis":  # A detector: the tracker is newly initialised, unless the recipe wants none.
+            fields.update(method="genvis", propagate_queries=True, memory_read="index")
     elif options.config:
         fields = {}
     else:

@@ -1,7 +1,6 @@
 """Saving and loading by name: exact, or refused with the reason."""
 
 import json
-import logging
 from functools import cache
 from pathlib import Path
 
@@ -11,9 +10,12 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModel
 
+import genvis
 from genvis import GenVIS, GenVISConfig
-from genvis.checkpoints import load_published, save_model
-from genvis.checkpoints.load import bundled_models
+from genvis.checkpoints.infer_config import PublishedSettings
+from genvis.checkpoints.load import bundled_models, load
+from genvis.checkpoints.published_files import load_published
+from genvis.checkpoints.save import save_model
 from genvis.errors import InputError
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "inference"
@@ -32,12 +34,12 @@ def folder(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("load", [GenVIS.from_pretrained, AutoModel.from_pretrained])
+@pytest.mark.parametrize("loader", [load, GenVIS.from_pretrained, AutoModel.from_pretrained])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_saved_model_comes_back_exactly(tmp_path, kind, load):
+def test_a_saved_model_comes_back_exactly(tmp_path, kind, loader):
     saved = model(kind)
     saved.save_pretrained(tmp_path)
-    loaded = load(tmp_path)
+    loaded = loader(tmp_path)
     assert type(loaded) is GenVIS
     assert not loaded.training
     state, other = saved.state_dict(), loaded.state_dict()
@@ -67,12 +69,17 @@ def test_a_folder_holds_safetensors_and_a_configuration_and_no_code(folder):
 def test_a_published_file_loads_by_its_name_as_text_or_path():
     file = GOLDEN / "genvis_r50_tiny.pth"
     for name in (file, str(file)):
-        assert GenVIS.from_pretrained(name).config.num_instance_queries == 12
-    with pytest.raises(InputError, match="load_published"):
-        GenVIS.from_pretrained(file, dtype=torch.float16)
+        assert genvis.load(name).config.num_instance_queries == 12
+    assert load(file, dtype=torch.float16).dtype == torch.float16
+    assert load(file, settings=PublishedSettings(clip_length=3)).config.clip_length == 3
 
 
-def test_options_of_transformers_are_passed_on(folder):
+def test_settings_belong_to_published_files(folder):
+    with pytest.raises(InputError, match=r"is no \.pth file"):
+        load(folder, settings=PublishedSettings())
+
+
+def test_from_pretrained_takes_the_options_of_transformers(folder):
     loaded, information = GenVIS.from_pretrained(folder, output_loading_info=True, dtype=torch.float16)
     assert loaded.dtype == torch.float16
     assert not information["missing_keys"]
@@ -80,33 +87,47 @@ def test_options_of_transformers_are_passed_on(folder):
 
 
 def test_every_bundled_model_loads_by_its_name():
+    assert "sprites-tiny" in bundled_models()
     for name in bundled_models():
-        assert isinstance(GenVIS.from_pretrained(name), GenVIS)
+        assert isinstance(load(name), GenVIS)
 
 
 @pytest.mark.parametrize("name", ["no-such-model", "./absent", "/absent/folder", "a/b/c", ""])
 def test_an_unknown_name_is_answered_with_what_a_name_may_be(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"There is no model|is no model folder"):
-        GenVIS.from_pretrained(name)
+        load(name)
 
 
-def test_a_hub_id_is_announced_before_it_is_fetched(caplog, monkeypatch):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with caplog.at_level(logging.WARNING), pytest.raises(InputError, match="'nobody/nothing' could not be loaded"):
-        GenVIS.from_pretrained("nobody/nothing")
-    assert "Fetching nobody/nothing from the Hugging Face Hub" in caplog.text
+def test_a_misspelled_name_gets_a_suggestion():
+    with pytest.raises(InputError, match=r"did you mean sprites-tiny\?"):
+        load("sprite-tiny")
+
+
+def test_a_registered_model_that_is_not_on_the_hub_says_where_it_is():
+    with pytest.raises(
+        InputError, match=r"not on the Hub: download it in a browser from https://.*--weights FILE\.pth"
+    ):
+        load("ovis-r50-online")
+
+
+def test_a_folder_comes_before_the_registry_only_if_it_holds_a_model(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sprites-tiny").mkdir()
+    assert load("sprites-tiny").config.categories_name == "ovis"
+    model("r50").save_pretrained(tmp_path / "sprites-tiny")
+    assert load("sprites-tiny").config.num_instance_queries == 12
 
 
 def test_an_empty_folder_is_no_model(tmp_path):
     with pytest.raises(InputError, match=r"has no config\.json"):
-        GenVIS.from_pretrained(tmp_path)
+        load(tmp_path)
 
 
 def test_a_folder_without_weights_is_refused(folder):
     (folder / "model.safetensors").unlink()
     with pytest.raises(InputError, match=r"could not be loaded.*model\.safetensors"):
-        GenVIS.from_pretrained(folder)
+        load(folder)
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
@@ -115,7 +136,7 @@ def test_a_truncated_file_in_a_folder_is_refused(folder, name, share):
     content = (folder / name).read_bytes()
     (folder / name).write_bytes(content[: int(len(content) * share)])
     with pytest.raises(InputError, match="could not be loaded"):
-        GenVIS.from_pretrained(folder)
+        load(folder)
 
 
 def change_tensors(folder: Path, **changes: torch.Tensor | None) -> None:
@@ -135,21 +156,21 @@ def change_tensors(folder: Path, **changes: torch.Tensor | None) -> None:
 def test_a_tensor_that_does_not_fit_is_named(folder, name, tensor, message):
     change_tensors(folder, **{name: tensor})
     with pytest.raises(InputError) as raised:
-        GenVIS.from_pretrained(folder)
+        load(folder)
     assert all(part in str(raised.value) for part in message.split("|"))
 
 
 def test_a_folder_of_another_model_is_refused(folder):
     (folder / "config.json").write_text(json.dumps({"model_type": "bert", "hidden_size": 64}))
     with pytest.raises(InputError, match="'bert'"):
-        GenVIS.from_pretrained(folder)
+        load(folder)
 
 
 def test_a_contradiction_in_the_configuration_is_named(folder):
     fields = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(fields | {"method": "magic"}))
     with pytest.raises(InputError, match="method is 'magic'"):
-        GenVIS.from_pretrained(folder)
+        load(folder)
 
 
 def test_saving_never_leaves_half_a_model(tmp_path, monkeypatch):
@@ -169,9 +190,9 @@ def test_saving_over_a_model_is_asked_for(folder):
     (folder / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match="holds a model already"):
         save_model(model("swin"), folder)
-    assert GenVIS.from_pretrained(folder).config.detector_config.backbone_config.model_type == "resnet"
+    assert load(folder).config.detector_config.backbone_config.model_type == "resnet"
     save_model(model("swin"), folder, overwrite=True)
-    assert GenVIS.from_pretrained(folder).config.detector_config.backbone_config.model_type == "swin"
+    assert load(folder).config.detector_config.backbone_config.model_type == "swin"
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors", "notes.txt"]
 
 
@@ -179,6 +200,6 @@ def test_weights_stored_in_half_precision_are_computed_in_single(tmp_path):
     saved = load_published(GOLDEN / "genvis_r50_tiny.pth")
     torch.nn.Module.to(saved, dtype=torch.float16)
     saved.save_pretrained(tmp_path)
-    loaded = GenVIS.from_pretrained(tmp_path)
+    loaded = load(tmp_path)
     assert loaded.dtype == loaded.pixel_mean.dtype == torch.float32
-    assert GenVIS.from_pretrained(tmp_path, dtype=torch.float16).dtype == torch.float16
+    assert load(tmp_path, dtype=torch.float16).dtype == torch.float16

@@ -1,0 +1,143 @@
+"""A Mask2Former saved by transformers becomes the detector, with equal outputs."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import Mask2FormerForUniversalSegmentation
+
+from genvis.categories import Categories, known_categories
+from genvis.checkpoints.hub_families import hub_categories
+from genvis.checkpoints.load import load
+from genvis.checkpoints.model_folder import ModelFolder
+from genvis.errors import InputError
+from genvis.model.config import DetectorConfig
+
+STAGES = ["stage1", "stage2", "stage3", "stage4"]
+BACKBONES = {
+    "resnet": {
+        "model_type": "resnet",
+        "embedding_size": 8,
+        "hidden_sizes": [8, 8, 16, 16],
+        "depths": [1, 1, 1, 1],
+        "layer_type": "bottleneck",
+        "out_features": STAGES,
+    },
+    "swin": {
+        "model_type": "swin",
+        "embed_dim": 8,
+        "depths": [2, 2, 2, 2],
+        "num_heads": [1, 1, 2, 2],
+        "window_size": 3,
+        "out_features": STAGES,
+    },
+}
+LABELS = Categories("", (1, 2, 3), ("cup", "ball", "hand"))
+
+
+@pytest.fixture(scope="module", params=["swin", "resnet"])
+def saved(request, tmp_path_factory):
+    """A tiny Mask2Former with random weights, and the folder in which transformers saved it."""
+    torch.manual_seed(0)
+    config = DetectorConfig(
+        backbone_config=BACKBONES[request.param],
+        feature_size=32,
+        mask_feature_size=32,
+        hidden_dim=32,
+        encoder_layers=1,
+        encoder_feedforward_dim=32,
+        decoder_layers=3,
+        dim_feedforward=32,
+        num_queries=5,
+        num_attention_heads=4,
+        id2label=dict(enumerate(LABELS.names)),
+        label2id={label: index for index, label in enumerate(LABELS.names)},
+    )
+    model = Mask2FormerForUniversalSegmentation(config).eval()
+    folder = tmp_path_factory.mktemp(request.param)
+    model.save_pretrained(folder)
+    return model, folder
+
+
+def test_the_detector_has_the_outputs_of_the_mask2former(saved):
+    source, folder = saved
+    model = load(folder)
+    assert not model.training
+    assert model.config.method == "minvis"
+    assert model.tracker is None
+    assert model.config.categories.names == LABELS.names
+    frames = torch.randint(0, 256, (1, 2, 3, 64, 96), dtype=torch.uint8)
+    pixel_values = model.prepare_frames(frames)
+    with torch.no_grad():
+        expected = source(pixel_values)
+        decoded = source.model(pixel_values, output_hidden_states=True)
+        detected = model.detector(pixel_values, layers=3)
+        predicted = model.detector.predict(detected)
+        masks = torch.einsum("fqc,fchw->fqhw", predicted.mask_embeddings[-1], predicted.mask_features)
+    queries = torch.stack(decoded.transformer_decoder_intermediate_states).transpose(1, 2)[-3:]
+    torch.testing.assert_close(detected.frame_queries, queries, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(predicted.class_logits[-1], expected.class_queries_logits, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(masks, expected.masks_queries_logits, rtol=1e-4, atol=1e-4)
+
+
+def test_a_truncated_file_is_refused(saved, tmp_path):
+    _, folder = saved
+    for file in folder.iterdir():
+        content = file.read_bytes()
+        (tmp_path / file.name).write_bytes(content if file.suffix == ".json" else content[: len(content) // 2])
+    with pytest.raises(InputError, match=r"could not be loaded: model\.safetensors is damaged"):
+        load(tmp_path)
+
+
+def test_the_preprocessor_of_the_model_decides(saved, tmp_path):
+    _, folder = saved
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    processor = {"size": {"shortest_edge": 96, "longest_edge": 160}, "image_mean": [0.5] * 3, "image_std": [0.25] * 3}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(processor))
+    config = load(tmp_path).config
+    assert (config.min_size_test, config.max_size_test) == (96, 160)
+    assert tuple(config.pixel_mean) == (127.5,) * 3
+    assert tuple(config.pixel_std) == (63.75,) * 3
+
+
+def with_labels(labels: list[str], *, name: str = "folder") -> Categories:
+    folder = ModelFolder(name, Path(), {"id2label": {str(index): label for index, label in enumerate(labels)}}, {})
+    return hub_categories(folder)
+
+
+def test_the_names_of_a_known_data_set_tell_its_category_ids():
+    names = [label.replace("_", " ").title() for label in known_categories("youtube_vis_2019").names]
+    categories = with_labels(names)
+    assert (categories.name, categories.ids) == ("youtube_vis_2019", tuple(range(1, 41)))
+    assert categories.names == tuple(names)
+    assert with_labels(list(known_categories("coco").names)) == known_categories("coco")
+
+
+def test_numbering_with_the_gaps_of_coco_is_kept():
+    coco = known_categories("coco")
+    names = ["N/A"] * 91
+    for number, label in zip(coco.ids, coco.names, strict=True):
+        names[number] = label
+    categories = with_labels(names)
+    assert categories.ids == tuple(range(91))
+    assert categories.names[90] == "toothbrush"
+
+
+def test_names_behind_those_of_coco_follow_its_ids():
+    coco = known_categories("coco")
+    categories = with_labels([*coco.names, "sky", "grass"])
+    assert categories.ids == (*coco.ids, 91, 92)
+
+
+def test_the_registry_tells_what_mere_numbers_are():
+    names = [f"LABEL_{index}" for index in range(40)]
+    assert with_labels(names, name="videomt-s-ytvis2019") == known_categories("youtube_vis_2019")
+    assert with_labels(names, name="tue-mps/videomt-dinov2-large-ytvis2021") == known_categories("youtube_vis_2021")
+    assert with_labels(names).ids == tuple(range(1, 41))
+    assert with_labels(names[:7], name="videomt-s-ytvis2019").names == tuple(names[:7])
+
+
+def test_own_names_are_numbered_from_one():
+    assert with_labels(["kettle", "cup"]) == Categories("", (1, 2), ("kettle", "cup"))
