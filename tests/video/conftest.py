@@ -28,12 +28,16 @@ def make_video(tmp_path: Path) -> MakeVideo:
         options: dict[str, str] | None = None,
         codec_options: dict[str, str] | None = None,
         images: Sequence[np.ndarray] | None = None,
+        pixel_aspect: Fraction | None = None,
     ) -> Path:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         with av.open(str(path), "w", options=options or {}) as container:
             stream = container.add_stream(codec, rate=rate, options=codec_options or {})
-            stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
+            stream.height, stream.width = (height, width) if images is None else images[0].shape[:2]
+            stream.pix_fmt = pixel_format
+            if pixel_aspect is not None:
+                stream.codec_context.sample_aspect_ratio = pixel_aspect
             if times is not None:
                 stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
             if rotation:

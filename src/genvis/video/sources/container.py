@@ -1,14 +1,16 @@
 """Video files, cameras and network streams as sources."""
 
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import partial
 
 import numpy as np
 from av.video.frame import VideoFrame
 
-from genvis.video.sources.decoding import Decoding, Location, orientation, upright
+from genvis.video.sources.decoding import Decoding, Location
+from genvis.video.sources.frame_conversion import orientation, upright
 from genvis.video.sources.reconnection import DEFAULT_ATTEMPTS, Reconnection, Tell
-from genvis.video.sources.source import FrameRange, FrameSource, Pending, RGBImage
+from genvis.video.sources.source import FrameRange, FrameSource, Pending, RGBImage, counted
 
 MOST_OUTAGES = 5
 
@@ -46,8 +48,10 @@ class ContainerSource(FrameSource):
         self._begin(Decoding(location))
         self._is_live = location.live or (location.timeout is not None and self._pass.announced_seconds is None)
         self._rate = self._pass.average_rate
-        self._total = self._estimate_frames()
+        self._total = None if self._is_live else self._pass.announced_frames
+        self._is_turned = False
         self._size = self._first_size()
+        self._leading = 0
         # By its first frame a recording is known that begins anew where a live source would go on.
         self._first_image = self._image_ahead() if self._is_live else None
         self._is_fresh = True
@@ -68,6 +72,12 @@ class ContainerSource(FrameSource):
         return self._rate
 
     @property
+    def pixel_aspect(self) -> Fraction:
+        """Width of a pixel divided by its height, upright."""
+        aspect = self._pass.pixel_aspect
+        return 1 / aspect if self._is_turned else aspect
+
+    @property
     def is_live(self) -> bool:
         """Whether it is a camera or an endless stream."""
         return self._is_live
@@ -76,23 +86,24 @@ class ContainerSource(FrameSource):
     def notes(self) -> tuple[str, ...]:
         """What was done to frames, and when a live source was away."""
         outages = self._reconnection.outages
+        notes = super().notes
+        if self._leading and not self._is_live:
+            pictures = counted(self._leading, "picture")
+            notes = (
+                *notes,
+                f"'{self.name}' begins between two key frames: what comes before is left out ({pictures}).",
+            )
         if not outages:
-            return super().notes
+            return notes
         moments = ", ".join(f"at {second:.2f} s for {length:.1f} s" for second, length in outages[:MOST_OUTAGES])
         more = f" and {len(outages) - MOST_OUTAGES} times more" if len(outages) > MOST_OUTAGES else ""
-        return (*super().notes, f"'{self._location.label}' dropped {moments}{more}, and was connected to again.")
+        return (*notes, f"'{self._location.label}' dropped {moments}{more}, and was connected to again.")
 
     def close(self) -> None:
         """Close the file, camera or connection; a file opens again when it is iterated again."""
         self._is_fresh = False
         self._ahead = None
         self._pass.close()
-
-    def _estimate_frames(self) -> int | None:
-        if self._is_live:
-            return None
-        seconds = self._pass.announced_seconds
-        return self._pass.stream.frames or (max(1, round(seconds * self._rate)) if seconds and self._rate else None)
 
     def _begin(self, decoding: Decoding) -> None:
         self._pass = decoding
@@ -107,7 +118,8 @@ class ContainerSource(FrameSource):
         if self._ahead is None:
             return None
         frame = self._ahead[1]
-        return (frame.width, frame.height) if orientation(frame)[0] else (frame.height, frame.width)
+        self._is_turned = orientation(frame)[0]
+        return (frame.width, frame.height) if self._is_turned else (frame.height, frame.width)
 
     def _read(self) -> Iterator[Pending]:
         if not self._is_fresh:
@@ -127,15 +139,20 @@ class ContainerSource(FrameSource):
                     yield Pending(count, time, f"{count:05d}", partial(upright, frame, current.reformatter))
                     count += 1
                     self._ahead = next(self._decoded, None)
+                ending = current.ending(frames=count, live=self._is_live)
             finally:
-                self._damage.skipped += [f"near {second:.2f} s" for second in current.damaged]
+                self._note_losses(current)
                 current.close()
-            ending = current.ending(frames=count, live=self._is_live)
             if not self._is_live or ending is None or not self._is_back(ending, now=current.now):
                 break
         if ending is not None and self._is_live:
             ending += self._reconnection.failure()
         self._damage.ending = ending
+
+    def _note_losses(self, decoding: Decoding) -> None:
+        self._damage.skipped += [f"near {second:.2f} s" for second in decoding.losses.damaged]
+        self._damage.incomplete += [f"at {second:.2f} s" for second in decoding.losses.incomplete]
+        self._leading = decoding.losses.leading
 
     def _is_back(self, ending: str, *, now: float) -> bool:
         """Wait until a live source that dropped goes on; False if it does not."""

@@ -1,29 +1,32 @@
 """One pass of FFmpeg, through PyAV, over a file, camera or stream: all that can be decoded, and what could not."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
 from typing import cast
 
 import av
 import av.error
-import numpy as np
+from av.codec.context import CodecContext
 from av.container import InputContainer
 from av.packet import Packet
-from av.sidedata.sidedata import SideData, SideDataContainer, Type
-from av.stream import Disposition
+from av.stream import Discard, Disposition
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from genvis.errors import InputError
-from genvis.video.sources.source import RGBImage
+from genvis.video.sources.losses import Losses, announced_seconds
 
 # Demuxers that take any text for a picture: a wrong path must not become a film of ASCII art.
 TEXT_FORMATS = frozenset({"tty", "ass", "srt", "webvtt", "subviewer", "microdvd", "jacosub", "mpl2", "stl"})
+# FFmpeg's own decoders of WebM leave its transparency out.
+DECODERS_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 FALLBACK_STEP = 0.04
-MICROSECONDS = 1_000_000
-# PyAV's types leave out the argument.
-_side_data_of = cast(Callable[[VideoFrame], Mapping[Type, SideData]], SideDataContainer)
+# FFmpeg's AVFMT_NOTIMESTAMPS; PyAV's types take it for something that is no number.
+NO_TIMESTAMPS = 0x80
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Location:
     Attributes:
         address: Path, device or URL.
         label: What messages call it; without a password.
+        path: The same, if it is a file.
         format: FFmpeg's input format, for devices; None to probe.
         options: FFmpeg's options.
         timeout: Seconds without data after which a stream counts as stalled; None for local files.
@@ -41,6 +45,7 @@ class Location:
 
     address: str
     label: str
+    path: Path | None = None
     format: str | None = None
     options: dict[str, str] = field(default_factory=dict)
     timeout: float | None = None
@@ -52,10 +57,11 @@ class Decoding:
 
     Attributes:
         container: The open container.
-        stream: Its first video stream that is no cover picture.
-        damaged: Seconds since the first frame at which packets could not be decoded.
-        interruption: The error that ended reading, if one did.
-        packets: Packets read so far.
+        stream: Its video: FFmpeg's choice, which prefers what is marked as default, and a film to a picture.
+        announced_seconds: Duration of the video as the container states it.
+        average_rate: Frames per second on average, as far as the container says or FFmpeg guesses.
+        pixel_aspect: Width of a pixel divided by its height, as it is stored.
+        losses: What could not be decoded so far.
         reformatter: For `upright`.
 
     Args:
@@ -69,18 +75,27 @@ class Decoding:
     def __init__(self, location: Location, *, begin: float = 0.0) -> None:
         self.location = location
         self.container = _open(location)
-        films = [s for s in self.container.streams.video if not s.disposition & Disposition.attached_pic]
-        if not films or self.container.format.name in TEXT_FORMATS:
+        best = self.container.streams.best("video")
+        if best is None or best.disposition & Disposition.attached_pic or self.container.format.name in TEXT_FORMATS:
             self.container.close()
             raise InputError(f"'{location.label}' holds no video: give a video, an image or a folder of images.")
-        self.stream: VideoStream = films[0]
+        self.stream = cast(VideoStream, best)
+        if cast(VideoCodecContext | None, self.stream.codec_context) is None:
+            self.container.close()
+            raise InputError(f"'{location.label}' cannot be decoded: its codec is unknown, or the file is damaged.")
+        for other in self.container.streams:
+            if other is not best:
+                other.discard = Discard.all
+        self._decoder = self._with_alpha() or self.stream.codec_context
         # Frame threads decode ahead, which delays what is live.
-        self.stream.thread_type = "SLICE" if location.live else "AUTO"
-        self.damaged: list[float] = []
-        self.interruption: av.error.FFmpegError | None = None
-        self.packets = 0
+        self._decoder.thread_type = "SLICE" if location.live else "AUTO"
+        self.losses = Losses()
         self.reformatter = VideoReformatter()
-        self._clock = _Clock(begin)
+        self.announced_seconds = announced_seconds(self.container, self.stream)
+        self.average_rate = self._average_rate()
+        self.pixel_aspect = self.stream.sample_aspect_ratio or Fraction(1)
+        step = 1 / self.average_rate if self.average_rate else FALLBACK_STEP
+        self._clock = _Clock(begin, step=step, counts_packets=self.container.format.name == "avi")
 
     def close(self) -> None:
         """Close the file, device or connection."""
@@ -92,25 +107,12 @@ class Decoding:
         return self._clock.now
 
     @property
-    def average_rate(self) -> float | None:
-        """Frames per second on average, as far as the container says or FFmpeg guesses."""
-        return float(self.stream.average_rate or self.stream.guessed_rate or 0) or None
-
-    @property
-    def announced_seconds(self) -> float | None:
-        """Duration of the video stream as the container states it."""
-        if self.stream.duration is not None and self.stream.time_base is not None:
-            return float(self.stream.duration * self.stream.time_base)
-        hours, _, rest = self.stream.metadata.get("DURATION", "").partition(":")
-        minutes, _, seconds = rest.partition(":")
-        try:
-            return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-        except ValueError:
-            pass
-        # The container's own duration may be that of longer sound.
-        if self.container.duration is not None and len(self.container.streams) == 1:
-            return self.container.duration / MICROSECONDS
-        return None
+    def announced_frames(self) -> int | None:
+        """Estimate of the frames that the whole video has."""
+        frames, seconds = self.stream.frames, self.announced_seconds
+        estimate = max(1, round(seconds * self.average_rate)) if seconds and self.average_rate else None
+        # An edit list shows less than the file holds.
+        return min(frames, estimate) if frames and estimate else frames or estimate
 
     def frames(self) -> Iterator[tuple[float, VideoFrame]]:
         """Deliver every frame that can be decoded, with its time in seconds since the first one."""
@@ -119,69 +121,98 @@ class Decoding:
             try:
                 packet = next(packets, None)
             except av.error.FFmpegError as error:
-                self.interruption = error
+                self.losses.interruption = error
                 packet = None
             if packet is None:
                 break
-            self.packets += packet.size > 0
-            for frame in self._decode(packet):
-                yield self._clock.time_of(frame), frame
-        if self.interruption is not None:
+            self.losses.add_packet(packet)
+            yield from self._timed(packet)
+        if self.losses.interruption is not None:
             # The demuxer has not flushed the decoder, which may still hold frames.
-            for frame in self._decode(None):
-                yield self._clock.time_of(frame), frame
+            yield from self._timed(None)
 
-    def _decode(self, packet: "Packet[VideoStream] | None") -> list[VideoFrame]:
+    def _timed(self, packet: "Packet[VideoStream] | None") -> Iterator[tuple[float, VideoFrame]]:
         try:
-            return self.stream.decode(packet)
+            frames = self._decoder.decode(packet)
         except av.error.EOFError:
-            return []
+            return
         except av.error.FFmpegError:
-            self.damaged.append(self._clock.now)
-            return []
+            self.losses.damaged.append(self._clock.now)
+            return
+        for frame in frames:
+            time = self._clock.time_of(frame)
+            self.losses.add_frame(frame, time)
+            yield time, frame
+
+    def _with_alpha(self) -> VideoCodecContext | None:
+        """Return a decoder for a WebM with transparency, if this FFmpeg has one."""
+        own = self.stream.codec_context
+        name = DECODERS_WITH_ALPHA.get(own.name)
+        if name is None or self.stream.metadata.get("alpha_mode", self.stream.metadata.get("ALPHA_MODE")) != "1":
+            return None
+        try:
+            decoder = cast(VideoCodecContext, CodecContext.create(name, "r"))
+        except ValueError:
+            return None
+        decoder.extradata = own.extradata
+        return decoder
+
+    def _average_rate(self) -> float | None:
+        # Raw H.264 and H.265 have no times: FFmpeg's average stands for nothing, but the stream may name its rate.
+        has_times = not self.container.format.flags & NO_TIMESTAMPS
+        rates = (self.stream.average_rate, self.stream.guessed_rate)
+        return next((float(rate) for rate in (rates if has_times else rates[::-1]) if rate), None)
 
     def ending(self, *, frames: int, live: bool) -> str | None:
-        """Say up to where the video went if it ended before it should; call it after the last frame.
+        """Say up to where the video went if it ended before it should; call it after the last frame, before closing.
 
         Args:
             frames: How many frames were decoded.
             live: Whether the source has no planned end.
         """
         label, reached = self.location.label, f"{self._clock.now:.2f} s ({frames} frames)"
-        if isinstance(self.interruption, av.error.ExitError):
+        interruption = self.losses.interruption
+        if isinstance(interruption, av.error.ExitError):
             return f"'{label}' sent nothing for {self.location.timeout:g} s and was given up after {reached}."
-        if self.interruption is not None:
-            return f"'{label}' broke off after {reached}: {reason(self.interruption)}."
+        if interruption is not None:
+            return f"'{label}' broke off after {reached}: {reason(interruption)}."
         if live:
             return f"'{label}' ended after {reached}: the sender closed it."
         if frames == 0:
             return f"'{label}' holds no frame that can be decoded."
-        if missing := self._missing():
+        missing = self.losses.missing(
+            self.container, self.stream, path=self.location.path, seconds=self._clock.now, step=self._clock.step
+        )
+        if missing is not None:
             return f"'{label}' is truncated or damaged: it was decoded up to {reached}, {missing}."
-        return None
-
-    def _missing(self) -> str | None:
-        if announced := self.stream.frames:
-            return f"of {announced} frames that it announces" if self.packets < announced else None
-        seconds = self.announced_seconds
-        if seconds is not None and self._clock.now + 2 * self._clock.step + 0.5 < seconds:
-            return f"of {seconds:.2f} s that it announces"
         return None
 
 
 class _Clock:
-    """Turns presentation times into strictly increasing seconds since the first frame."""
+    """Turns presentation times into strictly increasing seconds since the first frame.
 
-    def __init__(self, begin: float) -> None:
+    Args:
+        begin: Seconds of the first frame.
+        step: Seconds between frames without a time.
+        counts_packets: Whether the container has no presentation times but counts packets: frames that were reordered
+            then take the times of the packets with which they come.
+
+    Attributes:
+        now: Seconds of the last frame.
+        step: Seconds that it lasts.
+    """
+
+    def __init__(self, begin: float, *, step: float, counts_packets: bool) -> None:
         self.now = begin
-        self.step = FALLBACK_STEP
+        self.step = step
+        self._counts_packets = counts_packets
         self._origin: float | None = None
 
     def time_of(self, frame: VideoFrame) -> float:
         if frame.duration and frame.time_base:
             self.step = float(frame.duration * frame.time_base)
         # Where a frame has no stamp, PyAV's `time` is not a number.
-        ticks, unit = frame.pts, frame.time_base
+        ticks, unit = frame.dts if self._counts_packets else frame.pts, frame.time_base
         stamp = None if ticks is None or unit is None else float(ticks * unit)
         if self._origin is None:
             self._origin = (stamp if stamp is not None else 0.0) - self.now
@@ -194,46 +225,6 @@ class _Clock:
             time = later
         self.now = time
         return time
-
-
-def upright(frame: VideoFrame, reformatter: VideoReformatter) -> RGBImage | None:
-    """Convert a decoded frame to (H, W, 3) uint8 RGB, rotated and mirrored as its display matrix says.
-
-    Args:
-        frame: The frame.
-        reformatter: One for all frames of a pass: it holds tables, and a thread for each processor.
-
-    Returns:
-        The image, or None if FFmpeg cannot convert it.
-    """
-    try:
-        image: RGBImage = np.asarray(reformatter.reformat(frame, format="rgb24").to_ndarray())
-    except av.error.FFmpegError:
-        return None
-    swaps, mirrors_x, mirrors_y = orientation(frame)
-    if swaps:
-        image = image.transpose(1, 0, 2)
-    image = image[:: -1 if mirrors_y else 1, :: -1 if mirrors_x else 1]
-    return np.ascontiguousarray(image)
-
-
-def orientation(frame: VideoFrame) -> tuple[bool, bool, bool]:
-    """Read the display matrix, to the nearest right angle.
-
-    The matrix (a b; c d) takes pixel (x, y) to (a·x + c·y, b·x + d·y).
-
-    Returns:
-        Whether x and y swap, and whether the result is then mirrored in x and in y.
-    """
-    try:
-        # `frame.side_data` would tie the frame into a reference cycle: its memory would wait for the garbage collector.
-        matrix = _side_data_of(frame)[Type.DISPLAYMATRIX]
-    except KeyError:
-        return False, False, False
-    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
-    if abs(b) + abs(c) > abs(a) + abs(d):
-        return True, c < 0, b < 0
-    return False, a < 0, d < 0
 
 
 def reason(error: av.error.FFmpegError) -> str:

@@ -122,7 +122,7 @@ def _open_text(
     if len(matches) > 1:
         raise InputError(f"'{text}' matches {len(matches)} files where one video is wanted: name one of them.")
     # An absolute path, so that FFmpeg takes no colon in a name for a protocol.
-    location = Location(str(path.absolute()), label=str(path), options=LOCAL_OPTIONS)
+    location = Location(str(path.absolute()), label=str(path), path=path, options=LOCAL_OPTIONS)
     return ContainerSource(location, name=name or path.stem, frames=frames)
 
 

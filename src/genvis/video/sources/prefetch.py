@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from threading import Condition, Thread
 
 from genvis.errors import InputError
@@ -67,6 +68,11 @@ class PrefetchedSource(FrameSource):
     def frame_rate(self) -> float | None:
         """As the source's."""
         return self._source.frame_rate
+
+    @property
+    def pixel_aspect(self) -> Fraction:
+        """As the source's."""
+        return self._source.pixel_aspect
 
     @property
     def is_live(self) -> bool:

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 from types import TracebackType
 from typing import Self
 
@@ -98,11 +99,13 @@ class Damage:
     Attributes:
         ending: Sentence on why the frames ended before they should, if they did.
         skipped: Names of frames that could not be decoded.
+        incomplete: Names of frames that could be decoded only in part.
         resized: How many frames had another size than the first one.
     """
 
     ending: str | None = None
     skipped: list[str] = field(default_factory=list)
+    incomplete: list[str] = field(default_factory=list)
     resized: int = 0
 
 
@@ -139,6 +142,11 @@ class FrameSource(ABC):
         """Frames per second of the source on average, before the stride; None if nobody knows."""
 
     @property
+    def pixel_aspect(self) -> Fraction:
+        """Width of a pixel divided by its height."""
+        return Fraction(1)
+
+    @property
     def is_live(self) -> bool:
         """Whether frames come at their own pace, only once, and without a known end."""
         return False
@@ -152,9 +160,10 @@ class FrameSource(ABC):
     def problem(self) -> str | None:
         """After reading: which frames are missing and up to where the video went; None if all is well."""
         sentences = [self._damage.ending] if self._damage.ending else []
-        if skipped := self._damage.skipped:
-            names = ", ".join(skipped[:3]) + (f" and {len(skipped) - 3} more" if len(skipped) > 3 else "")
-            sentences.append(f"'{self.name}' has {_count(len(skipped), 'damaged frame')}, left out: {names}.")
+        for frames, fate in ((self._damage.skipped, "left out"), (self._damage.incomplete, "decoded in part")):
+            if frames:
+                names = ", ".join(frames[:3]) + (f" and {len(frames) - 3} more" if len(frames) > 3 else "")
+                sentences.append(f"'{self.name}' has {counted(len(frames), 'damaged frame')}, {fate}: {names}.")
         return " ".join(sentences) or None
 
     @property
@@ -163,7 +172,7 @@ class FrameSource(ABC):
         if not self._damage.resized or self.size is None:
             return ()
         height, width = self.size
-        frames = _count(self._damage.resized, "frame")
+        frames = counted(self._damage.resized, "frame")
         return (f"{frames} of '{self.name}' had another size than the first: fitted into {width}x{height} pixels.",)
 
     def __iter__(self) -> Iterator[Frame]:
@@ -223,5 +232,6 @@ def letterbox(image: RGBImage, *, height: int, width: int) -> RGBImage:
     return canvas
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless it is 1."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
