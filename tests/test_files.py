@@ -6,7 +6,7 @@ import os
 import pytest
 
 from genvis.errors import InputError, OutputError
-from genvis.files import atomic_folder, read_json_object, write_text
+from genvis.files import atomic_file, atomic_folder, read_json_object, remove_leftovers, write_text
 
 
 def listing(folder):
@@ -111,3 +111,17 @@ def test_a_folder_or_pipe_is_no_json_file(tmp_path):
 def test_a_json_file_with_a_byte_order_mark_is_read(tmp_path):
     (tmp_path / "a.json").write_bytes(b"\xef\xbb\xbf" + json.dumps({"a": 1}).encode())
     assert read_json_object(tmp_path / "a.json", expected="an object") == {"a": 1}
+
+
+def test_leftovers_of_killed_writers_are_removed_and_nothing_else(tmp_path):
+    kept = [".hidden", "a.part", ".part.txt", "b.json", ".a.part.json"]
+    for name in kept:
+        (tmp_path / name).write_text("")
+    with atomic_file(tmp_path / "b.json") as temporary, atomic_folder(tmp_path / "set") as partial:
+        temporary.write_text("")
+        (partial / "frame.jpg").write_text("")
+        assert len(list(tmp_path.iterdir())) == len(kept) + 2
+        remove_leftovers(tmp_path)
+        assert {path.name for path in tmp_path.iterdir()} == set(kept)
+        temporary.write_text("")
+        partial.mkdir(parents=True)

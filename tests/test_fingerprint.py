@@ -6,7 +6,10 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -174,6 +177,21 @@ def test_weights_are_known_by_their_names_types_shapes_and_values():
 def test_a_long_value_is_known_by_its_digest():
     assert value_stamp([1, 2], name="videos") == value_stamp((1, 2), name="videos")
     assert value_stamp([1, 2], name="videos").digest != value_stamp([2, 1], name="videos").digest
+    assert value_stamp([["a"], []], name="x").digest != value_stamp([[], ["a"]], name="x").digest
+
+
+def test_loaded_data_are_known_by_their_content_wherever_it_came_from():
+    @dataclass
+    class Loaded:
+        path: Path
+        masks: np.ndarray
+        names: tuple[str, ...]
+
+    def digest(path="a.json", masks=(1, 2), names=("x",), dtype=np.int64):
+        return value_stamp(Loaded(Path(path), np.array(masks, dtype), names), name="data").digest
+
+    assert digest() == digest(path="b.json")
+    assert len({digest(), digest(masks=(1, 3)), digest(names=("y",)), digest(dtype=np.int32)}) == 4
 
 
 def test_a_claim_excludes_others_until_it_ends(tmp_path):

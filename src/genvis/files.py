@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -120,6 +121,16 @@ def atomic_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path
 def _lies_in(name: str | bytes, *folders: Path) -> bool:
     path = Path(os.fsdecode(name)).absolute()
     return any(path.is_relative_to(folder) for folder in folders)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed writers left in a folder; call it only where no other process writes (see `claim`)."""
+    for path in folder.glob(".*.part*"):
+        if path.name.endswith(".partial") and path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        elif re.fullmatch(r"\..*\.\d+\.part(\.[^.]*)?", path.name):
+            with suppress(OSError):
+                path.unlink()
 
 
 def write_text(path: str | Path, text: str) -> None:

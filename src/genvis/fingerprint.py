@@ -13,7 +13,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -156,11 +156,11 @@ class Fingerprint:
         Raises:
             InputError: If it is something else, or of another version.
         """
-        fields = document if isinstance(document, dict) else {}
-        kind, parts = fields.get("kind"), fields.get("parts")
-        if fields.get("format") != _FORMAT or not isinstance(kind, str) or not isinstance(parts, dict):
+        record = document if isinstance(document, dict) else {}
+        kind, parts = record.get("kind"), record.get("parts")
+        if record.get("format") != _FORMAT or not isinstance(kind, str) or not isinstance(parts, dict):
             raise InputError(f"'{where}' holds no fingerprint, or a damaged one: {remedy}.")
-        if fields.get("version") != _VERSION:
+        if record.get("version") != _VERSION:
             raise InputError(f"'{where}' was made by another version of genvis: {remedy}.")
         result = cls(kind)
         for name, value in parts.items():
@@ -230,8 +230,17 @@ def files_stamp(paths: Iterable[Path], *, name: str) -> Stamp:
 
 
 def value_stamp(value: Any, *, name: str) -> Stamp:
-    """Return the identity of a JSON value that is too long for a record, such as a list of videos."""
-    return Stamp(name, _digest(value))
+    """Return the identity of a value that is too large for a record, such as loaded annotations.
+
+    Args:
+        value: JSON values, bytes, NumPy arrays, and lists, tuples, mappings and dataclasses of such. Paths do not
+            count: what was read from a file is the same wherever the file lies.
+        name: What it is, for messages.
+    """
+    digest = hashlib.sha256()
+    for part in _serialised(value):
+        digest.update(part)
+    return Stamp(name, digest.hexdigest())
 
 
 def tensors_stamp(tensors: Mapping[str, "Tensor"], *, name: str) -> Stamp:
@@ -327,6 +336,24 @@ def _content_digest(path: Path, size: int, modified: int) -> str:
 
 def _place_size_time(path: Path, status: os.stat_result) -> list[str | int]:
     return [str(path), status.st_size, status.st_mtime_ns]
+
+
+def _serialised(value: Any) -> Iterator[bytes | memoryview]:
+    if isinstance(value, Path):
+        return
+    if is_dataclass(value):
+        value = {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, Mapping):
+        value = [item for pair in value.items() for item in pair]
+    if isinstance(value, list | tuple):
+        yield f"{len(value)} items\n".encode()
+        for item in value:
+            yield from _serialised(item)
+    elif hasattr(value, "dtype"):  # An array, or one of its numbers.
+        yield f"{value.dtype} {value.shape}\n".encode()
+        yield value.tobytes()
+    else:
+        yield value if isinstance(value, bytes) else f"{json.dumps(value)}\n".encode()
 
 
 def _digest(value: Any) -> str:

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from genvis.data.annotations.video_annotations import VideoAnnotations
 from genvis.data.sprites import SpriteVideos
 from genvis.data.sprites.export import export_sprites
 from genvis.evaluation.run_model import common_classes, run_model
+from genvis.fingerprint import claim
 
 
 @pytest.fixture(scope="module")
@@ -64,12 +66,123 @@ def test_an_interrupted_run_continues_where_it_was(sprites, model_folder, tmp_pa
     assert {entry["video_id"] for entry in json.loads(resumed.read_text())} == {1, 2, 3}
 
 
-def test_results_of_another_setting_are_not_mixed(sprites, model_folder, tmp_path):
-    annotations = VideoAnnotations.load(sprites / "annotations.json")
-    options = {"images": sprites / "frames", "folder": tmp_path, "on_video": lambda *_: None}
-    run_model(segmenter_of(model_folder), annotations, **options)
-    with pytest.raises(InputError, match="other settings"):
-        run_model(segmenter_of(model_folder, clip_length=2), annotations, **options)
+@pytest.fixture
+def run(sprites, model_folder, tmp_path):
+    """A function that runs the model into one folder; its arguments replace the usual ones."""
+
+    def start(*, annotations=None, images=None, model=None, **options):
+        segmenter = VideoSegmenter(model or GenVIS.from_pretrained(model_folder), **options)
+        truth = annotations or VideoAnnotations.load(sprites / "annotations.json")
+        images = images or sprites / "frames"
+        return run_model(segmenter, truth, images=images, folder=tmp_path / "out", on_video=lambda *_: None)
+
+    return start
+
+
+def changed(sprites, folder, change):
+    """Load a copy of the annotations in which something is changed."""
+    document = json.loads((sprites / "annotations.json").read_text())
+    change(document)
+    path = folder / "annotations.json"
+    path.write_text(json.dumps(document))
+    return VideoAnnotations.load(path)
+
+
+def swap_two_videos(document):
+    first, second = document["videos"][:2]
+    first["file_names"], second["file_names"] = second["file_names"], first["file_names"]
+
+
+def drop_a_track(document):
+    document["annotations"].pop()
+
+
+BELONGS = r"out' belongs to another evaluation \({}.*: name another folder with -o, or remove this one"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"clip_length": 2}, r"settings.clip_length was \d+, now 2"),
+        ({"classes": ["Person"]}, r"settings.classes was null, now \["),
+    ],
+)
+def test_a_folder_with_results_of_other_settings_is_refused(options, message, run):
+    results = run()
+    before = results.read_bytes()
+    with pytest.raises(InputError, match=BELONGS.format(message)):
+        run(**options)
+    assert results.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (swap_two_videos, r"annotations was '.*annotations.json'.*; images differs too"),
+        (drop_a_track, "annotations was"),
+    ],
+)
+def test_a_folder_with_results_on_other_annotations_is_refused(change, message, run, sprites, tmp_path):
+    run()
+    with pytest.raises(InputError, match=BELONGS.format(message)):
+        run(annotations=changed(sprites, tmp_path, change))
+
+
+def test_a_folder_with_results_on_other_images_is_refused(run, sprites, tmp_path):
+    run()
+    shutil.copytree(sprites / "frames", tmp_path / "frames")
+    with pytest.raises(InputError, match=BELONGS.format("images was ")):
+        run(images=tmp_path / "frames")
+
+
+def test_a_folder_with_results_of_other_weights_is_refused(run, model_folder):
+    run()
+    model = GenVIS.from_pretrained(model_folder)
+    with torch.no_grad():
+        next(model.parameters()).view(-1)[0] += 1
+    with pytest.raises(InputError, match=BELONGS.format("weights was ")):
+        run(model=model)
+
+
+def test_the_same_annotations_in_another_file_continue(run, sprites, tmp_path):
+    run()
+    first = (tmp_path / "out" / "videos" / "1.json").stat().st_mtime_ns
+    run(annotations=changed(sprites, tmp_path, lambda document: None))
+    assert (tmp_path / "out" / "videos" / "1.json").stat().st_mtime_ns == first
+
+
+def test_results_of_unknown_origin_are_refused(run, tmp_path):
+    (tmp_path / "out" / "videos").mkdir(parents=True)
+    (tmp_path / "out" / "videos" / "1.json").write_text("[]")
+    with pytest.raises(InputError, match=r"holds results, but no fingerprint\.json"):
+        run()
+
+
+def results_of(video, masks):
+    return json.dumps([{"video_id": video, "category_id": 1, "score": 1.0, "segmentations": masks}])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[", "not valid JSON"),
+        ("{}", "holds no list"),
+        ('[{"video_id": 1}]', "has no 'category_id'"),
+        (results_of(2, [None] * 4), "another video"),
+        (results_of(1, [{"size": [48, 64], "counts": [5]}, None, None, None]), "wrong mask in frame 0"),
+    ],
+)
+def test_a_damaged_file_of_a_video_is_one_sentence(content, message, run, tmp_path):
+    run()
+    (tmp_path / "out" / "videos" / "1.json").write_text(content)
+    with pytest.raises(InputError, match=message) as caught:
+        run()
+    assert "1.json" in str(caught.value)
+
+
+def test_two_processes_do_not_share_a_folder(run, tmp_path):
+    with claim(tmp_path / "out"), pytest.raises(InputError, match="Another run is writing"):
+        run()
 
 
 def test_categories_meet_by_name_with_the_data_s_ids():

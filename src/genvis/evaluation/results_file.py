@@ -54,13 +54,16 @@ class Results:
         return sum(map(len, self.detections))
 
 
-def load_results(results: str | Path | Sequence[Mapping[str, Any]], annotations: VideoAnnotations) -> Results:
+def load_results(
+    results: str | Path | Sequence[Mapping[str, Any]], annotations: VideoAnnotations, *, name: str = "results"
+) -> Results:
     """Read results and check them against the annotations.
 
     Args:
         results: A JSON file, or what it holds: a list of dictionaries with `video_id`, `category_id`, `score` and
             `segmentations`: per frame None or a mask as run lengths, `counts` compressed (text or bytes) or a list.
         annotations: What the results will be compared with.
+        name: What messages call results that are no file.
 
     Raises:
         InputError: If the file cannot be read, or an entry does not fit the annotations.
@@ -68,7 +71,7 @@ def load_results(results: str | Path | Sequence[Mapping[str, Any]], annotations:
     if isinstance(results, str | Path):
         name, entries = str(results), read_entries(Path(results))
     else:
-        name, entries = "results", list(results)
+        entries = list(results)
     reader = _Reader(name, annotations)
     detections: list[list[Detection]] = [[] for _ in range(len(annotations))]
     for index, entry in enumerate(entries):

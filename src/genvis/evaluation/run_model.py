@@ -1,10 +1,8 @@
-"""Run a model over all videos of an annotation file: results that can be scored or sent to a server.
+"""Run of a model over all videos of an annotation file: results that can be scored or sent to a server.
 
-Every finished video is a file of its own, so that an interrupted run continues, and several processes can share a
-folder.
+Every finished video is a file of its own, so that an interrupted run continues.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,10 +14,14 @@ from genvis.categories import Categories
 from genvis.data.annotations.video_annotations import VideoAnnotations
 from genvis.data.samples.frames import image_path, read_image
 from genvis.errors import InputError
-from genvis.files import make_folder, write_json
+from genvis.evaluation.results_file import load_results, read_entries
+from genvis.files import make_folder, remove_leftovers, write_json
+from genvis.fingerprint import FINGERPRINT_FILE, Fingerprint, claim, files_stamp, value_stamp
 from genvis.inference.segmenter import VideoSegmenter
 
-RESULTS_FILE, VIDEOS_FOLDER, MODEL_FILE = "results.json", "videos", "model.json"
+RESULTS_FILE, VIDEOS_FOLDER = "results.json", "videos"
+
+_REMEDY = "name another folder with -o, or remove this one"
 
 
 def common_classes(model: Categories, data: Categories, *, file: Path) -> dict[str, int]:
@@ -56,59 +58,81 @@ def run_model(
         annotations: The videos; their objects are not looked at.
         images: The folder that the file names start from.
         folder: Where the results go: one file per video in ``videos/``, and all of them in ``results.json``. Videos
-            that are there already are not run again.
-        detections: Pairs of identity and class per video; None takes the model's number.
+            that are there already are not run again. ``fingerprint.json`` says what the results belong to.
+        detections: Pairs of track and class per video; None takes the model's number.
         on_video: Called with the number of videos done, and of all.
 
     Returns:
         The results file, in the format of YouTube-VIS with the category ids of the annotations.
 
     Raises:
-        InputError: If an image is missing, or the folder holds results of another model or other settings.
+        InputError: If an image is missing; if the folder holds results of other weights, annotations, images or
+            settings; or if another process works in it.
+        OutputError: If a file cannot be written.
     """
-    done_folder = make_folder(folder / VIDEOS_FOLDER)
-    _claim(folder, segmenter, detections)
     category_ids = common_classes(segmenter.labels, annotations.categories, file=annotations.path)
-    entries: list[dict[str, Any]] = []
-    for index in range(len(annotations)):
-        video = annotations.video(index)
-        path = done_folder / f"{video.id}.json"
-        if path.exists():
-            found = json.loads(path.read_text(encoding="utf-8"))
-        else:
-            frames = _frames(annotations, index, images)
-            result = segmenter.segment(frames, detections=detections)
-            names = {track.category_id: track.label for track in result.tracks}
-            found = [
-                {**entry, "category_id": category_ids[names[entry["category_id"]]]}
-                for entry in result.to_youtube_vis(video.id)
-                if names[entry["category_id"]] in category_ids
-            ]
-            write_json(path, found)
-        entries += found
-        on_video(index + 1, len(annotations))
-    results = folder / RESULTS_FILE
-    write_json(results, entries)
+    with claim(folder):
+        done_folder = make_folder(folder / VIDEOS_FOLDER)
+        remove_leftovers(done_folder)
+        _bind(folder, segmenter, annotations, images=images, detections=detections)
+        entries: list[dict[str, Any]] = []
+        for index in range(len(annotations)):
+            video = annotations.video(index)
+            path = done_folder / f"{video.id}.json"
+            if path.exists():
+                found = _read_video(path, annotations, index)
+            else:
+                frames = _frames(annotations, index, images)
+                result = segmenter.segment(frames, detections=detections)
+                names = {track.category_id: track.label for track in result.tracks}
+                found = [
+                    {**entry, "category_id": category_ids[names[entry["category_id"]]]}
+                    for entry in result.to_youtube_vis(video.id)
+                    if names[entry["category_id"]] in category_ids
+                ]
+                write_json(path, found)
+            entries += found
+            on_video(index + 1, len(annotations))
+        results = folder / RESULTS_FILE
+        write_json(results, entries)
     return results
 
 
 def _frames(annotations: VideoAnnotations, index: int, images: Path) -> Iterator[NDArray[np.uint8]]:
     video = annotations.video(index)
-    for name in video.file_names:
-        path = image_path(images, name, named_by=annotations.path)
+    for path in _paths(annotations, index, images):
         yield read_image(path, height=video.height, width=video.width)
 
 
-def _claim(folder: Path, segmenter: VideoSegmenter, detections: int | None) -> None:
-    """Write down whose results these are, or make sure that they are this model's."""
-    about = {"model": segmenter.setup.fingerprint, "detections": detections, **segmenter.setup.settings()}
-    about["classes"] = None if segmenter.setup.classes is None else list(segmenter.setup.classes)
-    path = folder / MODEL_FILE
-    if not path.exists():
-        write_json(path, about)
-        return
-    if json.loads(path.read_text(encoding="utf-8")) != about:
-        raise InputError(f"{folder} holds results of another model or of other settings: choose another folder.")
+def _paths(annotations: VideoAnnotations, index: int, images: Path) -> list[Path]:
+    names = annotations.video(index).file_names
+    return [image_path(images, name, named_by=annotations.path) for name in names]
+
+
+def _bind(
+    folder: Path, segmenter: VideoSegmenter, annotations: VideoAnnotations, *, images: Path, detections: int | None
+) -> None:
+    """Write down what the results belong to, or make sure that those in the folder belong to the same."""
+    frames = [path for index in range(len(annotations)) for path in _paths(annotations, index, images)]
+    fingerprint = Fingerprint(
+        "evaluation",
+        weights=segmenter.setup.fingerprint,
+        annotations=value_stamp(annotations, name=str(annotations.path)),
+        images=files_stamp(frames, name=str(images)),
+        settings={**segmenter.setup.settings(), "classes": segmenter.setup.classes, "detections": detections},
+    )
+    record = folder / FINGERPRINT_FILE
+    if not record.exists() and any((folder / VIDEOS_FOLDER).iterdir()):
+        raise InputError(f"'{folder}' holds results, but no {FINGERPRINT_FILE} that says of what: {_REMEDY}.")
+    fingerprint.bind(record, remedy=_REMEDY)
+
+
+def _read_video(path: Path, annotations: VideoAnnotations, index: int) -> list[dict[str, Any]]:
+    """Read the results of a finished video."""
+    found = read_entries(path)
+    if len(load_results(found, annotations, name=str(path)).detections[index]) < len(found):
+        raise InputError(f"'{path}' holds results of another video: remove it, and the video is segmented again.")
+    return found
 
 
 def _plain(label: str) -> str:
