@@ -21,10 +21,10 @@ HEIGHT, WIDTH = 720, 1280
 LOAD = """
 import resource, sys, time
 from pathlib import Path
-from genvis.data.annotations.video_annotations import VideoAnnotations
+from genvis.data.annotations.youtube_vis import load_youtube_vis
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 start, cpu = time.perf_counter(), time.process_time()
-annotations = VideoAnnotations.load(sys.argv[1])
+annotations = load_youtube_vis(sys.argv[1])
 seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 masks = sum(int(annotations.present(index).sum()) for index in range(len(annotations)))
@@ -38,7 +38,7 @@ def shapes(form: str, number: int = 200) -> list[str]:
     """Return wavy blobs as JSON texts in one of the forms of a mask."""
     from pycocotools import mask as coco_mask
 
-    from genvis.data.annotations.segmentation import decode_counts
+    from genvis.masks import decode_counts
 
     random = np.random.default_rng(0)
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from genvis.data.annotations.video_annotations import VideoAnnotations
+from genvis.data.annotations.youtube_vis import load_youtube_vis
 from genvis.evaluation import EvaluationReport, evaluate
 from genvis.evaluation.parallel import processors
 
@@ -165,7 +165,7 @@ def main() -> None:
         path = Path(folder) / "annotations.json"
         path.write_text(json.dumps(document))
         start = perf_counter()
-        annotations = VideoAnnotations.load(path)
+        annotations = load_youtube_vis(path)
         print(
             f"reading the annotations ({path.stat().st_size / 1e6:.0f} MB): {perf_counter() - start:.1f} s", flush=True
         )

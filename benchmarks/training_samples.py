@@ -18,7 +18,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from genvis.data.annotations.coco import load_coco
-from genvis.data.annotations.video_annotations import VideoAnnotations
+from genvis.data.annotations.youtube_vis import load_youtube_vis
 from genvis.data.samples.pseudo_video import PseudoVideos
 from genvis.data.samples.transforms import image_transform, pseudo_video_transform, video_transform
 from genvis.data.samples.video_dataset import VideoDataset
@@ -63,7 +63,7 @@ def make_videos(folder: Path, *, videos: int = 4, frames: int = 16) -> VideoData
             content["annotations"].append({**identity, "segmentations": segmentations})
     path = folder / "videos.json"
     path.write_text(json.dumps(content))
-    return VideoDataset(VideoAnnotations.load(path), folder)
+    return VideoDataset(load_youtube_vis(path), folder)
 
 
 def make_images(folder: Path, *, images: int = 16) -> VideoDataset:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from genvis.masks import RunLengthMask
+from genvis.masks import RLEMask
 from genvis.video import open_source
 from genvis.video.drawing.instances import draw_instances
 from genvis.video.writing.video_writer import VideoWriter
@@ -51,7 +51,7 @@ def main() -> None:
     smooth = np.add.outer(np.linspace(0, 120, height), np.linspace(0, 120, width))[..., None] + [0, 8, 15]
     image = (smooth + random.integers(0, 8, (height, width, 3))).astype(np.uint8)
     masks = moving_ellipses(height, width, objects, seed=1)
-    encoded = [RunLengthMask.encode(mask) for mask in masks]
+    encoded = [RLEMask.encode(mask) for mask in masks]
     ids = list(range(1, objects + 1))
     print(f"{width}x{height}, {objects} objects, CPU ms per frame: best / median")
 
@@ -62,7 +62,7 @@ def main() -> None:
         return draw_instances(image, masks=masks, ids=ids, labels=["giant panda"] * objects, scores=[0.9] * objects)
 
     report("draw", milliseconds(draw))
-    report("compress all masks", milliseconds(lambda: [RunLengthMask.encode(mask) for mask in masks]))
+    report("compress all masks", milliseconds(lambda: [RLEMask.encode(mask) for mask in masks]))
     report("decompress all masks", milliseconds(lambda: [mask.decode() for mask in encoded]))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "video.mp4"

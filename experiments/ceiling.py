@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from experiments.evaluation import EvaluationPlan, Scores, score_videos, truth_of
 from experiments.recordings import RecordedVideo, Recording, ReplayedDetector
 from genvis.categories import Categories
-from genvis.masks import RunLengthMask
+from genvis.masks import RLEMask
 from genvis.model.genvis import GenVIS
 from genvis.training.run.video_average_precision import VideoRecord
 
@@ -123,7 +123,7 @@ class Track:
         """Return run lengths of COCO for every frame, None where there is no mask."""
         masks: list[dict[str, Any] | None] = [None] * self._frames
         for frame, one in self._found.items():
-            masks[frame] = RunLengthMask.encode(one.mask).to_coco()
+            masks[frame] = RLEMask.encode(one.mask).to_coco()
         return masks
 
     def entries(self, labels: Categories) -> list[dict[str, Any]]:
@@ -145,7 +145,7 @@ def joined_by_truth(model: GenVIS, video: RecordedVideo) -> list[Track]:
     """Return a track for every object of a video that the detector found in some frame."""
     replayed = ReplayedDetector(model.detector)
     replayed.rewind(video)
-    truth = [[None if mask is None else RunLengthMask.from_coco(mask) for mask in masks] for masks in video.masks]
+    truth = [[None if mask is None else RLEMask.from_coco(mask) for mask in masks] for masks in video.masks]
     tracks = [Track(len(video), float(sum(mask.area for mask in masks if mask is not None))) for masks in truth]
     for frame in range(len(video)):
         found = replayed.predict(replayed(torch.zeros(1, 3, *video.size)))
@@ -165,7 +165,7 @@ def joined_by_truth(model: GenVIS, video: RecordedVideo) -> list[Track]:
     return [track.without_harmful_masks() for track in tracks if len(track)]
 
 
-def _overlaps(found: Tensor, truth: list[RunLengthMask]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _overlaps(found: Tensor, truth: list[RLEMask]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the (Q, N) intersections, and those over unions, of masks (Q, H, W) with N true ones."""
     masks = found.flatten(1).float()
     wanted = torch.zeros(len(truth), masks.shape[1])

@@ -15,7 +15,7 @@ from experiments.held_out_sets import held_out_set
 from experiments.runner import Workspace
 from genvis.data.samples.sample import VideoSample
 from genvis.inference.segmenter import VideoSegmenter
-from genvis.masks import RunLengthMask
+from genvis.masks import RLEMask
 from genvis.results.types import VideoResult
 from genvis.video.drawing.instances import DrawingStyle, draw_instances
 
@@ -61,15 +61,14 @@ def draw_comparison(workspace: Workspace, *, seed: int, folder: Path) -> Path:
     return path
 
 
-Masks = Sequence[Sequence[RunLengthMask | None]]
+Masks = Sequence[Sequence[RLEMask | None]]
 
 
 def _distinct_masks(result: VideoResult) -> Masks:
     """Return one mask per object, as pictures of the product show them: the best identity that claims it."""
     frames = [{one.id: one.mask for one in frame.distinct()} for frame in result]
     return [
-        [RunLengthMask.encode(masks[track.id]) if track.id in masks else None for masks in frames]
-        for track in result.tracks
+        [RLEMask.encode(masks[track.id]) if track.id in masks else None for masks in frames] for track in result.tracks
     ]
 
 
@@ -96,8 +95,8 @@ def _coco(tracks: Masks) -> list[list[dict[str, Any] | None]]:
     return [[None if mask is None else mask.to_coco() for mask in masks] for masks in tracks]
 
 
-def _encoded(mask: NDArray[np.bool_]) -> RunLengthMask | None:
-    return RunLengthMask.encode(mask) if mask.any() else None
+def _encoded(mask: NDArray[np.bool_]) -> RLEMask | None:
+    return RLEMask.encode(mask) if mask.any() else None
 
 
 def _frames(sample: VideoSample) -> NDArray[np.uint8]:
@@ -123,7 +122,7 @@ def _grid(frames: NDArray[np.uint8], rows: dict[str, tuple[Masks, list[int]]], c
 
 
 def _drawn(
-    frame: NDArray[np.uint8], masks: Sequence[RunLengthMask | None], colours: Sequence[int], *, size: tuple[int, int]
+    frame: NDArray[np.uint8], masks: Sequence[RLEMask | None], colours: Sequence[int], *, size: tuple[int, int]
 ) -> Image.Image:
     there = [(mask, colour) for mask, colour in zip(masks, colours, strict=True) if mask is not None]
     large = np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS))

@@ -15,7 +15,7 @@ from experiments.held_out_sets import HeldOutSet
 from genvis.data.samples.sample import VideoSample
 from genvis.errors import InputError
 from genvis.files import atomic_folder
-from genvis.masks import RunLengthMask
+from genvis.masks import RLEMask
 from genvis.model.detector.mask2former import FrameDetector
 from genvis.model.genvis import GenVIS
 from genvis.model.outputs import DetectorOutput, FramePrediction
@@ -141,8 +141,7 @@ def _detect(model: GenVIS, frames: Tensor) -> tuple[NDArray[np.float16], NDArray
 
 def _truth(sample: VideoSample) -> dict[str, Any]:
     masks = [
-        [RunLengthMask.encode(mask).to_coco() if mask.any() else None for mask in masks]
-        for masks in sample.masks.numpy()
+        [RLEMask.encode(mask).to_coco() if mask.any() else None for mask in masks] for masks in sample.masks.numpy()
     ]
     return {"size": list(sample.frames.shape[-2:]), "labels": sample.labels.tolist(), "masks": masks}
 

@@ -1,6 +1,15 @@
-"""Binary masks as compressed run lengths: the field's format (COCO, YouTube-VIS, MOTS), a few hundred bytes each."""
+"""Binary masks as COCO's RLE, and polygons drawn as masks: the one codec, and the one validator of every reader.
 
-from collections.abc import Mapping, Sequence
+An RLE reads a mask column by column; its counts say how many pixels are outside, inside, outside, ... in turn. The
+compressed form writes each count as characters of six bits (five of the number, one that says whether more follow),
+from the fourth count on as the difference to the count two before (pycocotools, maskApi.c).
+
+pycocotools trusts whatever it is given: counts that do not fill their frame show it stray memory or never end. So all
+that comes from a file passes :func:`read_mask` or :func:`read_masks` first. Their bounds keep what a small file can
+ask for below 1 GB.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,28 +18,54 @@ from numpy.typing import ArrayLike, NDArray
 from pycocotools import mask as coco_mask
 
 from genvis.errors import InputError
+from genvis.json_values import shown, whole_number
 
+LARGEST_SIDE = 65_535
+"""Most rows, and most columns, of a frame, in pixels: the limit of JPEG."""
+
+MOST_PIXELS = 1 << 27
+"""Most pixels of a frame: 134 million, enough for video in 16K (15,360 x 8,640)."""
+
+LONGEST_RLE = 1 << 24
+"""Most counts of one RLE, and most characters of a compressed one."""
+
+LONGEST_OUTLINE = 1 << 22
+"""Longest outline of the polygons of one mask, in pixels."""
+
+# A count below 2^33 has at most seven characters; more are damage, and would overflow what adds them up.
+_MOST_CHARACTERS = 7
+# Characters that are decoded at once; each takes some 40 bytes meanwhile.
+_BLOCK = 1 << 22
 # pycocotools (2.0.11) fails in `area` on more masks in one call.
 _AREAS_PER_CALL = 255
 
 
-def mask_areas(encoded: Sequence[Mapping[str, Any]]) -> NDArray[np.int64]:
-    """Return the pixels of compressed masks, (N,), given as pycocotools' dictionaries."""
-    if not encoded:
-        return np.zeros(0, np.int64)
-    starts = range(0, len(encoded), _AREAS_PER_CALL)
-    parts = [coco_mask.area(list(encoded[start : start + _AREAS_PER_CALL])) for start in starts]
-    return np.concatenate(parts).astype(np.int64)
+class MaskError(InputError):
+    """A mask that cannot be read; the text says what is wrong with it, without the place.
+
+    Attributes:
+        position: Which of several masks it is.
+    """
+
+    position: int = 0
+
+
+class MaskSizeError(MaskError):
+    """A mask of another size than its frame."""
+
+
+class MaskSumError(MaskError):
+    """An RLE whose counts do not fill its frame exactly."""
 
 
 @dataclass(frozen=True, slots=True)
-class RunLengthMask:
-    """One binary mask, column-major run lengths in COCO's compressed form.
+class RLEMask:
+    """One binary mask as compressed RLE, a few hundred bytes.
 
     Attributes:
         height: Rows of the mask.
         width: Columns of the mask.
-        counts: The compressed run lengths, ASCII bytes as pycocotools writes them.
+        counts: The compressed counts, ASCII bytes as pycocotools writes them.
     """
 
     height: int
@@ -38,7 +73,7 @@ class RunLengthMask:
     counts: bytes
 
     @classmethod
-    def encode(cls, mask: ArrayLike) -> "RunLengthMask":
+    def encode(cls, mask: ArrayLike) -> "RLEMask":
         """Compress a dense mask.
 
         Args:
@@ -56,72 +91,332 @@ class RunLengthMask:
         return cls(dense.shape[0], dense.shape[1], encoded["counts"])
 
     @classmethod
-    def from_coco(cls, segmentation: Mapping[str, Any]) -> "RunLengthMask":
-        """Read COCO's dictionary: ``size`` [H, W] and ``counts`` as text, bytes, or a list of uncompressed run lengths.
+    def from_coco(cls, segmentation: Mapping[str, Any]) -> "RLEMask":
+        """Read COCO's dictionary: ``size`` [H, W] and ``counts`` as text, bytes, or a list of numbers.
 
         Raises:
-            InputError: If it is not one.
+            InputError: If it is not one, or damaged.
         """
         try:
-            height, width = (int(number) for number in segmentation["size"])
-            counts = segmentation["counts"]
-        except (KeyError, TypeError, ValueError):
-            raise InputError("A run-length mask needs 'size': [height, width] and 'counts'.") from None
-        if isinstance(counts, list):
-            if not all(isinstance(count, int) and count >= 0 for count in counts):
-                raise InputError("The 'counts' of a run-length mask must be whole numbers from 0.")
-            counts = coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)["counts"]
-        try:
-            compressed = counts.encode("ascii") if isinstance(counts, str) else bytes(counts)
-            covered = int(_run_lengths(compressed).sum())
-        except (TypeError, ValueError):
-            raise InputError(
-                "The 'counts' of a run-length mask are damaged: they are not compressed run lengths."
-            ) from None
-        if covered != height * width or height < 1 or width < 1:
-            raise InputError(f"A run-length mask covers {covered} pixels where its size says {height}x{width}.")
-        return cls(height, width, compressed)
+            height, width = read_size(segmentation)
+            mask = read_mask(segmentation, height=height, width=width)
+        except MaskError as error:
+            raise InputError(f"A mask cannot be read: {error}.") from None
+        return cls.encode(np.zeros((height, width), np.bool_)) if mask is None else mask
+
+    def coco(self) -> dict[str, Any]:
+        """Return the dictionary that pycocotools takes."""
+        return {"size": [self.height, self.width], "counts": self.counts}
 
     def to_coco(self) -> dict[str, Any]:
         """Return COCO's dictionary with ``counts`` as text, ready for JSON."""
         return {"size": [self.height, self.width], "counts": self.counts.decode("ascii")}
 
-    def decode(self) -> NDArray[np.bool_]:
-        """Return the dense mask, (H, W) bool."""
-        return np.ascontiguousarray(coco_mask.decode(self._coco())).view(np.bool_)
+    def decode(self, out: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
+        """Return the dense mask, (H, W) bool.
+
+        Args:
+            out: (H, W) zeros to write it into, instead of a new array.
+        """
+        dense = np.zeros((self.height, self.width), np.bool_) if out is None else out
+        left, top, columns, rows = self.box
+        box = slice(top, top + rows), slice(left, left + columns)
+        # Only the box is worth the way from column order to row order.
+        dense[box] = coco_mask.decode(self.coco())[box]
+        return dense
 
     @property
     def area(self) -> int:
         """Foreground pixels."""
-        return int(coco_mask.area(self._coco()))
+        return int(coco_mask.area(self.coco()))
 
     @property
     def box(self) -> tuple[int, int, int, int]:
         """The tight box as COCO has it: left, top, width, height in pixels; all 0 if the mask is empty."""
-        left, top, width, height = (int(number) for number in coco_mask.toBbox(self._coco()))
+        left, top, width, height = (int(number) for number in coco_mask.toBbox(self.coco()))
         return left, top, width, height
 
-    def _coco(self) -> dict[str, Any]:
-        return {"size": [self.height, self.width], "counts": self.counts}
+
+def encode_mask(mask: NDArray[np.bool_]) -> RLEMask | None:
+    """Return an (H, W) bool mask as RLE, or None if it has no pixel."""
+    return RLEMask.encode(mask) if mask.any() else None
 
 
-def _run_lengths(compressed: bytes) -> NDArray[np.int64]:
-    """Expand COCO's compressed counts: little-endian groups of 5 bits with a sign, differences to the count two before.
+def merge_masks(masks: Sequence[RLEMask]) -> RLEMask:
+    """Return the union of one or more masks of one size."""
+    if len(masks) == 1:
+        return masks[0]
+    merged = coco_mask.merge([mask.coco() for mask in masks])
+    return RLEMask(masks[0].height, masks[0].width, merged["counts"])
 
-    The C library trusts the counts of a file; lengths that do not fill the mask would show it stray memory.
+
+def mask_areas(encoded: Sequence[Mapping[str, Any]]) -> NDArray[np.int64]:
+    """Return the pixels of masks, (N,), given as pycocotools' dictionaries."""
+    if not encoded:
+        return np.zeros(0, np.int64)
+    starts = range(0, len(encoded), _AREAS_PER_CALL)
+    parts = [coco_mask.area(list(encoded[start : start + _AREAS_PER_CALL])) for start in starts]
+    return np.concatenate(parts).astype(np.int64)
+
+
+def check_frame_size(height: int, width: int) -> None:
+    """Raise :class:`MaskError` unless frames of this size can be worked with."""
+    if min(height, width) < 1 or max(height, width) > LARGEST_SIDE or height * width > MOST_PIXELS:
+        raise MaskError(
+            f"{shown(height)}x{shown(width)} (height x width) is no possible size: sides are 1 to {LARGEST_SIDE:,} "
+            f"pixels, and a frame has at most {MOST_PIXELS:,}"
+        )
+
+
+def read_size(segmentation: Mapping[str, Any]) -> tuple[int, int]:
+    """Return (height, width) of an RLE as COCO's dictionary has it.
+
+    Raises:
+        MaskError: If ``size`` is not two whole numbers, or no possible size of a frame.
     """
-    codes = np.frombuffer(compressed, np.uint8).astype(np.int64) - 48
-    if len(codes) == 0 or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
-        raise ValueError("not compressed run lengths")
-    last = np.flatnonzero((codes & 32) == 0)
+    size = segmentation.get("size") if isinstance(segmentation, Mapping) else None
+    if isinstance(size, list | tuple) and len(size) == 2:
+        height, width = whole_number(size[0]), whole_number(size[1])
+        if height is not None and width is not None:
+            check_frame_size(height, width)
+            return height, width
+    raise MaskError(f"'size' is {shown(size)} instead of [height, width]")
+
+
+def read_mask(segmentation: Any, *, height: int, width: int) -> RLEMask | None:
+    """Return a mask of any of COCO's forms.
+
+    Args:
+        segmentation: None, a list of polygons, or a dictionary with ``size`` and ``counts`` (text, bytes or a list).
+        height: Height of the frame in pixels.
+        width: Width of the frame in pixels.
+
+    Returns:
+        The mask, or None where the object is absent: for None, an empty list or a mask without pixels.
+
+    Raises:
+        MaskError: If the mask is damaged or not of the frame's size, or the frame too large.
+    """
+    return read_masks([segmentation], height=height, width=width)[0]
+
+
+def read_masks(segmentations: Sequence[Any], *, height: int, width: int) -> list[RLEMask | None]:
+    """Return many masks of one frame size, as :func:`read_mask` does, in a fraction of its time.
+
+    Raises:
+        MaskError: If a mask is damaged; its ``position`` says which.
+    """
+    check_frame_size(height, width)
+    masks: list[RLEMask | None] = [None] * len(segmentations)
+    texts: dict[int, bytes] = {}
+    for position, segmentation in enumerate(segmentations):
+        if segmentation is None or segmentation == []:
+            continue
+        try:
+            if isinstance(segmentation, list):
+                polygons = [polygon_points(polygon) for polygon in segmentation]
+                masks[position] = draw_polygons(polygons, height=height, width=width)
+                continue
+            counts = _counts_of(segmentation, height, width)
+            if isinstance(counts, bytes):
+                texts[position] = counts
+            else:
+                _check_counts(counts, np.array([0, len(counts)]), height, width)
+                masks[position] = _mask_of(counts, height, width)
+        except MaskError as error:
+            error.position = position
+            raise
+    for block in _blocks(texts):
+        for position, mask in _read_texts(block, height, width).items():
+            masks[position] = mask
+    return masks
+
+
+def polygon_points(polygon: Any) -> NDArray[np.float64]:
+    """Return the corners of one polygon of a segmentation.
+
+    Args:
+        polygon: A flat list x0, y0, x1, y1, ...
+
+    Returns:
+        (P, 2) float64, x and y, in pixels.
+
+    Raises:
+        MaskError: If it is not a flat list of at least three corners, or one is beyond any image.
+    """
+    if not isinstance(polygon, list):
+        raise MaskError("a polygon is not a list of numbers")
+    if not set(map(type, polygon)) <= {int, float}:
+        raise MaskError("a polygon holds something that is not a number")
+    if len(polygon) % 2:
+        raise MaskError(f"a polygon has an odd number of coordinates ({len(polygon)})")
+    if len(polygon) < 6:
+        raise MaskError(f"a polygon has {len(polygon) // 2} corners, fewer than 3")
+    # Before NumPy sees them: whole numbers of a file can have thousands of digits.
+    if not all(-LARGEST_SIDE <= number <= LARGEST_SIDE for number in polygon):
+        raise MaskError("a polygon holds a number that is infinite or beyond any image")
+    return np.array(polygon, np.float64).reshape(-1, 2)
+
+
+def draw_polygons(polygons: Sequence[NDArray[np.float64]], *, height: int, width: int) -> RLEMask | None:
+    """Return the pixels that polygons cover together, by COCO's rule, or None if there are none.
+
+    Args:
+        polygons: (P, 2) float64 each, x and y in pixels. Parts outside of the frame are cut.
+        height: Height of the frame in pixels.
+        width: Width of the frame in pixels.
+
+    Raises:
+        MaskError: If a corner is beyond any image, or the outline longer than the bound.
+    """
+    check_frame_size(height, width)
+    outline = 0.0
+    for points in polygons:
+        if not (np.abs(points) <= LARGEST_SIDE).all():
+            raise MaskError("a polygon holds a number that is infinite or beyond any image")
+        outline += float(np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum())
+    if outline > LONGEST_OUTLINE:
+        raise MaskError(f"its polygons have an outline of {outline:,.0f} pixels, more than {LONGEST_OUTLINE:,}")
+    drawn = coco_mask.frPyObjects([points.ravel().tolist() for points in polygons], height, width)
+    mask = merge_masks([RLEMask(height, width, part["counts"]) for part in drawn])
+    return mask if mask.area else None
+
+
+def decode_counts(texts: Sequence[bytes]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the counts of N compressed RLEs, whatever they sum to.
+
+    Args:
+        texts: The compressed counts of each.
+
+    Returns:
+        All counts one after the other, (R,) int64, which can be negative in damaged ones, and where each RLE begins,
+        (N + 1,) int64; the last entry is R.
+
+    Raises:
+        MaskError: If a text is empty, too long, ends within a number, or holds something else; its ``position`` says
+            which.
+    """
+    lengths = np.array([len(text) for text in texts], np.int64)
+    _refuse(lengths == 0, "the RLE has no counts")
+    _refuse(lengths > LONGEST_RLE, f"the RLE has more than {LONGEST_RLE:,} characters")
+    ends = np.cumsum(lengths)
+    codes = np.frombuffer(b"".join(texts), np.uint8) - np.uint8(48)  # what lies below wraps around to above 63
+    _refuse(np.maximum.reduceat(codes, ends - lengths) > 63, "the RLE holds a character that does not belong there")
+    is_last = (codes & 32) == 0
+    _refuse(~is_last[ends - 1], "the RLE ends in the middle of a number")
+    last = np.flatnonzero(is_last)
     first = np.concatenate(([0], last[:-1] + 1))
-    place = np.arange(len(codes)) - np.repeat(first, last - first + 1)
-    if place.max() > 9:
-        raise ValueError("a run length is out of range")
-    values = np.add.reduceat((codes & 31) << (5 * place), first)
-    values -= ((codes[last] & 16) >> 4) << (5 * (place[last] + 1))
-    values[1::2] = np.cumsum(values[1::2])
-    values[2::2] = np.cumsum(values[2::2])
-    if values.min() < 0:
-        raise ValueError("a run length is negative")
-    return values
+    starts = np.searchsorted(first, np.concatenate((ends - lengths, ends[-1:])))
+    digits = last - first + 1
+    _refuse(np.maximum.reduceat(digits, starts[:-1]) > _MOST_CHARACTERS, "the RLE holds a number that is too long")
+    shifts = 5 * (np.arange(len(codes)) - np.repeat(first, digits))
+    counts = np.add.reduceat((codes & 31).astype(np.int64) << shifts, first)
+    counts -= np.where(codes[last] & 16, np.int64(1) << (5 * digits), 0)  # the sign
+    # From the fourth count of an RLE on, each is the difference to the count two before.
+    totals = np.empty_like(counts)
+    for parity in (0, 1):
+        totals[parity::2] = np.cumsum(counts[parity::2])
+    index = np.arange(len(counts)) - np.repeat(starts[:-1], np.diff(starts))
+    is_difference = index > 2
+    before = np.arange(len(counts)) - index + np.where(index % 2, -1, 0)
+    counts[is_difference] = (totals - np.where(before >= 0, totals[before], 0))[is_difference]
+    return counts, starts
+
+
+def _counts_of(segmentation: Any, height: int, width: int) -> "bytes | NDArray[np.int64]":
+    """Return the counts of an RLE of the frame's size: compressed ones as they are, others as numbers; unchecked."""
+    if not isinstance(segmentation, Mapping):
+        raise MaskError(f"the mask is a {type(segmentation).__name__}, not polygons or RLE")
+    size = read_size(segmentation)
+    if size != (height, width):
+        raise MaskSizeError(f"the mask is {size[0]}x{size[1]} but the frame is {height}x{width} (height x width)")
+    counts = segmentation.get("counts")
+    if isinstance(counts, bytes):
+        return counts
+    if isinstance(counts, str):
+        return counts.encode("utf-8", "surrogatepass")
+    # Files hold a hundred million counts: only what runs at the speed of C is fast enough.
+    kinds = set(map(type, counts)) if isinstance(counts, list) else set()
+    if not isinstance(counts, list) or not kinds <= {int, float}:
+        raise MaskError("'counts' is neither a text nor a list of whole numbers")
+    if not 0 < len(counts) <= LONGEST_RLE:
+        raise MaskError(f"the RLE has {len(counts):,} counts instead of 1 to {LONGEST_RLE:,}")
+    if not -MOST_PIXELS <= min(counts) <= max(counts) <= MOST_PIXELS:
+        raise MaskError("the RLE holds a number that is too long")
+    if float not in kinds:
+        return np.array(counts, np.int64)
+    numbers = np.array(counts, np.float64)
+    if not np.array_equal(numbers, np.trunc(numbers)):  # neither is NaN
+        raise MaskError("'counts' is neither a text nor a list of whole numbers")
+    return numbers.astype(np.int64)
+
+
+def _read_texts(texts: Mapping[int, bytes], height: int, width: int) -> dict[int, RLEMask | None]:
+    """Return the masks of compressed RLEs, decoded together."""
+    try:
+        counts, starts = decode_counts(list(texts.values()))
+        _check_counts(counts, starts, height, width)
+    except MaskError as error:
+        error.position = list(texts)[error.position]
+        raise
+    is_empty_run = counts == 0
+    is_empty_run[starts[:-1]] = False
+    is_canonical = ~np.logical_or.reduceat(is_empty_run, starts[:-1]) & (np.diff(starts) > 1)
+    masks: dict[int, RLEMask | None] = {}
+    for index, (position, text) in enumerate(texts.items()):
+        if is_canonical[index]:
+            masks[position] = RLEMask(height, width, text)
+        else:
+            masks[position] = _mask_of(counts[starts[index] : starts[index + 1]], height, width)
+    return masks
+
+
+def _check_counts(counts: NDArray[np.int64], starts: NDArray[np.int64], height: int, width: int) -> None:
+    """Refuse RLEs, as :func:`decode_counts` returns them, that do not fill a frame exactly."""
+    pixels = height * width
+    _refuse(np.minimum.reduceat(counts, starts[:-1]) < 0, "the RLE has a negative count")
+    # At most 2^24 counts below 2^34: their sum cannot overflow.
+    sums = np.add.reduceat(counts, starts[:-1])
+    wrong = np.flatnonzero(sums != pixels)
+    if wrong.size:
+        error = MaskSumError(f"the RLE covers {sums[wrong[0]]} pixels instead of {height}x{width} = {pixels}")
+        error.position = int(wrong[0])
+        raise error
+
+
+def _mask_of(counts: NDArray[np.int64], height: int, width: int) -> RLEMask | None:
+    """Return the mask of counts that fill its frame, or None if it has no pixel.
+
+    Runs of length 0 are taken out: pycocotools gives wrong boxes and overlaps for them.
+    """
+    inside, filled = np.arange(len(counts)) % 2, counts > 0
+    counts, inside = counts[filled], inside[filled]
+    if not inside.any():
+        return None
+    runs = np.add.reduceat(counts, np.flatnonzero(np.diff(inside, prepend=-1)))
+    if inside[0]:
+        runs = np.concatenate(([0], runs))
+    encoded = coco_mask.frPyObjects({"size": [height, width], "counts": runs}, height, width)
+    return RLEMask(height, width, encoded["counts"])
+
+
+def _blocks(texts: Mapping[int, bytes]) -> Iterator[dict[int, bytes]]:
+    """Yield compressed RLEs in parts that are decoded together."""
+    block: dict[int, bytes] = {}
+    characters = 0
+    for position, text in texts.items():
+        if block and characters + len(text) > _BLOCK:
+            yield block
+            block, characters = {}, 0
+        block[position] = text
+        characters += len(text)
+    if block:
+        yield block
+
+
+def _refuse(flags: NDArray[np.bool_], problem: str) -> None:
+    """Raise an error for the first of several masks that is flagged, if one is."""
+    if flags.any():
+        error = MaskError(problem)
+        error.position = int(flags.argmax())
+        raise error

@@ -8,6 +8,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from genvis.data.annotations.video_annotations import VideoAnnotations
+from genvis.data.annotations.youtube_vis import load_youtube_vis
 
 HEIGHT, WIDTH = 24, 32
 Box = tuple[int, int, int, int]
@@ -64,7 +65,7 @@ def detection(masks: list[Any], category: int = 1, score: float = 0.9, video: in
 def load(document: dict[str, Any], folder: Path) -> VideoAnnotations:
     path = folder / "annotations.json"
     path.write_text(json.dumps(document))
-    return VideoAnnotations.load(path)
+    return load_youtube_vis(path)
 
 
 def as_results(document: dict[str, Any], score: float = 0.9) -> list[dict[str, Any]]:

@@ -38,7 +38,7 @@ def broken_mask(**changes: Any) -> list[Any]:
         (detection(broken_mask(counts="0é~")), ["frame 9", "damaged"]),
         (detection(broken_mask(counts="0123o")), ["frame 9", "damaged"]),
         (detection(broken_mask(counts=b"\xff\x80")), ["frame 9", "damaged"]),
-        (detection(broken_mask(counts=[1, 2, 3])), ["frame 9", "sum to 6"]),
+        (detection(broken_mask(counts=[1, 2, 3])), ["frame 9", "covers 6"]),
         (detection(broken_mask(counts=[[1]])), ["frame 9", "counts"]),
         (detection([*moving(0, 0)[:9], 17]), ["frame 9", "int"]),
         (detection(broken_mask(counts="0ooo1")), ["video 1", "more pixels than its frame"]),

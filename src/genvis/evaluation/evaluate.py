@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from genvis.data.annotations.video_annotations import VideoAnnotations
+from genvis.data.annotations.youtube_vis import load_youtube_vis
 from genvis.evaluation.errors.error_analysis import ErrorAnalysis, VideoErrors, find_errors
 from genvis.evaluation.metrics.average_precision import ClassScores, mean, score_class
 from genvis.evaluation.metrics.identity import ClassResults, IdentityEvaluation
@@ -57,7 +58,7 @@ def evaluate(
         MissingExtraError: If tracking metrics are asked for and trackeval is not installed.
     """
     if not isinstance(annotations, VideoAnnotations):
-        annotations = VideoAnnotations.load(annotations)
+        annotations = load_youtube_vis(annotations)
     tracking = IdentityEvaluation(score_threshold) if identity else None
     detections = results if isinstance(results, Results) else load_results(results, annotations)
     work = _VideoEvaluation(annotations, detections, errors=errors, tracking=tracking)

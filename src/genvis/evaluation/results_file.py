@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from genvis.data.annotations.segmentation import SegmentationError, to_run_lengths
 from genvis.data.annotations.video_annotations import VideoAnnotations
 from genvis.errors import InputError
+from genvis.masks import MaskError, read_mask
 
 KEYS = ("video_id", "category_id", "score", "segmentations")
 
@@ -159,10 +159,10 @@ class _Reader:
         if alone is not None:
             return alone[0]
         try:
-            converted = to_run_lengths(mask, height, width)
-        except SegmentationError as error:
+            converted = read_mask(mask, height=height, width=width)
+        except MaskError as error:
             raise self._mask_error(where, video, frame, str(error)) from None
-        return converted["counts"].decode("ascii") if converted else None
+        return converted.counts.decode("ascii") if converted else None
 
     def _mask_error(self, where: str, video: int, frame: int, problem: str) -> InputError:
         number = self._annotations.video_ids[video]

@@ -12,7 +12,7 @@ from typing import NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from genvis.masks import RunLengthMask
+from genvis.masks import RLEMask
 
 # A pixel of the frame depends on up to three neighbouring stride-4 values in each direction. So a box around the
 # positive ones, this much larger, holds all that a pixel inside the mask depends on.
@@ -94,10 +94,10 @@ class MaskGeometry:
         mask[top : top + logits.shape[0], left : left + logits.shape[1]] = logits > 0
         return mask
 
-    def encoded_mask(self, crop: MaskCrop) -> RunLengthMask | None:
+    def encoded_mask(self, crop: MaskCrop) -> RLEMask | None:
         """Return the mask at the frame's own size as run lengths, or None if no pixel is in it."""
         mask = self.mask(crop)
-        return RunLengthMask.encode(mask) if mask.any() else None
+        return RLEMask.encode(mask) if mask.any() else None
 
     @staticmethod
     def _resize(

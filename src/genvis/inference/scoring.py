@@ -13,7 +13,7 @@ from genvis.errors import InputError
 from genvis.inference.mask_geometry import MaskGeometry
 from genvis.inference.mask_store import MaskStore
 from genvis.inference.trackers.propagation import TrackedClip
-from genvis.masks import RunLengthMask
+from genvis.masks import RLEMask
 from genvis.results.types import FrameStamp, Track
 
 
@@ -117,8 +117,8 @@ class WholeVideo:
             for number, (query, label, score) in enumerate(scored, start=1)
         )
 
-    def _masks(self, queries: set[int]) -> tuple[dict[int, dict[int, RunLengthMask]], dict[int, float]]:
-        masks: dict[int, dict[int, RunLengthMask]] = {query: {} for query in queries}
+    def _masks(self, queries: set[int]) -> tuple[dict[int, dict[int, RLEMask]], dict[int, float]]:
+        masks: dict[int, dict[int, RLEMask]] = {query: {} for query in queries}
         total, area = dict.fromkeys(queries, 0.0), dict.fromkeys(queries, 0)
         for position, query, crop in self.store.crops(sorted(queries)):
             quality = self.geometry.quality(crop)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from genvis.errors import InputError
-from genvis.masks import RunLengthMask
+from genvis.masks import RLEMask
 from genvis.results.types import FrameResult, FrameStamp, Track, VideoResult
 
 
@@ -32,7 +32,7 @@ class ResultRecorder:
         self._categories_name = categories_name
         self._size: tuple[int, int] | None = None
         self._frames: list[FrameStamp] = []
-        self._masks: dict[int, dict[int, RunLengthMask]] = {}
+        self._masks: dict[int, dict[int, RLEMask]] = {}
         self._latest: dict[int, tuple[str, int, float]] = {}
         if resume is not None:
             self._continue(resume)
@@ -56,7 +56,7 @@ class ResultRecorder:
         for instance in frame:
             self._latest[instance.id] = (instance.label, instance.label_id, instance.score)
             if instance.mask.any():
-                self._masks.setdefault(instance.id, {})[position] = RunLengthMask.encode(instance.mask)
+                self._masks.setdefault(instance.id, {})[position] = RLEMask.encode(instance.mask)
 
     def __len__(self) -> int:
         return len(self._frames)

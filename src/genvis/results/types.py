@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from pycocotools import mask as coco_mask
 
 from genvis.errors import InputError
-from genvis.masks import RunLengthMask, mask_areas
+from genvis.masks import RLEMask, mask_areas
 
 if TYPE_CHECKING:
     import supervision
@@ -171,7 +171,7 @@ class Track:
     label_id: int
     category_id: int
     score: float
-    masks: tuple[RunLengthMask | None, ...]
+    masks: tuple[RLEMask | None, ...]
 
     @property
     def areas(self) -> NDArray[np.int64]:
@@ -368,6 +368,6 @@ class VideoResult:
         return load(path)
 
 
-def compress_masks(masks: Sequence[ArrayLike]) -> tuple[RunLengthMask | None, ...]:
+def compress_masks(masks: Sequence[ArrayLike]) -> tuple[RLEMask | None, ...]:
     """Compress the masks of a track, (H, W) each; an empty one becomes None: the object is not in sight."""
-    return tuple(RunLengthMask.encode(mask) if np.any(mask) else None for mask in masks)
+    return tuple(RLEMask.encode(mask) if np.any(mask) else None for mask in masks)

@@ -11,7 +11,8 @@ from hypothesis.extra import numpy as npst
 from pycocotools import mask as coco_mask
 
 from genvis.categories import Categories, known_categories
-from genvis.data.annotations.video_annotations import Track, VideoAnnotations
+from genvis.data.annotations.video_annotations import Track
+from genvis.data.annotations.youtube_vis import load_youtube_vis
 from genvis.errors import InputError
 from tests.data.annotations import annotation_files as files
 
@@ -22,7 +23,7 @@ def content() -> dict[str, Any]:
 
 
 def test_videos_tracks_and_categories(tmp_path: Path, content: dict[str, Any]) -> None:
-    annotations = VideoAnnotations.load(files.write(tmp_path, content))
+    annotations = load_youtube_vis(files.write(tmp_path, content))
 
     assert len(annotations) == 2
     assert annotations.categories == Categories("instances", (4, 30), ("bird", "fish"))
@@ -35,7 +36,7 @@ def test_videos_tracks_and_categories(tmp_path: Path, content: dict[str, Any]) -
 
 @pytest.mark.parametrize("sort_keys", [False, True])
 def test_masks_of_every_form(tmp_path: Path, content: dict[str, Any], sort_keys: bool) -> None:
-    annotations = VideoAnnotations.load(files.write(tmp_path, content, sort_keys=sort_keys))
+    annotations = load_youtube_vis(files.write(tmp_path, content, sort_keys=sort_keys))
     empty = files.rectangle(0, 0, 0, 0)
     box, other = files.rectangle(3, 5, 17, 30), files.rectangle(0, 0, 6, 37)
 
@@ -49,7 +50,7 @@ def test_masks_of_every_form(tmp_path: Path, content: dict[str, Any], sort_keys:
 
 
 def test_frames_in_any_order_with_repeats_and_chosen_tracks(tmp_path: Path, content: dict[str, Any]) -> None:
-    annotations = VideoAnnotations.load(files.write(tmp_path, content))
+    annotations = load_youtube_vis(files.write(tmp_path, content))
     everything = annotations.masks(0)
 
     np.testing.assert_array_equal(annotations.masks(0, [2, 0, 2]), everything[:, [2, 0, 2]])
@@ -59,19 +60,19 @@ def test_frames_in_any_order_with_repeats_and_chosen_tracks(tmp_path: Path, cont
         annotations.masks(0, [3])
 
 
-def test_run_lengths_are_those_of_the_file(tmp_path: Path, content: dict[str, Any]) -> None:
-    annotations = VideoAnnotations.load(files.write(tmp_path, content))
+def test_masks_are_those_of_the_file(tmp_path: Path, content: dict[str, Any]) -> None:
+    annotations = load_youtube_vis(files.write(tmp_path, content))
     expected = content["annotations"][0]["segmentations"][1]
 
-    run_lengths = annotations.run_lengths_of(1, 0, 1)
-    assert run_lengths is not None
-    assert (run_lengths["size"], run_lengths["counts"].decode()) == (expected["size"], expected["counts"])
-    assert annotations.run_lengths_of(1, 0, 0) is None
+    mask = annotations.mask(1, 0, 1)
+    assert mask is not None
+    assert mask.to_coco() == expected
+    assert annotations.mask(1, 0, 0) is None
 
 
 def test_occlusion_levels_are_kept(tmp_path: Path, content: dict[str, Any]) -> None:
     content["annotations"][2]["occlusion"] = ["slight_occlusion", None, "of some other kind"]
-    annotations = VideoAnnotations.load(files.write(tmp_path, content))
+    annotations = load_youtube_vis(files.write(tmp_path, content))
 
     levels = annotations.occlusion_levels
     assert levels == ("no_occlusion", "slight_occlusion", "severe_occlusion", "of some other kind")
@@ -81,7 +82,7 @@ def test_occlusion_levels_are_kept(tmp_path: Path, content: dict[str, Any]) -> N
 
 def test_a_file_without_annotations_has_videos_without_tracks(tmp_path: Path, content: dict[str, Any]) -> None:
     content["annotations"] = None
-    annotations = VideoAnnotations.load(files.write(tmp_path, content))
+    annotations = load_youtube_vis(files.write(tmp_path, content))
 
     assert annotations.tracks(0) == ()
     assert annotations.masks(0).shape == (0, 3, files.HEIGHT, files.WIDTH)
@@ -92,16 +93,16 @@ def test_categories_give_the_classes(tmp_path: Path, content: dict[str, Any]) ->
     content["categories"] = [{"id": number, "name": ovis.names[number - 1]} for number in (3, 25)]
     for annotation in content["annotations"]:
         annotation["category_id"] = 3 if annotation["category_id"] == 4 else 25
-    annotations = VideoAnnotations.load(files.write(tmp_path, content), ovis)
+    annotations = load_youtube_vis(files.write(tmp_path, content), ovis)
 
     assert annotations.categories is ovis
     assert [track.label for track in annotations.tracks(0)] == [2, 24]
     with pytest.raises(InputError, match="in youtube_vis_2021: choose the categories of this file"):
-        VideoAnnotations.load(tmp_path / "instances.json", known_categories("youtube_vis_2021"))
+        load_youtube_vis(tmp_path / "instances.json", known_categories("youtube_vis_2021"))
 
 
 def test_annotations_survive_pickling_for_worker_processes(tmp_path: Path, content: dict[str, Any]) -> None:
-    annotations = VideoAnnotations.load(files.write(tmp_path, content))
+    annotations = load_youtube_vis(files.write(tmp_path, content))
     copy = pickle.loads(pickle.dumps(annotations))
     np.testing.assert_array_equal(copy.masks(0), annotations.masks(0))
     assert annotations.nbytes < 2000
@@ -121,14 +122,14 @@ def test_any_mask_comes_back(
             "annotations": [{"id": 1, "video_id": 1, "category_id": 1, "segmentations": [encode(mask)]}],
         },
     )
-    np.testing.assert_array_equal(VideoAnnotations.load(path).masks(0)[0, 0], mask)
+    np.testing.assert_array_equal(load_youtube_vis(path).masks(0)[0, 0], mask)
 
 
 def test_polygons_are_filled_as_pycocotools_does(tmp_path: Path, content: dict[str, Any]) -> None:
     corners = [[3.3, 2.7, 30.1, 5.9, 12.4, 22.2], [1, 1, 4, 1, 4, 6, 1, 6]]
     content["annotations"][2]["segmentations"][2] = corners
     parts = coco_mask.frPyObjects(corners, files.HEIGHT, files.WIDTH)
-    masks = VideoAnnotations.load(files.write(tmp_path, content)).masks(0)
+    masks = load_youtube_vis(files.write(tmp_path, content)).masks(0)
     np.testing.assert_array_equal(masks[1, 2], coco_mask.decode(coco_mask.merge(parts)).astype(bool))
 
 
@@ -137,7 +138,7 @@ WRONG: list[tuple[Change, str]] = [
     (lambda c: c["videos"][0].pop("id"), "A video of .* needs a whole number as 'id', not None"),
     (lambda c: c["videos"][0].update(id=7), "Video id 7 of .* occurs twice"),
     (lambda c: c["videos"][0].update(height="24"), "Video 40 of .* needs a whole number as 'height', not '24'"),
-    (lambda c: c["videos"][0].update(width=0), "Video 40 of .* has a height of 24 and a width of 0"),
+    (lambda c: c["videos"][0].update(width=0), "Video 40 of .* is wrong: 24x0 .* is no possible size"),
     (lambda c: c["videos"][1].update(file_names=[]), "Video 7 of .* has no list of file names"),
     (lambda c: c["videos"].append(None), "A video of .* needs a whole number as 'id'"),
     (lambda c: c["videos"].clear(), "has no videos or images"),
@@ -151,7 +152,7 @@ WRONG: list[tuple[Change, str]] = [
     (lambda c: c["annotations"][0].update(segmentations=None), "Annotation 5 of .* needs a list of 2 masks"),
     (lambda c: c["annotations"][1]["segmentations"][0].update(size=[3, 3]), "annotation 9 in frame 0 .* is 3x3"),
     (lambda c: c["annotations"][1]["segmentations"][2].update(counts="~~"), "annotation 9 in frame 2 .* is wrong"),
-    (lambda c: c["annotations"][1]["segmentations"][0]["counts"].append(4), "annotation 9 in frame 0 .* sum to 892"),
+    (lambda c: c["annotations"][1]["segmentations"][0]["counts"].append(4), "annotation 9 in frame 0 .* covers 892"),
     (lambda c: c["annotations"][2]["segmentations"].insert(0, 5), "Annotation 11 of .* needs a list of 3 masks"),
 ]
 
@@ -163,7 +164,7 @@ def test_contradictions_are_named_with_their_record(
     change(content)
     path = files.write(tmp_path, content)
     with pytest.raises(InputError, match=said) as caught:
-        VideoAnnotations.load(path)
+        load_youtube_vis(path)
     assert str(path) in str(caught.value)
 
 
@@ -171,4 +172,4 @@ def test_results_are_not_annotations(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     path.write_text("[]")
     with pytest.raises(InputError, match="a list, as results are"):
-        VideoAnnotations.load(path)
+        load_youtube_vis(path)

@@ -6,7 +6,6 @@ import pytest
 from PIL import Image
 
 from genvis.cli.main import main
-from genvis.data.annotations.segmentation import decode_mask
 from genvis.data.annotations.youtube_vis import load_youtube_vis
 from genvis.data.check import check_annotations
 from genvis.data.convert.cvat import CvatOptions, read_cvat
@@ -76,7 +75,7 @@ def track(shapes, *, label="car", number=0, extra=""):
 
 
 def pixels(dataset, index=0, video=0):
-    return {frame: decode_mask(mask) for frame, mask in dataset.videos[video].tracks[index].masks.items()}
+    return {frame: mask.decode() for frame, mask in dataset.videos[video].tracks[index].masks.items()}
 
 
 def test_shapes_are_taken_as_they_are_and_outside_ends_them(tmp_path):
@@ -347,9 +346,9 @@ def test_a_damaged_zip_file_is_named(tmp_path):
         ('<polygon frame="0" points="1,2;3,4"/>', "three pairs"),
         ('<polygon frame="0" points="1,2;3,x;4,5"/>', "not a list of x,y"),
         ('<polygon frame="-1" points="1,2;3,4;5,6"/>', "'frame' is '-1'"),
-        ('<mask frame="0" rle="3, 4" left="0" top="0" width="2" height="2"/>', "sum to 7 instead of 2x2"),
-        ('<mask frame="0" rle="3" left="0" top="0" width="2"/>', "whole numbers"),
-        ('<mask frame="0" rle="0, 1" left="0" top="0" width="99999" height="99999"/>', "99999 wide"),
+        ('<mask frame="0" rle="3, 4" left="0" top="0" width="2" height="2"/>', "covers 7 pixels instead of 2x2"),
+        ('<mask frame="0" rle="3" left="0" top="0" width="2"/>', "its height is '' instead of a whole number"),
+        ('<mask frame="0" rle="0, 1" left="0" top="0" width="99999" height="99999"/>', "no possible size"),
         ('<ellipse frame="0" cx="3"/>', "without cx, cy, rx, ry"),
     ],
 )

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genvis.data.annotations.segmentation import decode_mask
 from genvis.data.check import check_annotations
 from genvis.data.convert.coco_tracks import read_coco_tracks
 from genvis.data.convert.indexed_png import read_indexed_png
@@ -30,7 +29,7 @@ def entry(image, mask, category=3, **fields):
 
 def sizes(dataset, video=0):
     return [
-        (track.id, track.category_id, {frame: int(decode_mask(mask).sum()) for frame, mask in track.masks.items()})
+        (track.id, track.category_id, {frame: int(mask.decode().sum()) for frame, mask in track.masks.items()})
         for track in dataset.videos[video].tracks
     ]
 
@@ -205,7 +204,7 @@ def test_the_published_example_line_is_read(tmp_path):
     (tmp_path / "0000.txt").write_text(line)
     video = read_mots(tmp_path).videos[0]
     assert (video.height, video.width, len(video.file_names)) == (375, 1242, 52)
-    mask = decode_mask(video.tracks[0].masks[51])
+    mask = video.tracks[0].masks[51].decode()
     assert 0 < mask.sum() < 5000
 
 

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from genvis.data.annotations.segmentation import decode_mask
 from genvis.data.annotations.youtube_vis import load_youtube_vis
 from genvis.data.convert.coco_tracks import read_coco_tracks, write_coco_tracks
 from genvis.data.convert.indexed_png import read_indexed_png, write_indexed_png
@@ -120,7 +119,7 @@ def test_the_smaller_object_is_in_front_where_two_overlap(tmp_path):
             (folder / "one.txt").unlink()
         dataset = read(folder)
         video = next(video for video in dataset.videos if video.name == "two")
-        by_category = {track.category_id: decode_mask(track.masks[1]) for track in video.tracks}
+        by_category = {track.category_id: track.masks[1].decode() for track in video.tracks}
         assert np.array_equal(by_category[1], small)
         assert np.array_equal(by_category[2], large & ~small)
 

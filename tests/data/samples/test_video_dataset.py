@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from genvis.data.annotations.video_annotations import VideoAnnotations
+from genvis.data.annotations.youtube_vis import load_youtube_vis
 from genvis.data.samples.frames import image_path, read_image
 from genvis.data.samples.video_dataset import VideoDataset
 from genvis.errors import InputError
@@ -20,7 +21,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def annotations(tmp_path: Path) -> VideoAnnotations:
-    return VideoAnnotations.load(files.write(tmp_path, files.document()))
+    return load_youtube_vis(files.write(tmp_path, files.document()))
 
 
 def test_an_item_is_a_whole_video_without_crowds(annotations: VideoAnnotations, root: Path) -> None:
@@ -50,7 +51,7 @@ def test_chosen_frames_keep_their_order_and_repeats(annotations: VideoAnnotation
 def test_videos_without_objects_can_be_skipped(tmp_path: Path, root: Path) -> None:
     content = files.document()
     content["annotations"][0]["segmentations"] = [None, None]
-    annotations = VideoAnnotations.load(files.write(tmp_path, content))
+    annotations = load_youtube_vis(files.write(tmp_path, content))
 
     assert len(VideoDataset(annotations, root)) == 2
     assert VideoDataset(annotations, root)[1].masks.shape[0] == 0
@@ -58,7 +59,7 @@ def test_videos_without_objects_can_be_skipped(tmp_path: Path, root: Path) -> No
     assert [videos.video(index).id for index in range(len(videos))] == [40]
     content["annotations"] = []
     with pytest.raises(InputError, match="has no video with objects"):
-        VideoDataset(VideoAnnotations.load(files.write(tmp_path, content)), root, skip_empty=True)
+        VideoDataset(load_youtube_vis(files.write(tmp_path, content)), root, skip_empty=True)
 
 
 @pytest.mark.parametrize("name", ["../secret.png", "/etc/passwd", "a/../../b.png", "..\\b.png", "C:\\b.png", ""])
@@ -71,7 +72,7 @@ def test_an_escaping_name_in_a_file_is_refused_when_it_is_read(tmp_path: Path, r
     content = files.document()
     Image.new("RGB", (files.WIDTH, files.HEIGHT)).save(tmp_path / "outside.png")
     content["videos"][1]["file_names"][0] = "../outside.png"
-    videos = VideoDataset(VideoAnnotations.load(files.write(tmp_path, content)), root)
+    videos = VideoDataset(load_youtube_vis(files.write(tmp_path, content)), root)
     with pytest.raises(InputError, match=r"names the image '\.\./outside\.png', which is not inside"):
         videos[1]
 

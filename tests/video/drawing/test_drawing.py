@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from genvis.errors import InputError
-from genvis.masks import RunLengthMask
+from genvis.masks import RLEMask
 from genvis.video.drawing.instances import DrawingStyle, draw_instances, scaled_mask
 from genvis.video.drawing.labels import LARGEST_COVER, LabelWriter
 from genvis.video.drawing.palette import identity_color, palette
@@ -76,7 +76,7 @@ def test_run_lengths_and_dense_masks_look_the_same() -> None:
     masks = [ellipse(90, 120, y=0.3, x=0.3, radius=0.2), ellipse(90, 120, y=0.7, x=0.6, radius=0.3)]
     known = {"ids": [4, 9], "labels": ["cat", "dog"], "scores": [0.5, 0.25]}
     dense = draw_instances(image, masks=masks, **known)  # type: ignore[arg-type]
-    encoded = draw_instances(image, masks=[RunLengthMask.encode(mask) for mask in masks], **known)  # type: ignore[arg-type]
+    encoded = draw_instances(image, masks=[RLEMask.encode(mask) for mask in masks], **known)  # type: ignore[arg-type]
     assert (dense == encoded).all()
     assert (draw_instances(image, masks=np.zeros((2, 90, 120), bool), **known) == image).all()  # type: ignore[arg-type]
     assert (draw_instances(image, masks=[], ids=[]) == image).all()

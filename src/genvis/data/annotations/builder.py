@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genvis.categories import Categories
-from genvis.data.annotations.segmentation import SegmentationError, to_run_lengths
 from genvis.data.annotations.video_annotations import VideoAnnotations
 from genvis.data.samples.packed import PackedBytesBuilder
 from genvis.errors import InputError
+from genvis.json_values import is_text, shown, whole_number
+from genvis.masks import MaskError, check_frame_size, read_masks
 
 OCCLUSION_LEVELS = ("no_occlusion", "slight_occlusion", "severe_occlusion")
 _CHECK = "run `genvis data check` on the file for a complete list"
@@ -42,7 +43,7 @@ class AnnotationBuilder:
     _track_categories: "array[int]" = field(default_factory=_integers)
     _track_crowds: "array[int]" = field(default_factory=_integers)
     _mask_starts: "array[int]" = field(default_factory=_integers)
-    _run_lengths: PackedBytesBuilder = field(default_factory=PackedBytesBuilder)
+    _rle_counts: PackedBytesBuilder = field(default_factory=PackedBytesBuilder)
     _occlusion: "array[int]" = field(default_factory=lambda: array("b"))
     _occlusion_levels: list[str] = field(default_factory=lambda: list(OCCLUSION_LEVELS))
 
@@ -54,7 +55,7 @@ class AnnotationBuilder:
     def add_category(self, record: Any) -> None:
         """Add an element of "categories"."""
         number, name = self._integer(record, "id", "A category"), record.get("name")
-        if not isinstance(name, str):
+        if not is_text(name):
             raise self.error(f"Category {number}", "has no 'name'")
         if number in self._categories:
             raise self.error(f"Category id {number}", "occurs twice")
@@ -66,16 +67,18 @@ class AnnotationBuilder:
         who = f"{kind} {number}"
         if number in self._positions:
             raise self.error(f"{kind} id {number}", "occurs twice")
-        if not (isinstance(file_names, list) and file_names and all(isinstance(name, str) for name in file_names)):
+        if not (isinstance(file_names, list) and file_names and all(map(is_text, file_names))):
             raise self.error(who, "has no list of file names")
         sides = [self._integer(record, side, who) for side in ("height", "width")]
-        if min(sides) < 1:
-            raise self.error(who, f"has a height of {sides[0]} and a width of {sides[1]}")
+        try:
+            check_frame_size(*sides)
+        except MaskError as error:
+            raise self.error(who, f"is wrong: {error}") from None
         self._positions[number] = len(self._lengths)
         self._sizes.extend(sides)
         self._lengths.append(len(file_names))
         for name in file_names:
-            self._file_names.append(name.encode("utf-8", "surrogatepass"))
+            self._file_names.append(name.encode())
 
     def add_track(
         self,
@@ -111,14 +114,15 @@ class AnnotationBuilder:
         self._track_videos.append(video)
         self._track_categories.append(category if mapping is None else mapping[category])
         self._track_crowds.append(bool(record.get("iscrowd", 0)))
-        self._mask_starts.append(len(self._run_lengths))
+        self._mask_starts.append(len(self._rle_counts))
         height, width = self._sizes[2 * video : 2 * video + 2]
-        for frame, segmentation in enumerate(segmentations):
-            try:
-                run_lengths = to_run_lengths(segmentation, height, width)
-            except SegmentationError as error:
-                raise self.error(f"The mask of annotation {number} in frame {frame}", f"is wrong: {error}") from None
-            self._run_lengths.append(run_lengths["counts"] if run_lengths else b"")
+        try:
+            masks = read_masks(segmentations, height=height, width=width)
+        except MaskError as error:
+            where = f"The mask of annotation {number} in frame {error.position}"
+            raise self.error(where, f"is wrong: {error}") from None
+        for mask in masks:
+            self._rle_counts.append(mask.counts if mask else b"")
         self._add_occlusion(occlusion, length)
 
     def _add_occlusion(self, levels: Any, length: int) -> None:
@@ -168,7 +172,7 @@ class AnnotationBuilder:
             track_crowds=np.frombuffer(self._track_crowds, np.int64)[order].astype(np.bool_),
             track_starts=_starts(counts),
             mask_starts=np.frombuffer(self._mask_starts, np.int64)[order],
-            run_lengths=self._run_lengths.build(),
+            rle_counts=self._rle_counts.build(),
             occlusion=np.frombuffer(self._occlusion, np.int8),
             occlusion_levels=tuple(self._occlusion_levels),
         )
@@ -196,9 +200,10 @@ class AnnotationBuilder:
 
     def _integer(self, record: Any, key: str, who: str) -> int:
         value = _mapping(record).get(key)
-        if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= 1 << 63:
-            raise self.error(who, f"needs a whole number as '{key}', not {value!r}")
-        return value
+        number = whole_number(value)
+        if number is None:
+            raise self.error(who, f"needs a whole number as '{key}', not {shown(value)}")
+        return number
 
     def error(self, who: str, problem: str) -> InputError:
         """Return an error in one sentence: who, in which file, what is wrong, and what to do."""

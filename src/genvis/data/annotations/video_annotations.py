@@ -1,4 +1,4 @@
-"""The annotations of a data set of videos, held compactly: arrays, and all masks as compressed run lengths."""
+"""Annotations of a data set of videos, held compactly: arrays, and all masks as compressed RLE."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genvis.categories import Categories
-from genvis.data.annotations.segmentation import RunLengths
 from genvis.data.samples.packed import PackedBytes
 from genvis.errors import InputError
+from genvis.masks import RLEMask
 
 
 class Video(NamedTuple):
@@ -48,7 +48,8 @@ class Track(NamedTuple):
 class VideoAnnotations:
     """Videos and the masks of their objects; V videos, F frames, M tracks and R masks, absent ones included.
 
-    Make it with :meth:`load`, or from single images with :func:`genvis.data.annotations.coco.load_coco`.
+    Read by :func:`genvis.data.annotations.youtube_vis.load_youtube_vis`, or from single images by
+    :func:`genvis.data.annotations.coco.load_coco`.
 
     Attributes:
         path: The file it was read from, for messages.
@@ -62,7 +63,7 @@ class VideoAnnotations:
         track_crowds: (M,) bool.
         track_starts: (V + 1,) int64, where each video's tracks begin.
         mask_starts: (M,) int64, where each track's masks begin; there is one per frame of its video.
-        run_lengths: R compressed run lengths; empty where the object is absent.
+        rle_counts: Counts of R compressed RLEs; empty where the object is absent.
         occlusion: (R,) int8, index into `occlusion_levels`, -1 where the file says nothing.
         occlusion_levels: The names of the levels, in the order of OVIS: none, slight, severe; others follow.
     """
@@ -78,24 +79,9 @@ class VideoAnnotations:
     track_crowds: NDArray[np.bool_]
     track_starts: NDArray[np.int64]
     mask_starts: NDArray[np.int64]
-    run_lengths: PackedBytes
+    rle_counts: PackedBytes
     occlusion: NDArray[np.int8]
     occlusion_levels: tuple[str, ...]
-
-    @classmethod
-    def load(cls, path: str | Path, categories: Categories | None = None) -> "VideoAnnotations":
-        """Read an annotation file of YouTube-VIS 2019, 2021 or 2022, of OVIS, or in the same format.
-
-        Args:
-            path: The JSON file.
-            categories: The classes of the model. Without it, the file's own categories in the order of their ids.
-
-        Raises:
-            InputError: If the file cannot be read or contradicts itself; the text names the record.
-        """
-        from genvis.data.annotations.youtube_vis import load_youtube_vis
-
-        return load_youtube_vis(path, categories)
 
     def __len__(self) -> int:
         return len(self.video_ids)
@@ -104,7 +90,7 @@ class VideoAnnotations:
     def nbytes(self) -> int:
         """How many bytes the arrays take."""
         arrays = [value for value in vars(self).values() if isinstance(value, np.ndarray)]
-        packed = [array for value in (self.file_names, self.run_lengths) for array in (value.data, value.starts)]
+        packed = [array for value in (self.file_names, self.rle_counts) for array in (value.data, value.starts)]
         return sum(array.nbytes for array in arrays + packed)
 
     def video(self, index: int) -> Video:
@@ -141,30 +127,25 @@ class VideoAnnotations:
         Raises:
             InputError: If the video has no such frame.
         """
-        from pycocotools import mask as coco_mask
-
         wanted = self._cells(index, frames, tracks)
         height, width = self.sizes[index].tolist()
         result = np.zeros((*wanted.shape, height, width), np.bool_)
         for place, cell in np.ndenumerate(wanted):
-            counts = self.run_lengths[int(cell)]
+            counts = self.rle_counts[int(cell)]
             if counts:
-                run_lengths: RunLengths = {"size": [height, width], "counts": counts}
-                left, top, columns, rows = (int(value) for value in coco_mask.toBbox(run_lengths))
-                box = slice(top, top + rows), slice(left, left + columns)
-                # Only the box is worth the way from column order to row order.
-                result[place][box] = coco_mask.decode(run_lengths)[box]
+                RLEMask(height, width, counts).decode(out=result[place])
         return result
 
-    def run_lengths_of(self, index: int, track: int, frame: int) -> RunLengths | None:
-        """Return one mask as compressed run lengths, or None where the object is absent."""
-        counts = self.run_lengths[int(self._cells(index, [frame], [track])[0, 0])]
-        return {"size": self.sizes[index].tolist(), "counts": counts} if counts else None
+    def mask(self, index: int, track: int, frame: int) -> RLEMask | None:
+        """Return one mask of a video, or None where the object is absent."""
+        counts = self.rle_counts[int(self._cells(index, [frame], [track])[0, 0])]
+        height, width = self.sizes[index].tolist()
+        return RLEMask(height, width, counts) if counts else None
 
     def present(self, index: int) -> NDArray[np.bool_]:
         """Return (N, T) bool: in which frames of a video each object has a mask."""
         cells = self._cells(index, None, None)
-        return self.run_lengths.starts[cells + 1] > self.run_lengths.starts[cells]
+        return self.rle_counts.starts[cells + 1] > self.rle_counts.starts[cells]
 
     def occlusion_of(self, index: int) -> NDArray[np.int8]:
         """Return (N, T) int8, how occluded each object of a video is: an index into `occlusion_levels`, or -1."""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from genvis.data.annotations.segmentation import SegmentationError, decode_mask, to_run_lengths
 from genvis.data.check.records import AnnotationRecords, Layout, TrackRecord, VideoRecord
 from genvis.data.check.structure import escapes_root
+from genvis.masks import MaskError, read_mask
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
@@ -215,13 +215,13 @@ def _masks(
         segmentations = track.segmentations or []
         segmentation = segmentations[cell.frame] if cell.frame < len(segmentations) else None
         try:
-            encoded = to_run_lengths(segmentation, cell.video.height or 1, cell.video.width or 1)
-        except SegmentationError:
+            encoded = read_mask(segmentation, height=cell.video.height or 1, width=cell.video.width or 1)
+        except MaskError:
             unreadable += 1
             continue
         if encoded is None:
             continue
-        mask = np.asarray(Image.fromarray(decode_mask(encoded)).resize(size, Image.Resampling.NEAREST))
+        mask = np.asarray(Image.fromarray(encoded.decode()).resize(size, Image.Resampling.NEAREST))
         if mask.any():
             masks.append(mask)
             indices.append(index)

@@ -6,18 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from genvis.data.annotations.segmentation import (
-    RunLengths,
-    SegmentationError,
-    check_counts,
-    encode_counts,
-    polygon_points,
-    run_length_counts,
-    run_length_size,
-    to_run_lengths,
-)
 from genvis.data.check.findings import Findings, Kind, Severity
-from genvis.data.check.records import AnnotationRecords, Layout, TrackRecord, VideoRecord, is_number
+from genvis.data.check.records import AnnotationRecords, Layout, TrackRecord, VideoRecord
+from genvis.json_values import finite_number, shown
+from genvis.masks import MaskError, MaskSizeError, MaskSumError, RLEMask, polygon_points, read_mask, read_size
 
 UNREADABLE_MASK = Kind("unreadable-mask", Severity.ERROR, "a mask cannot be read")
 MASK_SIZE = Kind(
@@ -26,7 +18,7 @@ MASK_SIZE = Kind(
     "a mask has another size than its video",
     "'size' is [height, width]; masks are of the size of the frames.",
 )
-MASK_SUM = Kind("mask-sum", Severity.ERROR, "the run lengths of a mask do not fill its frame exactly")
+MASK_SUM = Kind("mask-sum", Severity.ERROR, "the RLE of a mask does not fill its frame exactly")
 OUTSIDE_FRAME = Kind(
     "outside-frame",
     Severity.ERROR,
@@ -57,10 +49,10 @@ BOX_TOLERANCE = 2.0
 
 @dataclass(frozen=True)
 class TrackMasks:
-    """An annotation with those of its masks that can be read: frame index -> run lengths."""
+    """An annotation with those of its masks that can be read: frame index -> mask."""
 
     track: TrackRecord
-    masks: dict[int, RunLengths]
+    masks: dict[int, RLEMask]
 
 
 def check_masks(records: AnnotationRecords, findings: Findings) -> Iterator[tuple[VideoRecord, list[TrackMasks]]]:
@@ -87,7 +79,7 @@ def check_masks(records: AnnotationRecords, findings: Findings) -> Iterator[tupl
 
 
 def _check_track(track: TrackRecord, video: VideoRecord, layout: Layout, findings: Findings) -> TrackMasks:
-    masks: dict[int, RunLengths] = {}
+    masks: dict[int, RLEMask] = {}
     any_broken = False
     single = layout is Layout.COCO
     for frame, segmentation in enumerate(track.segmentations or []):
@@ -114,92 +106,72 @@ def _entry(values: list[Any] | None, index: int) -> Any:
     return values[index] if values is not None and index < len(values) else None
 
 
-def _read_mask(segmentation: Any, video: VideoRecord, where: str, findings: Findings) -> tuple[RunLengths | None, bool]:
+def _read_mask(segmentation: Any, video: VideoRecord, where: str, findings: Findings) -> tuple[RLEMask | None, bool]:
     """Return the mask (None where the object is absent), and whether it is there but cannot be used."""
-    try:
-        if segmentation is None or segmentation == []:
-            return None, False
-        if isinstance(segmentation, dict):
-            return _read_run_lengths(segmentation, video, where, findings)
-        if isinstance(segmentation, list):
-            return _read_polygons(segmentation, video, where, findings)
-        raise SegmentationError(f"it is a {type(segmentation).__name__}, not polygons or run lengths")
-    except SegmentationError as error:
-        findings.add(UNREADABLE_MASK, f"{where}: {error}")
-        return None, True
-
-
-def _read_run_lengths(
-    segmentation: dict[str, Any], video: VideoRecord, where: str, findings: Findings
-) -> tuple[RunLengths | None, bool]:
-    height, width = run_length_size(segmentation)
-    counts = run_length_counts(segmentation)
-    of_frame = (video.height in (height, None)) and (video.width in (width, None))
-    if not of_frame:
-        swapped = (height, width) == (video.width, video.height)
-        text = f"{where}: 'size' is {[height, width]}, the frame {[video.height, video.width]}"
-        findings.add(MASK_SIZE, text + (", height and width swapped" if swapped else ""))
-    try:
-        check_counts(counts, height, width)
-    except SegmentationError as error:
-        findings.add(MASK_SUM, f"{where}: {error}")
-        return None, True
-    if not of_frame:
-        return None, True
-    if not counts[1::2].any():
+    if segmentation is None or segmentation == []:
         return None, False
-    text = segmentation["counts"]
-    if isinstance(text, str):
-        return {"size": [height, width], "counts": text.encode("ascii")}, False
-    return encode_counts(counts, height, width), False
+    size = (video.height, video.width) if video.height and video.width else None
+    try:
+        beyond = isinstance(segmentation, list) and _reaches_beyond(segmentation, size, where, findings)
+        if size is None and isinstance(segmentation, list):
+            return None, True
+        height, width = size or read_size(segmentation)
+        mask = read_mask(segmentation, height=height, width=width)
+    except MaskSizeError as error:
+        found = read_size(segmentation)
+        swapped = ", height and width swapped" if found == (video.width, video.height) else ""
+        findings.add(MASK_SIZE, f"{where}: {error}{swapped}")
+    except MaskSumError as error:
+        findings.add(MASK_SUM, f"{where}: {error}")
+    except MaskError as error:
+        findings.add(UNREADABLE_MASK, f"{where}: {error}")
+    else:
+        return mask, mask is None and beyond
+    return None, True
 
 
-def _read_polygons(
-    segmentation: list[Any], video: VideoRecord, where: str, findings: Findings
-) -> tuple[RunLengths | None, bool]:
-    points = np.concatenate([polygon_points(polygon) for polygon in segmentation])
-    if video.height is None or video.width is None:
-        return None, True
+def _reaches_beyond(polygons: list[Any], size: tuple[int, int] | None, where: str, findings: Findings) -> bool:
+    """Return whether polygons stick out of a frame of this (height, width) by more than is tolerated."""
+    points = np.concatenate([polygon_points(polygon) for polygon in polygons])
+    if size is None:
+        return False
+    height, width = size
     (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
-    beyond = max(-left, -top, right - video.width, bottom - video.height)
-    if beyond > POLYGON_TOLERANCE:
-        findings.add(
-            OUTSIDE_FRAME,
-            f"{where}: x {left:g} to {right:g}, y {top:g} to {bottom:g}, in a frame {video.width} wide and "
-            f"{video.height} high",
-        )
-    mask = to_run_lengths(segmentation, video.height, video.width)
-    return mask, mask is None and beyond > POLYGON_TOLERANCE
+    if max(-left, -top, right - width, bottom - height) <= POLYGON_TOLERANCE:
+        return False
+    extent = f"x {left:g} to {right:g}, y {top:g} to {bottom:g}"
+    findings.add(OUTSIDE_FRAME, f"{where}: {extent}, in a frame {width} wide and {height} high")
+    return True
 
 
-def _check_box(box: Any, mask: RunLengths | None, where: str, *, exact: bool, findings: Findings) -> None:
-    from pycocotools import mask as coco_mask
-
+def _check_box(box: Any, mask: RLEMask | None, where: str, *, exact: bool, findings: Findings) -> None:
     if box is None:
         return
-    if not (isinstance(box, list) and len(box) == 4 and all(map(is_number, box))):
-        findings.add(BAD_BOX, f"{where}: {box!r:.60}")
+    sides = [finite_number(side) for side in box] if isinstance(box, list) and len(box) == 4 else [None]
+    numbers = [side for side in sides if side is not None]
+    if len(numbers) != 4:
+        findings.add(BAD_BOX, f"{where}: {shown(box)}")
         return
     if mask is None:
-        if any(box):
-            findings.add(BOX_WITHOUT_MASK, f"{where}: {box}")
+        if any(numbers):
+            findings.add(BOX_WITHOUT_MASK, f"{where}: {shown(box)}")
         return
-    if box[2] <= 0 or box[3] <= 0:
-        findings.add(BAD_BOX, f"{where}: {box}")
+    if min(numbers[2:]) <= 0:
+        findings.add(BAD_BOX, f"{where}: {shown(box)}")
         return
-    x, y, width, height = coco_mask.toBbox(mask).tolist()
-    differences = (box[0] - x, box[1] - y, box[0] + box[2] - x - width, box[1] + box[3] - y - height)
+    x, y, width, height = mask.box
+    left, top = numbers[:2]
+    differences = (left - x, top - y, left + numbers[2] - x - width, top + numbers[3] - y - height)
     # The box of a polygon is the one of its corners, which may lie a little off the pixels it covers.
     if max(map(abs, differences)) > (BOX_TOLERANCE if exact else 2 * BOX_TOLERANCE):
-        findings.add(BOX_MISMATCH, f"{where}: {box}, the mask's is {[int(side) for side in (x, y, width, height)]}")
+        findings.add(BOX_MISMATCH, f"{where}: {shown(box)}, the mask's is {[x, y, width, height]}")
 
 
-def _check_area(area: Any, mask: RunLengths | None, where: str, *, exact: bool, findings: Findings) -> None:
-    from pycocotools import mask as coco_mask
-
+def _check_area(area: Any, mask: RLEMask | None, where: str, *, exact: bool, findings: Findings) -> None:
     # The area of a polygon differs from the number of its pixels, by much where it is thin.
-    if not exact or mask is None or not is_number(area):
+    number = finite_number(area)
+    if not exact or mask is None or number is None:
         return
-    pixels = int(coco_mask.area(mask))
-    if abs(area - pixels) > max(1.0, 0.01 * pixels):
-        findings.add(AREA_MISMATCH, f"{where}: {area:g}, the mask has {pixels} pixels")
+    pixels = mask.area
+    if abs(number - pixels) > max(1.0, 0.01 * pixels):
+        findings.add(AREA_MISMATCH, f"{where}: {number:g}, the mask has {pixels} pixels")

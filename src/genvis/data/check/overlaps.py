@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from genvis.data.annotations.segmentation import RunLengths
 from genvis.data.check.findings import Findings, Kind, Severity
 from genvis.data.check.masks import TrackMasks
 from genvis.data.check.records import VideoRecord
+from genvis.masks import RLEMask, mask_areas
 
 OVERLAP = Kind(
     "overlap",
@@ -47,15 +47,15 @@ def check_overlaps(video: VideoRecord, tracks: list[TrackMasks], findings: Findi
     from pycocotools import mask as coco_mask
 
     tracks = [item for item in tracks if item.masks and not item.track.crowd]
-    in_frame: dict[int, list[tuple[int, RunLengths]]] = defaultdict(list)
+    in_frame: dict[int, list[tuple[int, RLEMask]]] = defaultdict(list)
     totals = np.zeros(len(tracks))
     for index, item in enumerate(tracks):
         for frame, mask in item.masks.items():
             in_frame[frame].append((index, mask))
     pairs: dict[tuple[int, int], _Pair] = defaultdict(_Pair)
     for present in in_frame.values():
-        masks = [mask for _, mask in present]
-        areas = coco_mask.area(masks).astype(float)
+        masks = [mask.coco() for _, mask in present]
+        areas = mask_areas(masks).astype(float)
         totals[[index for index, _ in present]] += areas
         if len(present) < 2:
             continue

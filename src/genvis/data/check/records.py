@@ -1,15 +1,15 @@
 """Reading an annotation file as it is: whatever is wrong becomes a finding, and the rest is read all the same."""
 
-import math
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from genvis.data.annotations.segmentation import is_positive_integer
 from genvis.data.check.findings import Findings, Kind, Severity
 from genvis.errors import InputError
 from genvis.files import read_json_object
+from genvis.json_values import is_text, shown, whole_number
+from genvis.masks import MaskError, check_frame_size
 
 ANNOTATION_FILE = "an object with 'videos', 'annotations' and 'categories'"
 
@@ -19,10 +19,10 @@ BAD_ID = Kind("bad-id", Severity.ERROR, "an id is missing or not a whole number"
 NO_ANNOTATION_ID = Kind(
     "no-annotation-id", Severity.WARNING, "an annotation has no id", "It gets its place in the file as its id."
 )
-BAD_SIZE = Kind("bad-size", Severity.ERROR, "height or width is missing or not a whole number from 1 to 65,535")
+BAD_SIZE = Kind("bad-size", Severity.ERROR, "height or width is missing, no whole number, or not possible")
 BAD_FILE_NAMES = Kind("bad-file-names", Severity.ERROR, "the list of image files is missing, empty or holds no names")
 BAD_LENGTH = Kind("bad-length", Severity.ERROR, "'length' is not the number of image files")
-BAD_CATEGORY_NAME = Kind("bad-category-name", Severity.ERROR, "a category has no name")
+BAD_CATEGORY_NAME = Kind("bad-category-name", Severity.ERROR, "a category has no name, or one that is no text")
 BAD_SEGMENTATIONS = Kind("bad-segmentations", Severity.ERROR, "the masks of an annotation are missing or not a list")
 BAD_CROWD = Kind("bad-crowd", Severity.WARNING, "'iscrowd' is neither 0 nor 1", "It is read as 0.")
 BAD_PER_FRAME_LIST = Kind("bad-frame-list", Severity.ERROR, "boxes or areas are there but not as a list, one a frame")
@@ -35,8 +35,6 @@ TRACKED_COCO = Kind(
     "these COCO images are frames of videos, with a track id per mask",
     "`genvis data convert from-coco` makes a video file of them.",
 )
-
-LARGEST_SIDE = 65_535
 
 
 class Layout(StrEnum):
@@ -151,18 +149,18 @@ def _named(value: Any) -> str:
 
 
 def _identifier(entry: dict[str, Any], key: str, where: str, findings: Findings) -> int | None:
-    value = entry.get(key)
-    if isinstance(value, int) and not isinstance(value, bool):
+    value = whole_number(entry.get(key))
+    if value is not None:
         return value
-    findings.add(BAD_ID, f"{where}: '{key}' is {value!r:.60}" if key in entry else f"{where}: no '{key}'")
+    findings.add(BAD_ID, f"{where}: '{key}' is {shown(entry[key])}" if key in entry else f"{where}: no '{key}'")
     return None
 
 
 def _category(entry: dict[str, Any], where: str, findings: Findings) -> CategoryRecord:
     identifier = _identifier(entry, "id", where, findings)
     name = entry.get("name")
-    if not isinstance(name, str) or not name.strip():
-        findings.add(BAD_CATEGORY_NAME, f"{where} (id {identifier}): 'name' is {name!r:.60}")
+    if not is_text(name) or not name.strip():
+        findings.add(BAD_CATEGORY_NAME, f"{where} (id {identifier}): 'name' is {shown(name)}")
         name = None
     return CategoryRecord(f"category {identifier}" if identifier is not None else where, identifier, name)
 
@@ -171,14 +169,14 @@ def _video(entry: dict[str, Any], where: str, layout: Layout, findings: Findings
     identifier = _identifier(entry, "id", where, findings)
     if identifier is not None:
         where = f"{'image' if layout is Layout.COCO else 'video'} {identifier}"
-    sides: list[int | None] = []
-    for key in ("height", "width"):
-        value = entry.get(key)
-        if is_positive_integer(value) and value <= LARGEST_SIDE:
-            sides.append(value)
-        else:
-            findings.add(BAD_SIZE, f"{where}: '{key}' is {value!r:.60}")
-            sides.append(None)
+    height, width = whole_number(entry.get("height")), whole_number(entry.get("width"))
+    try:
+        if height is None or width is None:
+            raise MaskError(f"'height' is {shown(entry.get('height'))}, 'width' is {shown(entry.get('width'))}")
+        check_frame_size(height, width)
+    except MaskError as error:
+        findings.add(BAD_SIZE, f"{where}: {error}")
+        height = width = None
     key = "file_names" if layout is Layout.YOUTUBE_VIS else "file_name"
     names = entry.get(key)
     names = names if layout is Layout.YOUTUBE_VIS else [names]
@@ -186,14 +184,14 @@ def _video(entry: dict[str, Any], where: str, layout: Layout, findings: Findings
     if not isinstance(names, list) or not names:
         findings.add(BAD_FILE_NAMES, f"{where}: '{key}' is {_named(names) if names != [] else 'empty'}")
     else:
-        file_names = tuple(name if isinstance(name, str) and name else None for name in names)
+        file_names = tuple(name if is_text(name) and name else None for name in names)
         bad = [name for name, kept in zip(names, file_names, strict=True) if kept is None]
         if bad:
-            findings.add(BAD_FILE_NAMES, f"{where}: {len(bad)} of {len(names)} are no names, first {bad[0]!r:.60}")
+            findings.add(BAD_FILE_NAMES, f"{where}: {len(bad)} of {len(names)} are no names, first {shown(bad[0])}")
         length = entry.get("length", len(names))
         if layout is Layout.YOUTUBE_VIS and length != len(names):
-            findings.add(BAD_LENGTH, f"{where}: 'length' is {length!r:.60}, but it names {len(names)} image files")
-    return VideoRecord(where, identifier, sides[0], sides[1], file_names)
+            findings.add(BAD_LENGTH, f"{where}: 'length' is {shown(length)}, but it names {len(names)} image files")
+    return VideoRecord(where, identifier, height, width, file_names)
 
 
 def _track(entry: dict[str, Any], where: str, layout: Layout, findings: Findings) -> TrackRecord:
@@ -213,7 +211,7 @@ def _track(entry: dict[str, Any], where: str, layout: Layout, findings: Findings
         segmentations = None
     crowd = entry.get("iscrowd", 0)
     if crowd not in (0, 1):
-        findings.add(BAD_CROWD, f"{where}: 'iscrowd' is {crowd!r:.60}")
+        findings.add(BAD_CROWD, f"{where}: 'iscrowd' is {shown(crowd)}")
     lists: list[list[Any] | None] = []
     for per_frame in ("bboxes", "areas") if plural else ("bbox", "area"):
         value = entry.get(per_frame)
@@ -232,8 +230,3 @@ def _track(entry: dict[str, Any], where: str, layout: Layout, findings: Findings
         areas=lists[1],
         crowd=crowd == 1,
     )
-
-
-def is_number(value: Any) -> bool:
-    """Return whether a value from a JSON file is a finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from genvis.data.annotations.segmentation import RunLengths, SegmentationError, to_run_lengths
 from genvis.data.annotations.video_annotations import VideoAnnotations
 from genvis.data.convert.tracks import (
     Category,
@@ -18,6 +17,7 @@ from genvis.data.convert.tracks import (
 )
 from genvis.errors import InputError
 from genvis.files import make_folder, read_json_object, write_json
+from genvis.masks import MaskError, RLEMask, merge_masks, read_mask
 from genvis.video.sources.image_folders import natural_key
 
 IDENTITY_KEYS = ("track_id", "instance_id", "tracking_id")
@@ -44,7 +44,7 @@ class _Track:
 
     category_id: int
     crowd: bool
-    masks: dict[int, RunLengths] = field(default_factory=dict)
+    masks: dict[int, RLEMask] = field(default_factory=dict)
 
 
 class _CocoFile:
@@ -178,8 +178,6 @@ def _tracks(
     category_ids: set[int],
     remarks: Remarks,
 ) -> dict[Any, dict[str, _Track]]:
-    from pycocotools import mask as coco_mask
-
     tracks: dict[Any, dict[str, _Track]] = {video: {} for video in images}
     annotations = file.entries("annotations")
     without = [entry for entry in annotations if _identity(entry, identity) is None]
@@ -200,8 +198,8 @@ def _tracks(
         video, frame = place[image_id]
         height, width = images[video][frame].size
         try:
-            mask = to_run_lengths(entry.get("segmentation"), height, width)
-        except SegmentationError as error:
+            mask = read_mask(entry.get("segmentation"), height=height, width=width)
+        except MaskError as error:
             raise file.error(f"the mask of {where} is wrong: {error}") from None
         if mask is None:
             remarks.add("Annotations without a mask, or with no pixel in it, left out: {n}.")
@@ -214,7 +212,7 @@ def _tracks(
                 f"{category} in another"
             )
         if frame in track.masks:
-            mask = coco_mask.merge([track.masks[frame], mask])
+            mask = merge_masks([track.masks[frame], mask])
             remarks.add("Annotations joined with another of the same image and track: {n}.")
         track.masks[frame] = mask
     return tracks
@@ -233,8 +231,6 @@ def write_coco_tracks(annotations: VideoAnnotations, path: Path) -> tuple[str, .
     Returns:
         Sentences about what could not be kept: none.
     """
-    from pycocotools import mask as coco_mask
-
     images: list[dict[str, Any]] = []
     entries: list[dict[str, Any]] = []
     videos: list[dict[str, Any]] = []
@@ -258,7 +254,7 @@ def write_coco_tracks(annotations: VideoAnnotations, path: Path) -> tuple[str, .
         present = annotations.present(index)
         for position, track in enumerate(annotations.tracks(index)):
             for frame in present[position].nonzero()[0].tolist():
-                mask = annotations.run_lengths_of(index, position, frame)
+                mask = annotations.mask(index, position, frame)
                 if mask is None:
                     continue
                 entries.append(
@@ -269,9 +265,9 @@ def write_coco_tracks(annotations: VideoAnnotations, path: Path) -> tuple[str, .
                         "track_id": track.id,
                         "attributes": {"track_id": track.id},
                         "iscrowd": int(track.crowd),
-                        "segmentation": {"size": list(mask["size"]), "counts": mask["counts"].decode("ascii")},
-                        "bbox": coco_mask.toBbox(mask).tolist(),
-                        "area": int(coco_mask.area(mask)),
+                        "segmentation": mask.to_coco(),
+                        "bbox": [float(side) for side in mask.box],
+                        "area": mask.area,
                     }
                 )
     labels = zip(category_ids, annotations.categories.names, strict=True)

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from genvis.data.annotations.segmentation import RunLengths, SegmentationError, decode_mask, encode_mask
 from genvis.data.convert.cvat_shapes import DRAWN, BoxMode, draw_shape, shapes_by_frame, z_order
 from genvis.data.convert.cvat_xml import CvatFile, CvatShape, CvatTask, CvatTrack, read_cvat_xml
 from genvis.data.convert.frame_files import extract_frames, image_size, images_by_number
@@ -22,6 +21,7 @@ from genvis.data.convert.tracks import (
     unique_names,
 )
 from genvis.errors import InputError
+from genvis.masks import MaskError, RLEMask, encode_mask, merge_masks
 
 TRACK_IDENTITY = "track"
 GROUP_IDENTITY = "group"
@@ -99,7 +99,7 @@ def _remark_on_identities(file: CvatFile, options: CvatOptions, remarks: Remarks
 class LayeredMask(NamedTuple):
     """A mask and its place in depth: a higher number is nearer to the camera."""
 
-    mask: RunLengths
+    mask: RLEMask
     z_order: int
 
 
@@ -121,11 +121,11 @@ def cut_hidden(masks: _Masks) -> int:
         if len({layered.z_order for _, layered in found}) < 2:
             continue
         found.sort(key=lambda item: -item[1].z_order)
-        front = np.zeros(found[0][1].mask["size"], bool)
+        front = np.zeros((found[0][1].mask.height, found[0][1].mask.width), bool)
         for _, layer in groupby(found, key=lambda item: item[1].z_order):
             nearest = front.copy()
             for key, layered in layer:
-                pixels = decode_mask(layered.mask)
+                pixels = layered.mask.decode()
                 front |= pixels
                 if not (pixels & nearest).any():
                     continue
@@ -204,8 +204,6 @@ class _TaskConverter:
         size: tuple[int, int],
         fill: bool,
     ) -> None:
-        from pycocotools import mask as coco_mask
-
         last = max(index_of)
         placed = {shape.frame for shape in track.shapes}
         shapes = [shape for shape in track.shapes if self._is_used(shape)]
@@ -218,7 +216,7 @@ class _TaskConverter:
                 continue
             try:
                 mask = draw_shape(shape, following, fraction, height=size[0], width=size[1])
-            except SegmentationError as error:
+            except MaskError as error:
                 raise InputError(f"Track {track.id} of '{self.path}' has at frame {shape.frame} {error}.") from None
             if mask is None:
                 self.remarks.add("Shapes that cover no pixel of their frame, left out: {n}.")
@@ -227,7 +225,7 @@ class _TaskConverter:
                 self.remarks.add("Masks filled in between or after keyframes, as CVAT does: {n}.")
             found, index, order = masks[track.label, identity], index_of[frame], z_order(shape)
             if index in found:
-                mask, order = coco_mask.merge([found[index].mask, mask]), max(order, found[index].z_order)
+                mask, order = merge_masks([found[index].mask, mask]), max(order, found[index].z_order)
             found[index] = LayeredMask(mask, order)
 
     def _is_used(self, shape: CvatShape) -> bool:

@@ -7,8 +7,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from genvis.data.annotations.segmentation import RunLengths, SegmentationError, encode_mask, to_run_lengths
 from genvis.data.convert.cvat_xml import CvatShape
+from genvis.json_values import shown
+from genvis.masks import MaskError, RLEMask, check_frame_size, draw_polygons, encode_mask, read_mask
 
 DRAWN = ("polygon", "mask", "box", "ellipse")
 """The shapes that cover an area."""
@@ -65,7 +66,7 @@ def z_order(shape: CvatShape) -> int:
 
 def draw_shape(
     shape: CvatShape, following: CvatShape | None, fraction: float, *, height: int, width: int
-) -> RunLengths | None:
+) -> RLEMask | None:
     """Return the pixels that a shape covers, or None if there are none within the frame.
 
     Args:
@@ -76,7 +77,7 @@ def draw_shape(
         width: Width of the frame in pixels.
 
     Raises:
-        SegmentationError: If the shape is damaged.
+        MaskError: If the shape is damaged.
     """
     if shape.kind == "mask":
         return _draw_mask(shape, height, width)
@@ -91,16 +92,16 @@ def draw_shape(
             difference[-1] = (difference[-1] + 180) % 360 - 180  # the short way round
             numbers = numbers + fraction * difference
         corners = _box_corners(numbers) if shape.kind == "box" else _ellipse_corners(numbers)
-    return to_run_lengths([corners.ravel().tolist()], height, width)
+    return draw_polygons([corners], height=height, width=width)
 
 
 def _polygon(shape: CvatShape) -> NDArray[np.float64]:
     try:
         corners = np.array([pair.split(",") for pair in shape.fields.get("points", "").split(";")], np.float64)
     except ValueError:
-        raise SegmentationError("its points are not a list of x,y") from None
+        raise MaskError("its points are not a list of x,y") from None
     if corners.ndim != 2 or corners.shape[1] != 2 or len(corners) < 3:
-        raise SegmentationError("its points are not at least three pairs x,y")
+        raise MaskError("its points are not at least three pairs x,y")
     return corners
 
 
@@ -110,7 +111,7 @@ def _numbers(shape: CvatShape) -> NDArray[np.float64]:
             [float(shape.fields.get(name, "0" if name == "rotation" else "")) for name in NUMBERS[shape.kind]]
         )
     except ValueError:
-        raise SegmentationError(f"a {shape.kind} without {', '.join(NUMBERS[shape.kind][:-1])}") from None
+        raise MaskError(f"a {shape.kind} without {', '.join(NUMBERS[shape.kind][:-1])}") from None
 
 
 def _turned(points: NDArray[np.float64], centre: NDArray[np.float64], degrees: float) -> NDArray[np.float64]:
@@ -160,23 +161,30 @@ def _at(
     return np.stack([np.interp(shares, corner_shares, closed[:, axis]) for axis in (0, 1)], axis=1)
 
 
-def _draw_mask(shape: CvatShape, height: int, width: int) -> RunLengths | None:
-    """Draw CVAT's run lengths: row by row within a box, outside pixels first; what is off the frame is cut."""
+def _draw_mask(shape: CvatShape, height: int, width: int) -> RLEMask | None:
+    """Draw CVAT's RLE: row by row within a box, outside pixels first; what is off the frame is cut."""
+    left, top, box_width, box_height = (_whole(shape, name) for name in ("left", "top", "width", "height"))
+    check_frame_size(box_height, box_width)
     try:
-        left, top, box_width, box_height = (int(shape.fields[name]) for name in ("left", "top", "width", "height"))
-        counts = np.array(shape.fields["rle"].split(","), np.int64)
-    except (KeyError, ValueError):
-        raise SegmentationError("a mask without rle, left, top, width and height in whole numbers") from None
-    if box_width < 1 or box_height < 1 or box_width * box_height > 1 << 28:
-        raise SegmentationError(f"a mask whose box is {box_width} wide and {box_height} high")
-    if counts.min() < 0 or counts.sum() != box_width * box_height:
-        raise SegmentationError(
-            f"a mask whose run lengths sum to {counts.sum()} instead of {box_width}x{box_height} = "
-            f"{box_width * box_height}"
-        )
-    box = (np.repeat(np.arange(len(counts)) % 2, counts) == 1).reshape(box_height, box_width)
+        counts = [int(count) for count in shape.fields.get("rle", "").split(",")]
+    except ValueError:
+        raise MaskError("its rle is not a list of whole numbers") from None
+    # What goes row by row through the box goes column by column through its transpose.
+    turned = read_mask({"size": [box_width, box_height], "counts": counts}, height=box_width, width=box_height)
+    if turned is None:
+        return None
+    box = turned.decode().T
     mask = np.zeros((height, width), bool)
     rows, columns = slice(max(top, 0), max(top + box_height, 0)), slice(max(left, 0), max(left + box_width, 0))
     target = mask[rows, columns]
     target[...] = box[max(-top, 0) :, max(-left, 0) :][: target.shape[0], : target.shape[1]]
     return encode_mask(mask)
+
+
+def _whole(shape: CvatShape, name: str) -> int:
+    """Return a field that is a whole number, perhaps written as a float."""
+    text = shape.fields.get(name, "")
+    found = re.fullmatch(r"\s*(-?\d{1,9})(\.0*)?\s*", text)
+    if found is None:
+        raise MaskError(f"its {name} is {shown(text)} instead of a whole number")
+    return int(found[1])

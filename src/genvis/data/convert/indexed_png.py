@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from genvis.data.annotations.segmentation import RunLengths
 from genvis.data.annotations.video_annotations import VideoAnnotations
 from genvis.data.convert.frame_files import images_by_stem
 from genvis.data.convert.label_maps import (
@@ -27,6 +26,7 @@ from genvis.data.convert.tracks import (
 )
 from genvis.errors import InputError
 from genvis.files import atomic_folder, read_json_object, write_json
+from genvis.masks import RLEMask
 from genvis.video.writing.label_png import read_label_png, write_label_png
 
 VOID = 255
@@ -69,7 +69,7 @@ def read_indexed_png(
         known = table.videos.get(folder, {})
         files = _in_order(found, known)
         size: tuple[int, int] | None = None
-        masks: dict[int, dict[int, RunLengths]] = {}
+        masks: dict[int, dict[int, RLEMask]] = {}
         for frame, path in enumerate(files):
             label_map = read_label_png(path)
             if size is not None and label_map.shape != size:

@@ -6,10 +6,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from genvis.data.annotations.segmentation import RunLengths, decode_mask, encode_mask
 from genvis.data.annotations.video_annotations import Video, VideoAnnotations
 from genvis.data.convert.tracks import Remarks, unique_names
 from genvis.errors import InputError
+from genvis.masks import RLEMask, encode_mask
 from genvis.video.sources.image_folders import natural_key
 
 OVERLAP_REMARK = "Pixels that belonged to more than one object, and went to the smallest of them: {n}."
@@ -49,7 +49,7 @@ def _png_files(folder: Path) -> list[Path]:
     return sorted(files, key=natural_key)
 
 
-def masks_of(label_map: NDArray[np.integer], ignore: frozenset[int]) -> dict[int, RunLengths]:
+def masks_of(label_map: NDArray[np.integer], ignore: frozenset[int]) -> dict[int, RLEMask]:
     """Return the mask of every number of a label map, but 0 and those to ignore.
 
     Args:
@@ -86,19 +86,17 @@ def paint(
     Returns:
         (H, W) int32, 0 where there is nothing.
     """
-    from pycocotools import mask as coco_mask
-
     height, width = annotations.video(index).height, annotations.video(index).width
-    masks: list[tuple[int, RunLengths]] = []
+    masks: list[tuple[int, RLEMask]] = []
     for position, number in enumerate(numbers):
-        mask = annotations.run_lengths_of(index, position, frame)
+        mask = annotations.mask(index, position, frame)
         if mask is not None:
             masks.append((number, mask))
-    masks.sort(key=lambda item: (item[0] != ignore, -int(coco_mask.area(item[1]))))
+    masks.sort(key=lambda item: (item[0] != ignore, -item[1].area))
     label_map = np.zeros((height, width), np.int32)
     lost = 0
     for number, mask in masks:
-        pixels = decode_mask(mask)
+        pixels = mask.decode()
         if number != ignore:
             lost += int(((label_map != 0) & (label_map != ignore) & pixels).sum())
         label_map[pixels] = number

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from genvis.data.annotations.segmentation import RunLengths, SegmentationError, to_run_lengths
 from genvis.data.annotations.video_annotations import VideoAnnotations
 from genvis.data.convert.frame_files import image_numbers, image_size, images_by_number, images_by_stem
 from genvis.data.convert.label_maps import (
@@ -25,6 +24,7 @@ from genvis.data.convert.tracks import (
 )
 from genvis.errors import InputError
 from genvis.files import atomic_folder
+from genvis.masks import MaskError, RLEMask, read_mask
 from genvis.video.writing.label_png import read_label_png
 
 INSTANCES = 1000
@@ -45,7 +45,7 @@ class _Sequence:
 
     name: str
     size: tuple[int, int] | None = None
-    masks: dict[int, dict[int, RunLengths]] = field(default_factory=dict)
+    masks: dict[int, dict[int, RLEMask]] = field(default_factory=dict)
     numbers: Sequence[int] = ()
     numbers_known: bool = False
     stems: list[str] | None = None
@@ -131,8 +131,8 @@ def _read_text(name: str, path: Path, remarks: Remarks) -> _Sequence:
         if identifier // INSTANCES != class_number:
             raise InputError(f"Line {number} of '{path}' gives object {identifier} the class {class_number}.")
         try:
-            mask = to_run_lengths({"size": [height, width], "counts": match[6]}, height, width)
-        except SegmentationError as error:
+            mask = read_mask({"size": [height, width], "counts": match[6]}, height=height, width=width)
+        except MaskError as error:
             raise InputError(f"The mask in line {number} of '{path}' is wrong: {error}.") from None
         masks = sequence.masks.setdefault(identifier, {})
         if frame in masks:
@@ -299,5 +299,5 @@ def _lines(annotations: VideoAnnotations, index: int, remarks: Remarks) -> list[
         label_map = paint(annotations, index, frame, identifiers, ignore=IGNORE_ID, remarks=remarks)
         for identifier, mask in masks_of(label_map, frozenset()).items():
             size = f"{video.height} {video.width}"
-            lines.append(f"{frame} {identifier} {identifier // INSTANCES} {size} {mask['counts'].decode('ascii')}")
+            lines.append(f"{frame} {identifier} {identifier // INSTANCES} {size} {mask.counts.decode('ascii')}")
     return lines

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from genvis.data.annotations.segmentation import RunLengths
+from genvis.masks import RLEMask
 
 DEFAULT_CATEGORY = "object"
 """The name of the only category where a format has none."""
@@ -32,7 +32,7 @@ class ConvertedTrack:
 
     id: int
     category_id: int
-    masks: Mapping[int, RunLengths]
+    masks: Mapping[int, RLEMask]
     crowd: bool = False
 
 

@@ -65,16 +65,14 @@ def _unique_or_numbered(ids: list[int | None]) -> list[int]:
 
 
 def _annotation(video: ConvertedVideo, video_id: int, track: ConvertedTrack, track_id: int) -> dict[str, Any]:
-    from pycocotools import mask as coco_mask
-
     length = len(video.file_names)
     segmentations: list[dict[str, Any] | None] = [None] * length
     boxes: list[list[float] | None] = [None] * length
     areas: list[int | None] = [None] * length
     for frame, mask in track.masks.items():
-        segmentations[frame] = {"size": list(mask["size"]), "counts": mask["counts"].decode("ascii")}
-        boxes[frame] = coco_mask.toBbox(mask).tolist()
-        areas[frame] = int(coco_mask.area(mask))
+        segmentations[frame] = mask.to_coco()
+        boxes[frame] = [float(side) for side in mask.box]
+        areas[frame] = mask.area
     return {
         "id": track_id,
         "video_id": video_id,

@@ -36,7 +36,7 @@ class VideoDataset(Dataset[VideoSample]):
     Crowds are left out: they are not objects that one query could follow.
 
     Args:
-        annotations: From :meth:`VideoAnnotations.load` or :func:`genvis.data.annotations.coco.load_coco`.
+        annotations: From ``load_youtube_vis`` or ``load_coco`` (:mod:`genvis.data.annotations`).
         image_root: The folder that the file names are relative to.
         skip_empty: Leave out the videos without objects, as training does.
 

@@ -16,6 +16,7 @@ from genvis.data.sprites.glyphs import LABEL_SET
 from genvis.data.sprites.rendering import RenderedFrame, render
 from genvis.errors import InputError
 from genvis.files import atomic_folder
+from genvis.masks import RLEMask
 
 ANNOTATIONS = "annotations.json"
 FRAMES = "frames"
@@ -174,18 +175,13 @@ class _Track:
 
     def add(self, number: int, frame: RenderedFrame, sprite: int) -> None:
         """Take the object's part of frame ``number``, if any of it is seen."""
-        from pycocotools import mask as run_lengths
-
         mask = frame.owners == sprite + 1
         area = int(np.count_nonzero(mask))
         if area == 0:
             return
         self.seen = True
-        encoded = run_lengths.encode(np.asfortranarray(mask, dtype=np.uint8))
-        self._segmentations[number] = {
-            "size": [int(side) for side in encoded["size"]],
-            "counts": encoded["counts"].decode("ascii"),
-        }
-        self._bboxes[number] = [float(value) for value in run_lengths.toBbox(encoded)]
+        encoded = RLEMask.encode(mask)
+        self._segmentations[number] = encoded.to_coco()
+        self._bboxes[number] = [float(side) for side in encoded.box]
         self._areas[number] = area
         self._occlusion[number] = occlusion_level(seen=area, whole=int(frame.whole_areas[sprite]))

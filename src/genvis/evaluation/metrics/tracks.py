@@ -67,8 +67,8 @@ def annotated_masks(annotations: VideoAnnotations, video: int) -> TrackMasks:
     counts = []
     for cell in annotations.mask_starts[first:last].tolist():
         # One copy for the whole track: its masks stand one after the other.
-        starts = annotations.run_lengths.starts[cell : cell + length + 1]
-        block = annotations.run_lengths.data[starts[0] : starts[-1]].tobytes()
+        starts = annotations.rle_counts.starts[cell : cell + length + 1]
+        block = annotations.rle_counts.data[starts[0] : starts[-1]].tobytes()
         counts.append(tuple(block[start:stop] or None for start, stop in pairwise((starts - starts[0]).tolist())))
     return TrackMasks(height, width, length, tuple(counts))
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genvis.masks import RunLengthMask
+from genvis.masks import RLEMask
 from genvis.results.types import FrameResult, VideoResult
 from genvis.video.writing.label_png import MAX_INDEX, safe_name, write_label_png
 
@@ -69,7 +69,7 @@ def mots_text(result: VideoResult) -> str:
     for frame in result:
         ids = frame.label_map()
         for track_id in np.unique(ids[ids > 0]).tolist():
-            mask = RunLengthMask.encode(ids == track_id)
+            mask = RLEMask.encode(ids == track_id)
             words = (frame.stamp.index, track_id, categories[track_id], mask.height, mask.width, mask.counts.decode())
             lines.append(" ".join(map(str, words)))
     return "".join(f"{line}\n" for line in lines)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from genvis.errors import InputError
-from genvis.masks import RunLengthMask
+from genvis.masks import RLEMask
 from genvis.results.types import FrameStamp, Track, VideoResult
 
 RESULT_FILE = "result.json"
@@ -102,7 +102,6 @@ def _track(entry: Mapping[str, Any]) -> Track:
         category_id=int(entry["category_id"]),
         score=float(entry["score"]),
         masks=tuple(
-            None if segmentation is None else RunLengthMask.from_coco(segmentation)
-            for segmentation in entry["segmentations"]
+            None if segmentation is None else RLEMask.from_coco(segmentation) for segmentation in entry["segmentations"]
         ),
     )

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from genvis.errors import InputError
-from genvis.masks import RunLengthMask
+from genvis.masks import RLEMask
 from genvis.video.drawing.labels import LabelWriter
 from genvis.video.drawing.palette import identity_color
 from genvis.video.sources.source import RGBImage
@@ -46,7 +46,7 @@ DEFAULT_STYLE = DrawingStyle()
 def draw_instances(
     image: RGBImage,
     *,
-    masks: NDArray[np.bool_] | Sequence[NDArray[np.bool_] | RunLengthMask],
+    masks: NDArray[np.bool_] | Sequence[NDArray[np.bool_] | RLEMask],
     ids: Sequence[int],
     labels: Sequence[str] | None = None,
     scores: Sequence[float] | None = None,
@@ -79,7 +79,7 @@ def draw_instances(
     thickness = max(1, round(min(height, width) / 300))
     for place in order:
         mask = masks[place]
-        crop, box = _crop_run_lengths(mask) if isinstance(mask, RunLengthMask) else _crop_dense(mask)
+        crop, box = _crop_run_lengths(mask) if isinstance(mask, RLEMask) else _crop_dense(mask)
         if crop is None:
             continue
         boxes[place] = box
@@ -102,7 +102,7 @@ def scaled_mask(mask: NDArray[np.bool_], height: int, width: int) -> NDArray[np.
 def _check(
     image: RGBImage,
     *,
-    masks: NDArray[np.bool_] | Sequence[NDArray[np.bool_] | RunLengthMask],
+    masks: NDArray[np.bool_] | Sequence[NDArray[np.bool_] | RLEMask],
     ids: Sequence[int],
     labels: Sequence[str] | None,
     scores: Sequence[float] | None,
@@ -113,7 +113,7 @@ def _check(
         if values is not None and len(values) != len(ids):
             raise InputError(f"There are {len(values)} {name} for {len(ids)} ids.")
     for mask in masks:
-        size = (mask.height, mask.width) if isinstance(mask, RunLengthMask) else mask.shape
+        size = (mask.height, mask.width) if isinstance(mask, RLEMask) else mask.shape
         if size != image.shape[:2]:
             raise InputError(f"A mask of {size} does not fit an image of {image.shape[:2]}.")
 
@@ -128,7 +128,7 @@ def _crop_dense(mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_] | None, Box]
     return mask[top:bottom, left:right].astype(np.bool_, copy=False), (left, top, right, bottom)
 
 
-def _crop_run_lengths(mask: RunLengthMask) -> tuple[NDArray[np.bool_] | None, Box]:
+def _crop_run_lengths(mask: RLEMask) -> tuple[NDArray[np.bool_] | None, Box]:
     return _crop_dense(mask.decode()) if mask.area else (None, (0, 0, 0, 0))
 
 
