@@ -1,4 +1,4 @@
-"""Run campaigns: ``python tests/robustness/campaign.py NAME --trials N --seed S``; exit status 1 if a trial failed.
+"""Run campaigns: ``python -m tests.robustness.campaign NAME --trials N --seed S``; exit status 1 if a trial failed.
 
 A trial that failed is repeated alone with ``--only INDEX --keep FOLDER``, which leaves its files in FOLDER.
 """
@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from verdicts import Campaign, Summary
+    from tests.robustness.verdicts import Campaign, Summary
 
 CAMPAIGNS = {
-    "videos": "damaged_videos:DamagedVideos",
+    "videos": "tests.robustness.damaged_videos:DamagedVideos",
+    "files": "tests.robustness.damaged_files:DamagedFiles",
 }
 """Modules and classes by the name on the command line."""
 
@@ -39,9 +40,8 @@ def main(words: list[str]) -> int:
     if options.only is not None:
         indices = range(options.only, options.only + 1)
     os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    sys.path.append(str(Path(__file__).parent.parent))  # For the tiny network of the tests.
     preload()
-    from verdicts import run_campaign
+    from tests.robustness.verdicts import run_campaign
 
     summaries = []
     for name in names:

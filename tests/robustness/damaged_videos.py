@@ -5,10 +5,11 @@ from pathlib import Path
 from random import Random
 
 import av
-from mutations import damage
-from sample_videos import FRAMES, KINDS, VideoKind, write_video
-from trials import Limits, run_trial
-from verdicts import Verdict
+
+from tests.robustness.mutations import damage
+from tests.robustness.sample_videos import FRAMES, KINDS, VideoKind, write_video
+from tests.robustness.trials import Limits, run_trial
+from tests.robustness.verdicts import Verdict
 
 LIMITS = Limits(seconds=60, memory=3 << 30)
 

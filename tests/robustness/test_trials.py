@@ -9,8 +9,9 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from mutations import damage, mutate
-from trials import Kill, Limits, count_file_steps, run_trial
+
+from tests.robustness.mutations import damage, mutate
+from tests.robustness.trials import Kill, Limits, count_file_steps, run_trial
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks and limits of Linux")
 
