@@ -7,6 +7,7 @@ import argparse
 import gc
 import json
 import os
+import pkgutil
 import sys
 import tempfile
 from dataclasses import asdict
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 CAMPAIGNS = {
     "videos": "tests.robustness.damaged_videos:DamagedVideos",
     "files": "tests.robustness.damaged_files:DamagedFiles",
+    "kills": "tests.robustness.kills:Kills",
 }
 """Modules and classes by the name on the command line."""
 
@@ -72,7 +74,10 @@ def preload() -> None:
     import transformers  # noqa: F401
 
     import genvis
-    import genvis.video  # noqa: F401
+
+    for module in pkgutil.walk_packages(genvis.__path__, "genvis."):
+        if not module.name.endswith("__main__"):
+            import_module(module.name)
 
     gc.collect()
     gc.freeze()

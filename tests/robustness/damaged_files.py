@@ -62,7 +62,7 @@ class Subject:
 
 RECIPE: dict[str, Any] = {
     "stage": "genvis",
-    "model": {"config": CONFIG, "label_set": "instances.json", "freeze_batch_norm": False},
+    "model": {"config": CONFIG, "categories": "instances.json", "freeze_batch_norm": False},
     "data": {
         "sources": [{"kind": "youtube_vis", "annotations": "instances.json", "images": "images", "weight": 1.0}],
         "clips": 2,
