@@ -194,6 +194,17 @@ def test_loaded_data_are_known_by_their_content_wherever_it_came_from():
     assert len({digest(), digest(masks=(1, 3)), digest(names=("y",)), digest(dtype=np.int32)}) == 4
 
 
+def test_a_claim_sweeps_what_killed_runs_left(tmp_path):
+    left = [tmp_path / ".result.4711.part.json", tmp_path / "masks" / ".00007.4711.part.png"]
+    kept = [tmp_path / "masks" / "00007.png", tmp_path / ".unfinished" / "masks.bin", tmp_path / "my.part.json"]
+    for path in (*left, *kept):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x")
+    with claim(tmp_path):
+        assert [path.exists() for path in left] == [False, False]
+    assert all(path.exists() for path in kept)
+
+
 def test_a_claim_excludes_others_until_it_ends(tmp_path):
     folder = tmp_path / "new" / "out"
     with claim(folder) as place:

@@ -44,9 +44,8 @@ def make_folder(path: str | Path) -> Path:
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".write-test-{os.getpid()}"
-        probe.write_bytes(b"")
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=folder):  # A file without a name, where the system has them: kills leave none.
+            pass
     except OSError as error:
         raise cannot_write(folder, error) from error
     return folder

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genvis.errors import InputError
-from genvis.files import cannot_write, make_folder, write_text
+from genvis.files import cannot_write, make_folder, remove_leftovers, write_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -263,6 +263,8 @@ def tensors_stamp(tensors: Mapping[str, "Tensor"], *, name: str) -> Stamp:
 def claim(folder: str | Path) -> Iterator[Path]:
     """Claim an output folder for this process; a claim ends with its block, or with the process, be it killed.
 
+    What killed runs left unfinished in the folder, and in the folders in it, is removed.
+
     Args:
         folder: Made if it does not exist.
 
@@ -285,6 +287,8 @@ def claim(folder: str | Path) -> Iterator[Path]:
         failure = error if isinstance(error, OSError) else OSError(0, "its file system has no locks")
         raise cannot_write(place / LOCK_FILE, failure) from error
     try:
+        for root, _, _ in os.walk(place):
+            remove_leftovers(Path(root))
         yield place
     finally:
         # Removed while it is held: a process that opened the file before sees that it is gone.

@@ -15,7 +15,7 @@ from genvis.data.annotations.video_annotations import VideoAnnotations
 from genvis.data.samples.frames import image_path, read_image
 from genvis.errors import InputError
 from genvis.evaluation.results_file import load_results, read_entries
-from genvis.files import make_folder, remove_leftovers, write_json
+from genvis.files import make_folder, write_json
 from genvis.fingerprint import FINGERPRINT_FILE, Fingerprint, claim, files_stamp, value_stamp
 from genvis.inference.segmenter import VideoSegmenter
 
@@ -73,7 +73,6 @@ def run_model(
     category_ids = common_classes(segmenter.labels, annotations.categories, file=annotations.path)
     with claim(folder):
         done_folder = make_folder(folder / VIDEOS_FOLDER)
-        remove_leftovers(done_folder)
         _bind(folder, segmenter, annotations, images=images, detections=detections)
         entries: list[dict[str, Any]] = []
         for index in range(len(annotations)):
