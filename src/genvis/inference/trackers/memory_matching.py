@@ -1,0 +1,228 @@
+"""Memory matching: a tracker without training, which compares detections with what it remembers of every track.
+
+The assignment of a frame is the Hungarian one, as in MinVIS, but between detections and tracks instead of the queries
+of two frames: a track keeps its last queries, its last mask and its classes, and survives frames without a detection.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from genvis.errors import InputError
+from genvis.inference.trackers.track_memory import TrackMemory, mask_iou
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryMatchingOptions:
+    """Options of memory matching; the defaults were chosen on generated validation videos (docs/memory_matching.md).
+
+    Attributes:
+        detection_threshold: Detections with a lower score (class probability times mean mask probability) are ignored.
+        birth_score: An unmatched detection starts a new track from this score on.
+        nms_iou: Of two detections whose masks overlap by this IoU or more, the better one is kept. 1 keeps all but
+            exact copies.
+        match_threshold: Least similarity of a match: appearance (a cosine) + position_weight x mask IoU +
+            class_weight x probability of the class.
+        position_weight: How much the IoU with a track's last mask counts beside its appearance. Small where objects or
+            the camera move fast, 0 for appearance alone, large where objects look alike.
+        position_frames: For so many frames after it was last found, a track's last mask counts.
+        class_weight: How much it counts that a track had the detection's class.
+        bank_size: B, how many queries of a track are remembered.
+        nearest: How many of them, the most similar ones, a detection is compared with.
+        keep_frames: For how many frames an unseen track is remembered; if its object comes back later, it gets a new
+            id.
+        confirmed_after: A track is kept so long only if it was found in so many frames; others, mostly false ones,
+            are forgotten after ``keep_unconfirmed``.
+        keep_unconfirmed: For how many frames an unseen track is remembered that was found in fewer frames.
+        max_tracks: How many tracks are remembered at most; beyond, the longest unseen is forgotten.
+        sure_after: A track's score rises until it was found in so many frames.
+
+    Raises:
+        InputError: If a value is out of range.
+    """
+
+    detection_threshold: float = 0.1
+    birth_score: float = 0.25
+    nms_iou: float = 0.35
+    match_threshold: float = 0.9
+    position_weight: float = 1.0
+    position_frames: int = 3
+    class_weight: float = 0.3
+    bank_size: int = 20
+    nearest: int = 3
+    keep_frames: int = 1000
+    confirmed_after: int = 3
+    keep_unconfirmed: int = 10
+    max_tracks: int = 256
+    sure_after: int = 15
+
+    def __post_init__(self) -> None:
+        for name in ("detection_threshold", "birth_score", "nms_iou"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} is {getattr(self, name)}; give a number from 0 to 1.")
+        for name in ("position_weight", "class_weight"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"{name} is {getattr(self, name)}; give 0 or more.")
+        for name in ("bank_size", "nearest", "max_tracks", "confirmed_after", "sure_after"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; give 1 or more.")
+        for name in ("position_frames", "keep_frames", "keep_unconfirmed"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name} is {getattr(self, name)}; give a number of frames, 0 or more.")
+
+
+class FrameDetections(NamedTuple):
+    """All that a detector found in one frame, in any order.
+
+    Attributes:
+        queries: (Q, C), one embedding per detection.
+        class_probabilities: (Q, K), without "no object".
+        mask_logits: (Q, h, w).
+    """
+
+    queries: Tensor
+    class_probabilities: Tensor
+    mask_logits: Tensor
+
+
+class FrameTracks(NamedTuple):
+    """Tracks that were found in one frame, best detection first.
+
+    Attributes:
+        track_ids: (N,) int64, from 1; no id twice.
+        detections: (N,) int64, the row of the detection that is this track's.
+        class_scores: (N, K) float32, score of the track so far for each class: its mean class probabilities x
+            min(1, n / sure_after) after n detections.
+    """
+
+    track_ids: Tensor
+    detections: Tensor
+    class_scores: Tensor
+
+
+class MemoryMatching:
+    """Tracker without training over the detections of any frame-level detector; causal, frame by frame.
+
+    Cost and memory of a frame depend on its detections and on ``max_tracks``, not on the length of the video.
+
+    It fails where looks and place say nothing: two objects that look alike and change places while hidden may swap
+    ids. An object that looks different when it comes back (another side, another light) gets a new id, as does one that
+    comes back after ``keep_frames``. Objects that the detector joins in one mask share one track until it parts them.
+    The thresholds are for queries whose cosine similarity is near 1 for one object and clearly lower for two; a
+    detector with other queries may need another ``match_threshold``.
+
+    Args:
+        options: None takes the defaults.
+    """
+
+    def __init__(self, options: MemoryMatchingOptions | None = None) -> None:
+        self.options = options or MemoryMatchingOptions()
+
+    @torch.inference_mode()
+    def step(self, found: FrameDetections, memory: TrackMemory | None = None) -> tuple[FrameTracks, TrackMemory]:
+        """Match the detections of the next frame with the tracks.
+
+        Args:
+            found: All detections of the frame; any number, also none.
+            memory: What the previous frame of the same video left; None for its first frame.
+
+        Returns:
+            The tracks of this frame, and the memory for the next one.
+        """
+        options = self.options
+        if memory is None:
+            memory = TrackMemory.empty(
+                classes=found.class_probabilities.shape[1],
+                channels=found.queries.shape[1],
+                bank_size=options.bank_size,
+                device=found.queries.device,
+            )
+        chosen, scores = self._select(found)  # (D,), (D,), best first
+        queries = normalize(found.queries[chosen].float(), dim=-1)  # (D, C)
+        probabilities = found.class_probabilities[chosen].float()  # (D, K)
+        masks = found.mask_logits[chosen] > 0  # (D, h, w)
+
+        similarity = memory.similarity(queries, nearest=options.nearest)  # (D, M)
+        similarity += options.position_weight * memory.mask_overlap(masks)
+        similarity += options.class_weight * memory.class_probability(probabilities.argmax(dim=1))
+        rows = match(similarity, threshold=options.match_threshold)  # (D,), -1: none
+
+        lives = (rows >= 0) | (scores >= options.birth_score)
+        memory = memory.observe(
+            rows=rows[lives], queries=queries[lives], class_probabilities=probabilities[lives], masks=masks[lives]
+        )
+        count = int(lives.sum())  # The tracks of this frame are the first rows of the memory.
+        certainty = (memory.observations[:count, None] / options.sure_after).clamp(max=1.0)
+        tracks = FrameTracks(
+            track_ids=memory.ids[:count],
+            detections=chosen[lives],
+            class_scores=certainty * memory.class_distribution[:count],
+        )
+        return tracks, self._forget(memory)
+
+    def _forget(self, memory: TrackMemory) -> TrackMemory:
+        """Return the memory without the tracks that were not seen for too long."""
+        options, age = self.options, memory.age
+        is_confirmed = memory.observations >= options.confirmed_after
+        kept = age <= torch.where(is_confirmed, options.keep_frames, options.keep_unconfirmed)
+        kept &= kept.cumsum(dim=0) <= options.max_tracks
+        return memory.keep(kept, masks=int((age < options.position_frames).sum()))
+
+    def _select(self, found: FrameDetections) -> tuple[Tensor, Tensor]:
+        """Return the rows of the detections that count, best first, and their scores: (D,) each."""
+        options = self.options
+        class_scores = found.class_probabilities.float().amax(dim=1)  # (Q,)
+        # The mask can only lower the score: most queries of a frame end here, before a pixel is read.
+        rows = torch.nonzero(class_scores >= options.detection_threshold).flatten()
+        scores = class_scores[rows] * mask_certainty(found.mask_logits[rows])
+        order = scores.argsort(descending=True, stable=True)
+        order = order[scores[order] >= options.detection_threshold]
+        rows, scores = rows[order], scores[order]
+        kept = suppress_overlaps(found.mask_logits[rows] > 0, iou=options.nms_iou)
+        return rows[kept], scores[kept]
+
+
+def mask_certainty(mask_logits: Tensor) -> Tensor:
+    """Return (Q,): the mean probability inside masks (Q, h, w), 0 for empty ones."""
+    inside = mask_logits > 0
+    pixels = inside.flatten(1).sum(dim=1)
+    return (mask_logits.float().sigmoid() * inside).flatten(1).sum(dim=1) / pixels.clamp(min=1)
+
+
+def suppress_overlaps(masks: Tensor, *, iou: float) -> Tensor:
+    """Return (D,) bool: which masks remain if each removes the later ones that overlap it (greedy NMS).
+
+    Args:
+        masks: (D, h, w) bool, best first.
+        iou: From this IoU on, two masks are one object.
+    """
+    overlaps = (mask_iou(masks, masks) >= iou).triu(diagonal=1)  # (D, D), row before column
+    kept = torch.ones(len(masks), dtype=torch.bool, device=masks.device)
+    # Every round settles at least the first mask that the rounds before had not settled: the end is the greedy choice.
+    while True:
+        remaining = ~(overlaps & kept[:, None]).any(dim=0)
+        if torch.equal(remaining, kept):
+            return kept
+        kept = remaining
+
+
+def match(similarity: Tensor, *, threshold: float) -> Tensor:
+    """Return (D,) int64: the column of each row's match, -1 for none; the total similarity of the matches is greatest.
+
+    Args:
+        similarity: (D, M).
+        threshold: Pairs that are less similar are never matched.
+    """
+    # Above the threshold by nothing at all still is a match, so pairs below it must be worse than 0.
+    gain = (similarity - threshold).double().cpu()
+    rows, columns = linear_sum_assignment(gain.clamp(min=-1e-6).numpy(), maximize=True)
+    matches = torch.full((similarity.shape[0],), -1, dtype=torch.int64)
+    matches[torch.from_numpy(rows)] = torch.from_numpy(columns)
+    places = torch.arange(len(matches))[matches >= 0]
+    weak = gain[places, matches[places]] < 0
+    matches[places[weak]] = -1
+    return matches.to(similarity.device)

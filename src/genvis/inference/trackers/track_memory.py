@@ -1,0 +1,196 @@
+"""Memory of memory matching: what is kept of every track between two frames, as one immutable value."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from genvis.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class TrackMemory:
+    """All that is known of the tracks of one video; M tracks, the most recently seen first.
+
+    Its size is bounded by the options of the tracker, not by the length of the video. Ids count up and are never given
+    twice, also when the track that had one is forgotten.
+
+    Attributes:
+        frames_seen: Number of frames so far.
+        next_id: Track id of the next new track; the first is 1.
+        ids: (M,) int64, track ids.
+        last_seen: (M,) int64, number of the last frame in which the track was found, from 0.
+        observations: (M,) int64, number of frames in which the track was found.
+        class_sum: (M, K) float32, sum of the class probabilities of its detections.
+        bank: (M, B, C) float32, unit-length queries of the last B detections of the track. Detection n is in place
+            n mod B; of a track with fewer than B detections the other places are zero.
+        masks: (R, h, w) bool, last masks of the first R tracks; those of tracks unseen for longer are not kept.
+    """
+
+    frames_seen: int
+    next_id: int
+    ids: Tensor
+    last_seen: Tensor
+    observations: Tensor
+    class_sum: Tensor
+    bank: Tensor
+    masks: Tensor
+
+    @classmethod
+    def empty(cls, *, classes: int, channels: int, bank_size: int, device: torch.device) -> "TrackMemory":
+        """Return the memory before the first frame.
+
+        Args:
+            classes: K.
+            channels: C, of a query.
+            bank_size: B.
+            device: Of all tensors.
+        """
+        none = torch.zeros(0, dtype=torch.int64, device=device)
+        return cls(
+            frames_seen=0,
+            next_id=1,
+            ids=none,
+            last_seen=none,
+            observations=none,
+            class_sum=torch.zeros(0, classes, device=device),
+            bank=torch.zeros(0, bank_size, channels, device=device),
+            masks=torch.zeros(0, 0, 0, dtype=torch.bool, device=device),
+        )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def similarity(self, queries: Tensor, *, nearest: int) -> Tensor:
+        """Compare detections with the tracks by appearance.
+
+        Args:
+            queries: (D, C), of unit length.
+            nearest: How many queries of a bank count.
+
+        Returns:
+            (D, M): mean cosine similarity of a query with the ``nearest`` most similar ones of the track's bank.
+        """
+        size = self.bank.shape[1]
+        cosine = torch.einsum("dc,mbc->dmb", queries, self.bank)  # (D, M, B)
+        filled = torch.arange(size, device=self.bank.device) < self.observations[:, None]  # (M, B)
+        best = cosine.masked_fill(~filled, -torch.inf).topk(min(nearest, size), dim=-1).values  # (D, M, nearest)
+        count = self.observations.clamp(max=best.shape[-1])  # (M,)
+        return best.masked_fill(best == -torch.inf, 0.0).sum(dim=-1) / count
+
+    def mask_overlap(self, masks: Tensor) -> Tensor:
+        """Compare detections with the tracks by place.
+
+        Args:
+            masks: (D, h, w) bool.
+
+        Returns:
+            (D, M): IoU with the track's last mask; 0 for tracks whose mask is not kept or is of another frame size.
+        """
+        overlap = torch.zeros(len(masks), len(self), device=masks.device)
+        if self.masks.shape[1:] == masks.shape[1:]:
+            overlap[:, : len(self.masks)] = mask_iou(masks, self.masks)
+        return overlap
+
+    def class_probability(self, classes: Tensor) -> Tensor:
+        """Return (D, M): each track's mean probability of the classes (D,) of detections."""
+        return self.class_distribution[:, classes].mT
+
+    @property
+    def class_distribution(self) -> Tensor:
+        """Mean class probabilities of the tracks' detections, (M, K)."""
+        return self.class_sum / self.observations[:, None]
+
+    def observe(self, *, rows: Tensor, queries: Tensor, class_probabilities: Tensor, masks: Tensor) -> "TrackMemory":
+        """Return the memory after a frame; the tracks that were found come first, in the order of the detections.
+
+        Args:
+            rows: (D,) int64, the track of each detection, -1 for a new one.
+            queries: (D, C), of unit length.
+            class_probabilities: (D, K).
+            masks: (D, h, w) bool.
+        """
+        is_new = rows < 0
+        births = is_new.cumsum(0)  # (D,)
+        ids = torch.where(is_new, births + (self.next_id - 1), _rows_or_zero(self.ids, rows))
+        before = _rows_or_zero(self.observations, rows)
+        class_sum = _rows_or_zero(self.class_sum, rows) + class_probabilities
+        bank = _rows_or_zero(self.bank, rows)
+        bank[torch.arange(len(rows), device=rows.device), before % bank.shape[1]] = queries
+
+        unseen = torch.ones(len(self), dtype=torch.bool, device=rows.device)
+        unseen[rows[~is_new]] = False
+        kept_masks = self.masks[unseen[: len(self.masks)]]
+        if kept_masks.shape[1:] != masks.shape[1:]:
+            kept_masks = masks[:0]
+        return TrackMemory(
+            frames_seen=self.frames_seen + 1,
+            next_id=self.next_id + int(is_new.sum()),
+            ids=torch.cat([ids, self.ids[unseen]]),
+            last_seen=torch.cat([torch.full_like(ids, self.frames_seen), self.last_seen[unseen]]),
+            observations=torch.cat([before + 1, self.observations[unseen]]),
+            class_sum=torch.cat([class_sum, self.class_sum[unseen]]),
+            bank=torch.cat([bank, self.bank[unseen]]),
+            masks=torch.cat([masks, kept_masks]),
+        )
+
+    @property
+    def age(self) -> Tensor:
+        """Number of frames since the tracks were last seen, (M,) int64, ascending; 0 if in the last frame."""
+        return self.frames_seen - 1 - self.last_seen
+
+    def keep(self, tracks: Tensor, *, masks: int) -> "TrackMemory":
+        """Return the memory of some tracks only.
+
+        Args:
+            tracks: (M,) bool.
+            masks: The masks of so many first tracks stay, of those that stay.
+        """
+        return replace(
+            self,
+            masks=self.masks[:masks][tracks[: min(masks, len(self.masks))]],
+            **{name: getattr(self, name)[tracks] for name in _PER_TRACK},
+        )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return everything by name, on the CPU, to be saved."""
+        counters = torch.tensor([self.frames_seen, self.next_id])
+        named = {name: getattr(self, name).detach().cpu().contiguous() for name in _TENSORS}
+        return {"counters": counters, **named}
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, Tensor], *, device: torch.device) -> "TrackMemory":
+        """Restore what `tensors` returned.
+
+        Raises:
+            InputError: If tensors are missing or do not fit together.
+        """
+        missing = [name for name in ("counters", *_TENSORS) if name not in tensors]
+        if missing:
+            raise InputError(f"The saved state has no '{missing[0]}': it is not one of memory matching.")
+        rows = len(tensors["ids"])
+        uneven = [name for name in _PER_TRACK if len(tensors[name]) != rows]
+        if uneven or len(tensors["masks"]) > rows:
+            raise InputError(f"The saved '{(*uneven, 'masks')[0]}' does not fit the {rows} saved track ids.")
+        frames_seen, next_id = tensors["counters"].tolist()
+        moved = {name: tensors[name].to(device) for name in _TENSORS}
+        return cls(frames_seen=frames_seen, next_id=next_id, **moved)
+
+
+_PER_TRACK = ("ids", "last_seen", "observations", "class_sum", "bank")
+_TENSORS = (*_PER_TRACK, "masks")
+
+
+def mask_iou(first: Tensor, second: Tensor) -> Tensor:
+    """Return the (D, M) IoU of masks (D, h, w) and (M, h, w) bool; 0 where both are empty."""
+    left, right = first.flatten(1).float(), second.flatten(1).float()
+    shared = left @ right.mT
+    union = left.sum(dim=1)[:, None] + right.sum(dim=1) - shared
+    return shared / union.clamp(min=1.0)
+
+
+def _rows_or_zero(values: Tensor, rows: Tensor) -> Tensor:
+    """Return a copy of ``values[rows]``, with zeros where the row is negative."""
+    chosen = values.new_zeros(len(rows), *values.shape[1:])
+    chosen[rows >= 0] = values[rows[rows >= 0]]
+    return chosen
