@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -35,13 +36,19 @@ def broken_mask(**changes: Any) -> list[Any]:
         (detection(moving(0, 0, frames=9)), ["9 segmentations", "video 1 has 10 frames", "null"]),
         ({**detection([]), "segmentations": None}, ["no list of segmentations"]),
         (detection(broken_mask(size=[HEIGHT, WIDTH + 1])), ["frame 9", f"{HEIGHT}x{WIDTH + 1}", f"{HEIGHT}x{WIDTH}"]),
-        (detection(broken_mask(counts="0é~")), ["frame 9", "damaged"]),
-        (detection(broken_mask(counts="0123o")), ["frame 9", "damaged"]),
-        (detection(broken_mask(counts=b"\xff\x80")), ["frame 9", "damaged"]),
+        (detection(broken_mask(counts="0é~")), ["frame 9", "a character that does not belong"]),
+        (detection(broken_mask(counts="0123o")), ["frame 9", "ends in the middle of a number"]),
+        (detection(broken_mask(counts=b"\xff\x80")), ["frame 9", "a character that does not belong"]),
         (detection(broken_mask(counts=[1, 2, 3])), ["frame 9", "covers 6"]),
         (detection(broken_mask(counts=[[1]])), ["frame 9", "counts"]),
         (detection([*moving(0, 0)[:9], 17]), ["frame 9", "int"]),
-        (detection(broken_mask(counts="0ooo1")), ["video 1", "more pixels than its frame"]),
+        (detection(broken_mask(counts="0ooo1")), ["frame 9", "video 1", "covers 65535 pixels instead of"]),
+        (detection(broken_mask(counts=[2**62, 2**62, 2**62, 2**62])), ["frame 9", "a number that is too long"]),
+        (detection(broken_mask(size=[2**32, 2**32])), ["frame 9", "no possible size"]),
+        ({**detection(moving(0, 0)), "score": 10**400}, ["score 1000", "finite"]),
+        ({**detection(moving(0, 0)), "video_id": 10**5000}, ["video_id a number of thousands of digits"]),
+        ({**detection(moving(0, 0)), "video_id": "\ud800"}, ["video_id '\\ud800'"]),
+        ({**detection(moving(0, 0)), "category_id": math.inf}, ["category_id inf"]),
         ({"video_id": 1, "category_id": 1, "segmentations": []}, ["'score'"]),
         ([1, 2], ["'video_id'", "dictionary"]),
     ],
@@ -71,6 +78,32 @@ def test_wrong_files(tmp_path: Path, annotations: VideoAnnotations, content: byt
     with pytest.raises(InputError) as caught:
         load_results(path, annotations)
     assert all(word in str(caught.value) for word in [*words, "results.json"]), caught.value
+
+
+def test_counts_that_do_not_fill_the_frame_never_reach_the_c_library(tmp_path: Path) -> None:
+    """Counts whose sum is 17 of 16 pixels made the evaluation run for ever."""
+    mask = {"size": [4, 4], "counts": "448"}
+    document = {
+        "videos": [{"id": 1, "height": 4, "width": 4, "file_names": ["0.jpg"]}],
+        "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [{"id": 1, "video_id": 1, "category_id": 1, "segmentations": [mask]}],
+    }
+    (tmp_path / "annotations.json").write_text(json.dumps(document))
+    entry = {"video_id": 1, "category_id": 1, "score": 0.5, "segmentations": [{**mask, "counts": "4<1"}]}
+    with pytest.raises(InputError, match=r"wrong mask in frame 0 of video 1: the RLE covers 17 pixels instead of 4x4"):
+        evaluate([entry], tmp_path / "annotations.json")
+
+
+def test_ids_may_be_written_as_floats(annotations: VideoAnnotations) -> None:
+    entry = {**detection(moving(0, 0)), "video_id": 1.0, "category_id": 1.0}
+    assert load_results([entry], annotations).detections[0][0].label == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_in_place_of_results_does_not_hang(tmp_path: Path, annotations: VideoAnnotations) -> None:
+    os.mkfifo(tmp_path / "results.json")
+    with pytest.raises(InputError, match="it is no file"):
+        load_results(tmp_path / "results.json", annotations)
 
 
 def test_missing_file_folder_and_archive(tmp_path: Path, annotations: VideoAnnotations) -> None:

@@ -1,24 +1,18 @@
 """Results in the format of the YouTube-VIS and OVIS servers: read, checked and sorted by video."""
 
 import json
-import math
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from genvis.data.annotations.video_annotations import VideoAnnotations
 from genvis.errors import InputError
-from genvis.masks import MaskError, read_mask
+from genvis.json_values import finite_number, shown, whole_number
+from genvis.masks import MaskError, read_masks
 
 KEYS = ("video_id", "category_id", "score", "segmentations")
-
-# The 64 characters of compressed run lengths; those after the 32nd say that their number goes on.
-_FIRST_CODE, _LAST_CODE, _CONTINUED = 48, 111, chr(80)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +23,13 @@ class Detection:
         index: Position in the list of results, from 0.
         label: Contiguous class from 0, as in the annotations' categories.
         score: Confidence; only the order of the scores matters.
-        counts: Compressed run lengths, one per frame; None where the object is absent.
+        counts: Compressed RLE, one per frame; None where the object is absent.
     """
 
     index: int
     label: int
     score: float
-    counts: tuple[str | None, ...]
+    counts: tuple[bytes | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +81,8 @@ def read_entries(path: Path) -> list[Any]:
         InputError: If the file cannot be read, is not JSON, or does not hold a list.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"The results '{path}' cannot be read (it is no file): check the path.")
         if zipfile.is_zipfile(path):
             raise InputError(f"'{path}' is a zip archive: unpack it and give the results.json inside.")
         document = json.loads(path.read_bytes())
@@ -121,75 +117,34 @@ class _Reader:
         video = self._known(where, "video_id", entry["video_id"], self._videos)
         label = self._known(where, "category_id", entry["category_id"], self._labels)
         score, masks, length = entry["score"], entry["segmentations"], self._annotations.length(video)
-        if isinstance(score, bool) or not isinstance(score, Real) or not math.isfinite(score):
-            raise InputError(f"{where} has the score {score!r}: give a finite number.")
+        number = finite_number(score)
+        if number is None:
+            raise InputError(f"{where} has the score {shown(score)}: give a finite number.")
         if not isinstance(masks, list | tuple) or len(masks) != length:
             found = f"{len(masks)} segmentations" if isinstance(masks, list | tuple) else "no list of segmentations"
             raise InputError(
-                f"{where} has {found}, but video {entry['video_id']} has {length} frames: "
+                f"{where} has {found}, but video {shown(entry['video_id'])} has {length} frames: "
                 "give one mask per frame, null where the object is absent."
             )
-        return video, Detection(index, label, float(score), self._counts(where, video, masks))
+        return video, Detection(index, label, number, self._counts(where, video, masks))
 
     def _known(self, where: str, key: str, value: Any, known: Mapping[int, int]) -> int:
-        if isinstance(value, bool) or not isinstance(value, Integral) or int(value) not in known:
+        number = whole_number(value)
+        if number is None or number not in known:
             numbers = sorted(known)
             listed = ", ".join(map(str, numbers[:5])) + (f", ..., {numbers[-1]}" if len(numbers) > 5 else "")
             raise InputError(
-                f"{where} has {key} {value!r}, but '{self._annotations.path}' knows only {listed}: "
+                f"{where} has {key} {shown(value)}, but '{self._annotations.path}' knows only {listed}: "
                 "give the annotations that these results are for."
             )
-        return known[int(value)]
+        return known[number]
 
-    def _counts(self, where: str, video: int, masks: Sequence[Any]) -> tuple[str | None, ...]:
-        """Return one compressed run length per frame; nearly all masks are in that form already and only looked at."""
+    def _counts(self, where: str, video: int, masks: Sequence[Any]) -> tuple[bytes | None, ...]:
+        """Return the compressed RLE of each frame."""
         height, width = self._annotations.sizes[video].tolist()
-        counts = _compressed(masks, [height, width])
-        if counts is None:
-            counts = [self._converted(where, video, frame, mask) for frame, mask in enumerate(masks)]
-        if not _intact(counts):
-            damaged = next(frame for frame, text in enumerate(counts) if not _intact([text]))
-            raise self._mask_error(where, video, damaged, "its run lengths are damaged")
-        return tuple(counts)
-
-    def _converted(self, where: str, video: int, frame: int, mask: Any) -> str | None:
-        """Return a mask of any form as compressed run lengths."""
-        height, width = self._annotations.sizes[video].tolist()
-        alone = _compressed([mask], [height, width])
-        if alone is not None:
-            return alone[0]
         try:
-            converted = read_mask(mask, height=height, width=width)
+            read = read_masks(masks, height=height, width=width)
         except MaskError as error:
-            raise self._mask_error(where, video, frame, str(error)) from None
-        return converted.counts.decode("ascii") if converted else None
-
-    def _mask_error(self, where: str, video: int, frame: int, problem: str) -> InputError:
-        number = self._annotations.video_ids[video]
-        return InputError(f"{where} has a wrong mask in frame {frame} of video {number}: {problem}; write it again.")
-
-
-def _compressed(masks: Sequence[Any], size: list[int]) -> list[str | None] | None:
-    """Return the run lengths if all masks are absent, or compressed and of this size; else None."""
-    try:
-        sizes = [mask["size"] for mask in masks if mask is not None]
-        counts = [None if mask is None else mask["counts"] for mask in masks]
-    except (TypeError, KeyError, IndexError):
-        return None
-    types = set(map(type, counts))
-    if sizes.count(size) < len(sizes) or not types <= {str, bytes, type(None)}:
-        return None
-    return (
-        [text.decode("latin-1") if isinstance(text, bytes) else text for text in counts] if bytes in types else counts
-    )
-
-
-def _intact(counts: Iterable[str | None]) -> bool:
-    """Return whether run lengths consist of whole numbers; the C library would read anything without a word."""
-    texts = [text for text in counts if text]
-    block = "".join(texts)
-    if not block:
-        return True
-    codes = np.frombuffer(block.encode("ascii", "ignore"), np.uint8)
-    known = block.isascii() and codes.min() >= _FIRST_CODE and codes.max() <= _LAST_CODE
-    return bool(known) and max([text[-1] for text in texts]) < _CONTINUED
+            place = f"frame {error.position} of video {self._annotations.video_ids[video]}"
+            raise InputError(f"{where} has a wrong mask in {place}: {error}; write it again.") from None
+        return tuple([None if mask is None else mask.counts for mask in read])

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genvis.data.annotations.video_annotations import VideoAnnotations
-from genvis.errors import InputError
 from genvis.evaluation.results_file import Results
 from genvis.masks import mask_areas
 
@@ -27,7 +26,7 @@ class TrackMasks:
     height: int
     width: int
     length: int
-    counts: tuple[tuple[str | bytes | None, ...], ...]
+    counts: tuple[tuple[bytes | None, ...], ...]
 
     def __len__(self) -> int:
         return len(self.counts)
@@ -40,17 +39,11 @@ class TrackMasks:
 
     @cached_property
     def areas(self) -> NDArray[np.int64]:
-        """(N, T) int64: pixels of each mask, 0 where it is absent.
-
-        Raises:
-            InputError: If a mask has more pixels than its frame; the text does not name the track.
-        """
+        """(N, T) int64: pixels of each mask, 0 where it is absent."""
         areas = np.zeros((len(self), self.length), np.int64)
         size = [self.height, self.width]
         masks = [{"size": size, "counts": counts} for track in self.counts for counts in track if counts is not None]
         areas[self.present] = mask_areas(masks)
-        if areas.size and areas.max() > self.height * self.width:
-            raise InputError(f"a mask has more pixels than its frame of {self.height}x{self.width}")
         return areas
 
     @cached_property
@@ -74,17 +67,7 @@ def annotated_masks(annotations: VideoAnnotations, video: int) -> TrackMasks:
 
 
 def detected_masks(annotations: VideoAnnotations, results: Results, video: int) -> TrackMasks:
-    """Return the masks of all detections in the video at a position.
-
-    Raises:
-        InputError: If a mask has more pixels than its frame.
-    """
+    """Return the masks of all detections in the video at a position."""
     height, width = annotations.sizes[video].tolist()
     detections = results.detections[video]
-    masks = TrackMasks(height, width, annotations.length(video), tuple(detection.counts for detection in detections))
-    try:
-        _ = masks.areas
-    except InputError as error:
-        number = annotations.video_ids[video]
-        raise InputError(f"In '{results.name}', video {number}, {error}: its run lengths are damaged.") from None
-    return masks
+    return TrackMasks(height, width, annotations.length(video), tuple(detection.counts for detection in detections))
