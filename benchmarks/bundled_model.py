@@ -60,7 +60,7 @@ def main() -> None:
         percent = {"AP": ap.ap, "AP50": ap.ap50, "AP75": ap.ap75, "HOTA": identity.hota, "IDF1": identity.idf1}
         numbers = "  ".join(f"{kind} {100 * (value or 0):5.1f}" for kind, value in percent.items())
         seconds = time.perf_counter() - start
-        print(f"{name:31} {numbers}  switches {identity.identity_switches}  ({seconds:.0f} s)", flush=True)
+        print(f"{name:31} {numbers}  switches {identity.id_switches}  ({seconds:.0f} s)", flush=True)
 
 
 if __name__ == "__main__":

@@ -179,7 +179,7 @@ def _scores(
         assa=100 * identity.assa,
         deta=100 * identity.deta,
         idf1=100 * identity.idf1,
-        switches=identity.identity_switches,
+        switches=identity.id_switches,
         frames=sum(video.length for video in videos),
         objects=sum(len(video.truth) for video in videos),
         masks=sum(mask is not None for video in videos for track in video.truth for mask in track["segmentations"]),

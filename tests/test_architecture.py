@@ -52,10 +52,10 @@ CIRCLES = (
 )
 LONG_FOLDERS = {"cli"}
 SHARED_FILE_NAMES = {
-    *("masks", "genvis", "tracks", "terminal", "report", "detector", "losses", "progress", "run", "overlaps"),
+    *("masks", "genvis", "detector", "losses", "progress", "overlaps"),
     *("export", "contact_sheet"),
 }
-SHARED_CLASS_NAMES = {"TrackMasks", "VideoRecord", "Track", "Category"}
+SHARED_CLASS_NAMES = {"VideoRecord", "Track", "Category"}
 
 
 @cache

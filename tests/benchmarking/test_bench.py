@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genvis.benchmarking.run import PARTS, BenchOptions, run_benchmark
+from genvis.benchmarking.benchmark import PARTS, BenchOptions, run_benchmark
 from genvis.cli.main import main
 from genvis.errors import InputError
 from genvis.model.genvis import GenVIS

@@ -49,7 +49,7 @@ def bench(
     import torch
     from rich.console import Console
 
-    from genvis.benchmarking.run import BenchOptions, run_benchmark
+    from genvis.benchmarking.benchmark import BenchOptions, run_benchmark
     from genvis.files import write_json
 
     options = BenchOptions(

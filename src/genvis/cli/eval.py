@@ -67,7 +67,7 @@ def evaluate(
     from genvis.data.annotations.youtube_vis import load_youtube_vis
     from genvis.evaluation.evaluate import evaluate as evaluate_results
     from genvis.evaluation.report.report_folder import check_images, write_report
-    from genvis.evaluation.report.terminal import print_report
+    from genvis.evaluation.report.report_tables import print_report
     from genvis.evaluation.results_file import load_results
     from genvis.evaluation.submission import write_submission
 

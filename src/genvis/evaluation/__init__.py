@@ -1,7 +1,7 @@
 """Scores: average precision as YouTube-VIS defines it, identity metrics, error analysis, reports."""
 
 from genvis.evaluation.evaluate import evaluate
-from genvis.evaluation.report.report import EvaluationReport
+from genvis.evaluation.evaluation_report import EvaluationReport
 from genvis.evaluation.submission import write_submission
 
 __all__ = ["EvaluationReport", "evaluate", "write_submission"]

@@ -9,14 +9,14 @@ import numpy as np
 
 from genvis.data.annotations.video_annotations import VideoAnnotations
 from genvis.data.annotations.youtube_vis import load_youtube_vis
-from genvis.evaluation.errors.error_analysis import ErrorAnalysis, VideoErrors, find_errors
+from genvis.evaluation.error_analysis.error_costs import ErrorAnalysis, VideoErrors, find_errors
+from genvis.evaluation.evaluation_report import AveragePrecision, CategoryScore, EvaluationReport, VideoScore
 from genvis.evaluation.metrics.average_precision import ClassScores, mean, score_class
+from genvis.evaluation.metrics.comparison import VideoComparison, compare
 from genvis.evaluation.metrics.identity import ClassResults, IdentityEvaluation
 from genvis.evaluation.metrics.matching import Matches
 from genvis.evaluation.metrics.subsets import SIZES, Subset
 from genvis.evaluation.parallel import map_videos, processors
-from genvis.evaluation.report.comparison import VideoComparison, compare
-from genvis.evaluation.report.report import AveragePrecision, CategoryScore, EvaluationReport, VideoScore
 from genvis.evaluation.results_file import Results, load_results
 
 LIMITS = (1, 10, 100)

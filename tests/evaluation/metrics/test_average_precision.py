@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
 from genvis.evaluation import evaluate
+from genvis.evaluation.evaluation_report import EvaluationReport
 from genvis.evaluation.metrics.average_precision import average_precision
-from genvis.evaluation.report.report import EvaluationReport
 from tests.evaluation.evaluation_helpers import (
     HEIGHT,
     WIDTH,

@@ -8,7 +8,7 @@ import pytest
 
 from genvis.errors import InputError, MissingExtraError
 from genvis.evaluation import evaluate
-from genvis.evaluation.report.report import IdentityScores
+from genvis.evaluation.evaluation_report import IdentityScores
 from tests.evaluation.evaluation_helpers import annotation, as_results, data_set, detection, load, moving
 
 pytest.importorskip("trackeval")
@@ -25,7 +25,7 @@ def test_ground_truth_is_perfect(tmp_path: Path) -> None:
     tracks = [annotation(TOP), annotation(BOTTOM, 2), annotation([None] * 10, 3)]
     identity = scores(tracks, as_results(data_set(tracks)), tmp_path)
     assert (identity.hota, identity.deta, identity.assa, identity.idf1) == pytest.approx((1, 1, 1, 1))
-    assert (identity.identity_switches, identity.fragmentations, identity.hota_per_class) == (0, 0, pytest.approx(1))
+    assert (identity.id_switches, identity.fragmentations, identity.hota_per_class) == (0, 0, pytest.approx(1))
 
 
 def test_switched_identities(tmp_path: Path) -> None:
@@ -36,13 +36,13 @@ def test_switched_identities(tmp_path: Path) -> None:
     assert identity.assa == pytest.approx(1 / 3)
     assert identity.hota == pytest.approx((1 / 3) ** 0.5)
     assert identity.idf1 == pytest.approx(0.5)
-    assert identity.identity_switches == 2
+    assert identity.id_switches == 2
 
 
 def test_a_gap_is_a_fragmentation(tmp_path: Path) -> None:
     results = [detection(TOP[:4] + [None] * 2 + TOP[6:]), detection(BOTTOM)]
     identity = scores([annotation(TOP), annotation(BOTTOM)], results, tmp_path)
-    assert (identity.fragmentations, identity.identity_switches) == (1, 0)
+    assert (identity.fragmentations, identity.id_switches) == (1, 0)
     assert identity.deta == pytest.approx(0.9)
 
 

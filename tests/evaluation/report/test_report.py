@@ -18,7 +18,7 @@ from genvis.errors import InputError
 from genvis.evaluation import EvaluationReport, evaluate
 from genvis.evaluation.report.html_page import write_html
 from genvis.evaluation.report.pictures import draw_video
-from genvis.evaluation.report.terminal import print_report
+from genvis.evaluation.report.report_tables import print_report
 from genvis.evaluation.results_file import load_results
 from tests.evaluation.evaluation_helpers import HEIGHT, WIDTH, annotation, as_results, data_set, detection, load, moving
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genvis.errors import InputError, MissingExtraError
-from genvis.evaluation.report.comparison import VideoComparison
-from genvis.evaluation.report.report import IdentityScores
+from genvis.evaluation.evaluation_report import IdentityScores
+from genvis.evaluation.metrics.comparison import VideoComparison
 
 # A detection and an object are the same in a frame from this IoU on, for IDF1, switches and fragmentations. HOTA
 # averages over thresholds of its own.
@@ -85,7 +85,7 @@ class IdentityEvaluation:
             deta=float(np.mean(total["DetA"])),
             assa=float(np.mean(total["AssA"])),
             idf1=float(identity["IDF1"]),
-            identity_switches=int(moves["IDSW"]),
+            id_switches=int(moves["IDSW"]),
             fragmentations=int(moves["Frag"]),
             hota_per_class=float(np.mean(per_class)) if per_class else 0.0,
         )

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from genvis.evaluation.metrics.tracks import TrackMasks
+from genvis.evaluation.metrics.video_masks import VideoMasks
 
 # Frames handed to the C library at a time: enough to forget the cost of a call, few enough to keep its table small.
 _FRAMES_PER_CALL = 6
@@ -33,7 +33,7 @@ class Overlap:
     intersections: NDArray[np.int64]
 
 
-def full_overlap(detected: TrackMasks, annotated: TrackMasks) -> Overlap:
+def full_overlap(detected: VideoMasks, annotated: VideoMasks) -> Overlap:
     """Compute every pair in every frame."""
     comparison = _Comparison(detected, annotated, np.ones((len(detected), len(annotated)), np.bool_))
     intersections = np.zeros((detected.length, len(detected), len(annotated)), np.int64)
@@ -42,7 +42,7 @@ def full_overlap(detected: TrackMasks, annotated: TrackMasks) -> Overlap:
     return Overlap(_iou(detected, annotated, intersections.sum(axis=0)), intersections)
 
 
-def iou_from(detected: TrackMasks, annotated: TrackMasks, least: NDArray[np.float64]) -> NDArray[np.float64]:
+def iou_from(detected: VideoMasks, annotated: VideoMasks, least: NDArray[np.float64]) -> NDArray[np.float64]:
     """Compute the IoU of those pairs that can reach a value.
 
     Args:
@@ -81,7 +81,7 @@ def _spread(length: int) -> list[NDArray[np.int64]]:
     return [np.arange(part, length, parts) for part in order]
 
 
-def _iou(detected: TrackMasks, annotated: TrackMasks, intersections: NDArray[np.int64]) -> NDArray[np.float64]:
+def _iou(detected: VideoMasks, annotated: VideoMasks, intersections: NDArray[np.int64]) -> NDArray[np.float64]:
     unions = detected.areas.sum(axis=1)[:, None] + annotated.areas.sum(axis=1) - intersections
     return intersections / np.maximum(unions, 1)
 
@@ -99,7 +99,7 @@ class _Comparison:
         pairs: (D, G) bool, the pairs to compare.
     """
 
-    def __init__(self, detected: TrackMasks, annotated: TrackMasks, pairs: NDArray[np.bool_]) -> None:
+    def __init__(self, detected: VideoMasks, annotated: VideoMasks, pairs: NDArray[np.bool_]) -> None:
         self.pairs = pairs
         row_groups, column_groups = _groups(pairs)
         self._left = _Side(detected, np.flatnonzero(pairs.any(axis=1)), row_groups, len(pairs))
@@ -129,7 +129,7 @@ class _Side:
     """
 
     def __init__(
-        self, tracks: TrackMasks, chosen: NDArray[np.int64], groups: NDArray[np.int64], group_count: int
+        self, tracks: VideoMasks, chosen: NDArray[np.int64], groups: NDArray[np.int64], group_count: int
     ) -> None:
         self.tracks = tracks
         self._chosen = chosen

@@ -7,9 +7,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from genvis import __version__
+from genvis.evaluation.evaluation_report import ErrorCost, EvaluationReport, IdentityScores, VideoScore
 from genvis.evaluation.report.pictures import FramePictures
-from genvis.evaluation.report.report import ErrorCost, EvaluationReport, IdentityScores, VideoScore
-from genvis.evaluation.report.terminal import headline, identity_entries, percent
+from genvis.evaluation.report.report_tables import headline, identity_entries, percent
 from genvis.files import write_text
 
 _WORST = 10

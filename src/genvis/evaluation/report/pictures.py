@@ -12,8 +12,8 @@ from pycocotools import mask as coco_mask
 
 from genvis.data.annotations.video_annotations import VideoAnnotations
 from genvis.data.samples.frames import image_path, read_image
-from genvis.evaluation.metrics.tracks import TrackMasks
-from genvis.evaluation.report.comparison import VideoComparison, compare
+from genvis.evaluation.metrics.comparison import VideoComparison, compare
+from genvis.evaluation.metrics.video_masks import VideoMasks
 from genvis.evaluation.results_file import Results
 from genvis.video.drawing.instances import DrawingStyle, draw_instances, scaled_mask
 
@@ -111,7 +111,7 @@ def _finds(comparison: VideoComparison) -> dict[int, int]:
     return finds
 
 
-def _spread(tracks: TrackMasks, count: int) -> list[int]:
+def _spread(tracks: VideoMasks, count: int) -> list[int]:
     """Return some frames in which there are objects, or any, if there are none; not the very first and last."""
     seen = np.flatnonzero((tracks.areas > 0).any(axis=0)) if len(tracks) else np.arange(0)
     frames = seen if len(seen) else np.arange(tracks.length)
@@ -128,7 +128,7 @@ def _scaled(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _draw(
     image: NDArray[np.uint8],
-    tracks: TrackMasks,
+    tracks: VideoMasks,
     chosen: Sequence[int],
     frame: int,
     *,

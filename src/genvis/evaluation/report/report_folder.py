@@ -4,9 +4,9 @@ from pathlib import Path
 
 from genvis.data.annotations.video_annotations import VideoAnnotations
 from genvis.data.samples.frames import image_path, read_image
+from genvis.evaluation.evaluation_report import EvaluationReport
 from genvis.evaluation.report.html_page import write_html
 from genvis.evaluation.report.pictures import draw_video
-from genvis.evaluation.report.report import EvaluationReport
 from genvis.evaluation.results_file import Results
 from genvis.files import make_folder
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from genvis.evaluation.errors.error_kinds import ErrorKind, explain, gather_evidence, number_of
+from genvis.evaluation.error_analysis.error_kinds import ErrorKind, explain, gather_evidence, number_of
+from genvis.evaluation.evaluation_report import ErrorCost
 from genvis.evaluation.metrics.average_precision import average_precision
+from genvis.evaluation.metrics.comparison import VideoComparison
 from genvis.evaluation.metrics.matching import IOU_THRESHOLDS
-from genvis.evaluation.report.comparison import VideoComparison
-from genvis.evaluation.report.report import ErrorCost
 
 
 @dataclass(frozen=True)

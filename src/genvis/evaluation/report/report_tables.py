@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from genvis.evaluation.report.report import AveragePrecision, ErrorCost, EvaluationReport, IdentityScores
+from genvis.evaluation.evaluation_report import AveragePrecision, ErrorCost, EvaluationReport, IdentityScores
 
 _BAR = 12
 _WORST = 5
@@ -112,7 +112,7 @@ def identity_entries(identity: IdentityScores) -> list[tuple[str, str]]:
         ("DetA", percent(identity.deta)),
         ("AssA", percent(identity.assa)),
         ("IDF1", percent(identity.idf1)),
-        ("identity switches", f"{identity.identity_switches:,}"),
+        ("identity switches", f"{identity.id_switches:,}"),
         ("fragmentations", f"{identity.fragmentations:,}"),
         ("HOTA, mean of classes", percent(identity.hota_per_class)),
     ]

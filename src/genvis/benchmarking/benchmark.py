@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from genvis.benchmarking.bench_report import BenchReport, PartReport, ReferenceReport
 from genvis.benchmarking.clip_parts import ClipBenchmark, Stopwatch
 from genvis.benchmarking.machine import measure_machine, peak_memory, synchronize
-from genvis.benchmarking.report import BenchReport, PartReport, ReferenceReport
 from genvis.errors import InputError
 from genvis.inference.run_setup import RunSetup
 from genvis.model.genvis import GenVIS

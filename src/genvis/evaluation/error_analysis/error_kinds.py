@@ -9,8 +9,8 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
+from genvis.evaluation.metrics.comparison import VideoComparison
 from genvis.evaluation.metrics.matching import IOU_THRESHOLDS
-from genvis.evaluation.report.comparison import VideoComparison
 
 # From this IoU on a detection has to do with an object at all.
 _RELATED = 0.1

@@ -13,7 +13,7 @@ from genvis.masks import mask_areas
 
 
 @dataclass(frozen=True)
-class TrackMasks:
+class VideoMasks:
     """N tracks of a video of T frames.
 
     Attributes:
@@ -52,7 +52,7 @@ class TrackMasks:
         return self.areas.sum(axis=1) / np.maximum(np.count_nonzero(self.areas, axis=1), 1)
 
 
-def annotated_masks(annotations: VideoAnnotations, video: int) -> TrackMasks:
+def annotated_masks(annotations: VideoAnnotations, video: int) -> VideoMasks:
     """Return the masks of all annotated objects of the video at a position, crowds included."""
     height, width = annotations.sizes[video].tolist()
     length = annotations.length(video)
@@ -63,11 +63,11 @@ def annotated_masks(annotations: VideoAnnotations, video: int) -> TrackMasks:
         starts = annotations.rle_counts.starts[cell : cell + length + 1]
         block = annotations.rle_counts.data[starts[0] : starts[-1]].tobytes()
         counts.append(tuple(block[start:stop] or None for start, stop in pairwise((starts - starts[0]).tolist())))
-    return TrackMasks(height, width, length, tuple(counts))
+    return VideoMasks(height, width, length, tuple(counts))
 
 
-def detected_masks(annotations: VideoAnnotations, results: Results, video: int) -> TrackMasks:
+def detected_masks(annotations: VideoAnnotations, results: Results, video: int) -> VideoMasks:
     """Return the masks of all detections in the video at a position."""
     height, width = annotations.sizes[video].tolist()
     detections = results.detections[video]
-    return TrackMasks(height, width, annotations.length(video), tuple(detection.counts for detection in detections))
+    return VideoMasks(height, width, annotations.length(video), tuple(detection.counts for detection in detections))

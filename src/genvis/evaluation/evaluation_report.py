@@ -127,7 +127,7 @@ class IdentityScores:
         deta: Its part for detection.
         assa: Its part for association.
         idf1: F1 of identities.
-        identity_switches: How often an object's identity changes, as CLEAR MOT counts.
+        id_switches: How often an object's identity changes, as CLEAR MOT counts.
         fragmentations: How often an object is lost and found again, as CLEAR MOT counts.
         hota_per_class: HOTA averaged over the classes that have objects or detections.
     """
@@ -137,7 +137,7 @@ class IdentityScores:
     deta: float
     assa: float
     idf1: float
-    identity_switches: int
+    id_switches: int
     fragmentations: int
     hota_per_class: float
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from genvis.evaluation import evaluate
-from genvis.evaluation.report.report import ErrorCost
+from genvis.evaluation.evaluation_report import ErrorCost
 from tests.evaluation.evaluation_helpers import annotation, as_results, data_set, detection, load, moving
 
 TOP, BOTTOM = moving(0, 0), moving(0, 14)

@@ -11,7 +11,7 @@ from genvis.data.annotations.video_annotations import VideoAnnotations
 from genvis.evaluation.metrics.matching import Matcher, Matches
 from genvis.evaluation.metrics.overlap import Overlap, full_overlap, iou_from
 from genvis.evaluation.metrics.subsets import Membership, membership, occlusion_scores
-from genvis.evaluation.metrics.tracks import TrackMasks, annotated_masks, detected_masks
+from genvis.evaluation.metrics.video_masks import VideoMasks, annotated_masks, detected_masks
 from genvis.evaluation.results_file import Results
 
 MOST_DETECTIONS = 100
@@ -35,8 +35,8 @@ class VideoComparison:
     """
 
     video: int
-    detected: TrackMasks
-    annotated: TrackMasks
+    detected: VideoMasks
+    annotated: VideoMasks
     detection_labels: NDArray[np.int64]
     scores: NDArray[np.float64]
     object_labels: NDArray[np.int64]
@@ -117,7 +117,7 @@ class _Class:
 
 
 def _iou_of_turn(
-    detected: TrackMasks, annotated: TrackMasks, classes: Sequence[_Class], turn: int
+    detected: VideoMasks, annotated: VideoMasks, classes: Sequence[_Class], turn: int
 ) -> NDArray[np.float64]:
     """Return (D, G) float64 IoU, exact where a detection of this turn can take an object of its class."""
     least = np.full((len(detected), len(annotated)), np.inf)
