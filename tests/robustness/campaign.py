@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from tests.robustness.verdicts import Campaign, Summary
 
 CAMPAIGNS = {
-    "videos": "tests.robustness.damaged_videos:DamagedVideos",
-    "files": "tests.robustness.damaged_files:DamagedFiles",
-    "kills": "tests.robustness.kills:Kills",
+    "videos": "tests.robustness.campaigns.damaged_videos:DamagedVideos",
+    "files": "tests.robustness.campaigns.damaged_files:DamagedFiles",
+    "models": "tests.robustness.campaigns.damaged_models:DamagedModels",
+    "kills": "tests.robustness.campaigns.kills:Kills",
 }
 """Modules and classes by the name on the command line."""
 

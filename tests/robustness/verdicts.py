@@ -1,7 +1,6 @@
 """A campaign: many trials of one kind, each reproducible from the campaign's name, a seed and its number."""
 
 import time
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -58,7 +57,7 @@ class Summary:
     survived: int = 0
     seconds: float = 0.0
     groups: dict[str, dict[str, int]] = field(default_factory=dict)
-    remarks: Counter[str] = field(default_factory=Counter)
+    remarks: dict[str, int] = field(default_factory=dict)
     failures: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, index: int, verdict: Verdict) -> None:
@@ -70,7 +69,7 @@ class Summary:
         group["tried"] += verdict.tried
         group["survived"] += verdict.tried * (verdict.problem is None)
         if verdict.remark:
-            self.remarks[verdict.remark] += verdict.tried
+            self.remarks[verdict.remark] = self.remarks.get(verdict.remark, 0) + verdict.tried
         if verdict.problem is not None:
             self.failures.append({"index": index, **vars(verdict)})
 

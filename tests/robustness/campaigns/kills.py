@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from tests.robustness.damaged_files import RECIPE, command
+from tests.robustness.campaigns.damaged_files import RECIPE, command
 from tests.robustness.sample_files import write_data_set
 from tests.robustness.sample_videos import VideoKind, write_video
 from tests.robustness.trials import Kill, Limits, Outcome, count_file_steps, run_trial
