@@ -106,7 +106,7 @@ def test_a_misspelled_name_gets_a_suggestion():
 
 def test_a_registered_model_that_is_not_on_the_hub_says_where_it_is():
     with pytest.raises(
-        InputError, match=r"not on the Hub: download it in a browser from https://.*--weights FILE\.pth"
+        InputError, match=r"not on the Hub: download the file in a browser from https://.*--weights FILE\.pth"
     ):
         load("ovis-r50-online")
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from genvis.categories import Categories, known_categories
+from genvis.checkpoints.infer_config import PublishedSettings
 from genvis.checkpoints.published_files import read_state_dict
 from genvis.checkpoints.published_videomt import is_published_videomt, videomt_from_published
 from genvis.errors import InputError
@@ -26,7 +27,9 @@ def model(source: str) -> VidEoMT:
     if source == "folder":
         loaded: VidEoMT = VidEoMT.from_pretrained(GOLDEN / "videomt_tiny")
         return loaded.eval()
-    return videomt_from_published(read_state_dict(GOLDEN / "videomt_tiny.pth"), labels=LABELS, file="videomt_tiny.pth")
+    return videomt_from_published(
+        read_state_dict(GOLDEN / "videomt_tiny.pth"), settings=PublishedSettings(), file="videomt_tiny.pth"
+    )
 
 
 @cache
@@ -89,7 +92,9 @@ def test_at_its_square_size_it_equals_the_class_of_transformers(source: str, tmp
 
 
 def test_a_saved_folder_is_read_by_transformers_and_keeps_its_categories(tmp_path: Path) -> None:
-    network = videomt_from_published(read_state_dict(GOLDEN / "videomt_tiny.pth"), labels=LABELS, file="a.pth")
+    network = videomt_from_published(
+        read_state_dict(GOLDEN / "videomt_tiny.pth"), settings=PublishedSettings(), file="a.pth"
+    )
     network.save_pretrained(tmp_path)
     reference, information = type(tiny_family("videomt")).from_pretrained(tmp_path, output_loading_info=True)
     assert not any(information.values())
@@ -170,12 +175,14 @@ def test_published_tensors_are_all_accounted_for() -> None:
     changed["backbone.something"] = torch.zeros(1)
     del changed["backbone.query_updater.bias"]
     with pytest.raises(InputError) as caught:
-        videomt_from_published(changed, labels=LABELS, file="a.pth")
+        videomt_from_published(changed, settings=PublishedSettings(), file="a.pth")
     for part in ("unknown: backbone.something", "missing: the tensor for query_updater.bias", "(12, 5) instead of"):
         assert part in str(caught.value)
     with pytest.raises(InputError, match="5 classes but 'ovis' has 25"):
-        videomt_from_published(state, labels=known_categories("ovis"), file="a.pth")
+        videomt_from_published(state, settings=PublishedSettings(categories="ovis"), file="a.pth")
     with pytest.raises(InputError, match=r"no tensor 'backbone\.class_head\.weight'"):
         videomt_from_published(
-            {name: tensor for name, tensor in state.items() if "class_head" not in name}, labels=LABELS, file="a.pth"
+            {name: tensor for name, tensor in state.items() if "class_head" not in name},
+            settings=PublishedSettings(),
+            file="a.pth",
         )

@@ -29,14 +29,12 @@ class HubFiles:
 
     Attributes:
         hub_id: ``owner/name``.
-        revision: Commit to which the names belong.
         names: Names of the files, configurations and weights.
         size_in_bytes: Their sizes together.
         licence: As the model card states it; empty if it states none.
     """
 
     hub_id: str
-    revision: str
     names: tuple[str, ...]
     size_in_bytes: int
     licence: str
@@ -96,7 +94,8 @@ def fetch_snapshot(hub_id: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(hub_id, revision=files.revision, allow_patterns=list(files.names)))
+        # No revision is named: only so does the cache remember that this one is the latest.
+        return Path(snapshot_download(hub_id, allow_patterns=list(files.names)))
     except Exception as error:  # The network, the disk and the Hub fail in many ways.
         raise _failure(hub_id, error) from error
 
@@ -153,7 +152,6 @@ def _files_to_fetch(hub_id: str) -> HubFiles:
         )
     return HubFiles(
         hub_id=hub_id,
-        revision=str(information.sha),
         names=names,
         size_in_bytes=sum(sizes[name] for name in names),
         licence=_licence(information),

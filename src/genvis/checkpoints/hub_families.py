@@ -8,7 +8,7 @@ import torch
 from transformers import Mask2FormerForUniversalSegmentation
 
 from genvis.categories import Categories, known_categories, known_category_sets
-from genvis.checkpoints.build import build_config, build_network
+from genvis.checkpoints.build import build_network, explained
 from genvis.checkpoints.model_folder import ModelFolder
 from genvis.checkpoints.registry import find_entry
 from genvis.model.config import DetectorConfig, GenVISConfig
@@ -18,17 +18,43 @@ from genvis.model.preprocessing import Preprocessing
 _DETECTIONS = 100  # Of COCO's evaluation; each of them is a (query, category) pair.
 
 
-def genvis_from_mask2former(folder: ModelFolder, dtype: torch.dtype) -> GenVIS:
-    """Return a Mask2Former of transformers as the detector of a model without a tracker.
+def detector_config(folder: ModelFolder) -> GenVISConfig:
+    """Return the configuration of a detector of transformers as a `GenVIS` without a tracker.
 
     Raises:
-        InputError: If the configuration is impossible, or a tensor is missing, unknown or misshapen.
+        InputError: If a configuration of the folder is impossible.
     """
     categories = hub_categories(folder)
-    detector_config = build_config(DetectorConfig, folder.config | _labels(categories), name=folder.name)
-    source = build_network(
+    with explained(folder.name):
+        preprocessing = Preprocessing.from_image_processor(folder.model_type, folder.preprocessor)
+        return GenVISConfig(
+            detector=DetectorConfig.from_dict(folder.config | _labels(categories)).to_dict(),
+            method="minvis",
+            hidden_dim=folder.config.get("hidden_dim", DetectorConfig().hidden_dim),
+            propagate_queries=False,
+            memory_read="none",
+            detections_per_video=_DETECTIONS,
+            min_size_test=preprocessing.short_side,
+            max_size_test=preprocessing.max_size or preprocessing.short_side,
+            pixel_mean=preprocessing.mean,
+            pixel_std=preprocessing.std,
+        ).with_labels(categories)
+
+
+def detector_from_hub(folder: ModelFolder, config: GenVISConfig, dtype: torch.dtype) -> GenVIS:
+    """Return a detector of transformers as a `GenVIS` without a tracker.
+
+    Args:
+        folder: Its folder.
+        config: Of `detector_config`.
+        dtype: Of the network.
+
+    Raises:
+        InputError: If a tensor is missing, unknown or misshapen.
+    """
+    source = build_network(  # transformers' own class: it knows how to convert names of older versions.
         Mask2FormerForUniversalSegmentation,
-        detector_config,
+        config.detector_config,
         folder.tensors(),
         name=folder.name,
         dtype=dtype,
@@ -40,19 +66,6 @@ def genvis_from_mask2former(folder: ModelFolder, dtype: torch.dtype) -> GenVIS:
             continue
         ours = name.replace("model.pixel_level_module.decoder.mask_projection.", "mask_projection.")
         tensors["detector." + re.sub(r"^model\.", "mask2former.", ours)] = tensor
-    preprocessing = Preprocessing.from_image_processor("mask2former", folder.preprocessor)
-    config = GenVISConfig(
-        detector=source.config.to_dict(),
-        method="minvis",
-        hidden_dim=source.config.hidden_dim,
-        propagate_queries=False,
-        memory_read="none",
-        detections_per_video=_DETECTIONS,
-        min_size_test=preprocessing.short_side,
-        max_size_test=preprocessing.max_size or preprocessing.short_side,
-        pixel_mean=preprocessing.mean,
-        pixel_std=preprocessing.std,
-    ).with_labels(categories)
     return build_network(GenVIS, config, tensors, name=folder.name, dtype=dtype)
 
 

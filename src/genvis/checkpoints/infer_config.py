@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from genvis.categories import Categories, known_categories, known_category_sets
-from genvis.checkpoints.bounds import check_fields
+from genvis.checkpoints.bounds import MOST_CATEGORIES, check_fields
 from genvis.errors import InputError
 from genvis.model.config import GenVISConfig
 
@@ -52,7 +52,7 @@ def config_from_tensors(state: dict[str, Tensor], *, settings: PublishedSettings
     heads = read.rows("sem_seg_head.pixel_decoder.transformer.encoder.layers.0.self_attn.attention_weights.weight")
     heads //= _DEFORMABLE_POINTS_AND_LEVELS
     classes = read.rows("sem_seg_head.predictor.class_embed.weight") - 1
-    labels = _labels(settings.categories, classes, file)
+    labels = categories_of(settings.categories, classes, file=file)
     predictor = "sem_seg_head.predictor"
     detector: dict[str, Any] = {
         "backbone_config": _resnet(read) if "backbone.stem.conv1.weight" in state else _swin(read),
@@ -150,7 +150,19 @@ def _tracker(read: _Reader, settings: PublishedSettings) -> dict[str, Any]:
     return fields
 
 
-def _labels(name: str | None, classes: int, file: str) -> Categories:
+def categories_of(name: str | None, classes: int, *, file: str) -> Categories:
+    """Return the categories of a published checkpoint.
+
+    Args:
+        name: Name of the category set; None guesses it from the number of classes.
+        classes: Number of classes that the class head has.
+        file: Name of the checkpoint, for messages.
+
+    Raises:
+        InputError: If the set has another number of categories, or there is none of that name.
+    """
+    if not 1 <= classes <= MOST_CATEGORIES:
+        raise InputError(f"{file} has {classes} classes: from 1 to {MOST_CATEGORIES} are possible.")
     if name is None:
         name = {25: "ovis", 40: "youtube_vis_2021", 80: "coco"}.get(classes)
         if classes == 40:

@@ -3,37 +3,40 @@
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
 from genvis.checkpoints.build import build_config, build_network
-from genvis.checkpoints.hub import fetch_snapshot, is_hub_id
-from genvis.checkpoints.hub_families import genvis_from_mask2former
+from genvis.checkpoints.hub import cached_snapshot, fetch_snapshot, is_hub_id
+from genvis.checkpoints.hub_families import detector_config, detector_from_hub, hub_categories
 from genvis.checkpoints.infer_config import PublishedSettings
 from genvis.checkpoints.model_folder import ModelFolder
 from genvis.checkpoints.published_files import load_published
-from genvis.checkpoints.registry import RegistryEntry, did_you_mean, find_entry
+from genvis.checkpoints.registry import did_you_mean, find_entry, weights_elsewhere
 from genvis.errors import InputError
 from genvis.model.config import GenVISConfig
 from genvis.model.genvis import GenVIS
+from genvis.model.tracker.videomt import VidEoMT, VidEoMTConfig
+
+Model = GenVIS | VidEoMT
+ModelConfig = GenVISConfig | VidEoMTConfig
 
 
-def load(name: str | Path, *, dtype: torch.dtype = torch.float32, settings: PublishedSettings | None = None) -> GenVIS:
+def load(name: str | Path, *, dtype: torch.dtype = torch.float32, settings: PublishedSettings | None = None) -> Model:
     """Load a pretrained model.
 
     Args:
-        name: Tried in this order: a published ``.pth`` file of GenVIS, VITA or Mask2Former; a model folder; a bundled
-            model, for example ``"sprites-tiny"``; a name of the registry (``genvis models`` lists them); a Hub id
-            ``owner/name``. Folders and Hub models may be of the families genvis and mask2former: ``model_type`` of
-            their ``config.json`` decides.
+        name: Tried in this order: a published ``.pth`` file of GenVIS, VITA, Mask2Former or VidEoMT; a model folder; a
+            bundled model, for example ``"sprites-tiny"``; a name that ``genvis models`` lists; a Hub id ``owner/name``.
+            Folders and Hub models may be of any supported family: ``model_type`` of their ``config.json`` decides.
         dtype: Of the network. Weights may be stored in another; CPUs compute fastest in float32.
         settings: Settings of a ``.pth`` file that its tensors cannot tell; None takes the published ones.
 
     Returns:
-        The model, in evaluation mode, on the CPU. A model that comes without a tracker is one that detects
-        (``config.method`` is "minvis").
+        The model, in evaluation mode, on the CPU. A detector that comes without a tracker is a `GenVIS` whose
+        ``tracker`` is None.
 
     Raises:
         InputError: If there is no such model, it is not cached and the Hub cannot be reached, its configuration is out
@@ -41,59 +44,137 @@ def load(name: str | Path, *, dtype: torch.dtype = torch.float32, settings: Publ
     """
     path = Path(name)
     if path.suffix in (".pth", ".pt") or path.is_file():
-        # The typed `to`: transformers' own only adds a guard for quantised models.
         model = load_published(path, settings=settings)
-        nn.Module.to(model, dtype=dtype)
+        nn.Module.to(model, dtype=dtype)  # The typed `to`: transformers' own only adds a guard for quantised models.
         return model
     if settings is not None:
         raise InputError(f"'{name}' is no .pth file: its configuration says what settings would.")
     folder = ModelFolder.read(_find_folder(str(name)), name=str(name))
-    build = _FAMILIES.get(folder.model_type)
-    if build is None:
+    family = _family(folder)
+    return family.load(folder, family.config(folder), dtype)
+
+
+def load_genvis(name: str | Path, *, dtype: torch.dtype = torch.float32) -> GenVIS:
+    """Load a pretrained model that must be a `GenVIS`, with or without a tracker, for example to train one from it.
+
+    Args:
+        name: As in `load`.
+        dtype: As in `load`.
+
+    Raises:
+        InputError: As `load`, and if the model is of another class.
+    """
+    model = load(name, dtype=dtype)
+    if not isinstance(model, GenVIS):
         raise InputError(
-            f"'{name}' holds a model of type '{folder.model_type}': supported are {', '.join(sorted(_FAMILIES))}."
+            f"'{name}' is a {type(model).__name__}, which tracks by itself: choose a GenVIS or a detector."
         )
-    return build(folder, dtype)
+    return model
+
+
+def read_config(folder: Path, *, name: str) -> ModelConfig:
+    """Return the configuration of a model without loading its weights.
+
+    Args:
+        folder: Of the model, as `local_folder` returns it.
+        name: Of the model, for messages and to tell its categories where only the registry knows them.
+
+    Raises:
+        InputError: If the configuration is damaged, out of bounds or of no supported family.
+    """
+    content = ModelFolder.read(folder, name=name)
+    return _family(content).config(content)
 
 
 def bundled_models() -> tuple[str, ...]:
     """Return the names of the models that the package ships."""
-    folder = Path(str(files("genvis"))) / "assets" / "models"
-    return tuple(sorted(config.parent.name for config in folder.glob("*/config.json")))
+    return tuple(sorted(config.parent.name for config in _bundled_folder().glob("*/config.json")))
+
+
+def local_folder(name: str) -> Path | None:
+    """Return the folder of a model that is on this machine, also in the Hub's cache, or None; nothing is fetched."""
+    path, entry = Path(name), find_entry(name)
+    if (path / "config.json").is_file() or (path.is_dir() and entry is None):
+        return path
+    if name in bundled_models():
+        return _bundled_folder() / name
+    hub_id = entry.hub_id if entry else name
+    return cached_snapshot(hub_id) if hub_id and is_hub_id(hub_id) and not path.exists() else None
 
 
 def _find_folder(name: str) -> Path:
     """Return the folder of a model on this machine; one of the Hub is fetched if it is not cached."""
-    path = Path(name)
+    folder = local_folder(name)
+    if folder is not None:
+        return folder
     entry = find_entry(name)
-    if (path / "config.json").is_file() or (path.is_dir() and entry is None):
-        return path
-    if name in bundled_models():
-        return Path(str(files("genvis"))) / "assets" / "models" / name
-    if entry is not None:
-        return fetch_snapshot(_hub_id(entry))
-    if is_hub_id(name) and not path.exists():
+    if entry is not None and entry.hub_id is None:
+        raise weights_elsewhere(entry)
+    if entry is not None and entry.hub_id is not None:
+        return fetch_snapshot(entry.hub_id)
+    if is_hub_id(name) and not Path(name).exists():
         return fetch_snapshot(name)
     raise InputError(
         f"There is no model '{name}'{did_you_mean(name)}; give a folder, a .pth file, a Hub id (owner/name) or a name "
-        f"that `genvis models` lists."
+        "that `genvis models` lists."
     )
 
 
-def _hub_id(entry: RegistryEntry) -> str:
-    if entry.hub_id is None:
-        raise InputError(f"The weights of '{entry.name}' are {entry.source}; then: {entry.usage}")
-    return entry.hub_id
+def _bundled_folder() -> Path:
+    return Path(str(files("genvis"))) / "assets" / "models"
 
 
-def _load_genvis(folder: ModelFolder, dtype: torch.dtype) -> GenVIS:
-    config = build_config(GenVISConfig, folder.config, name=folder.name)
+class _Family(NamedTuple):
+    """How the folders of one ``model_type`` become a configuration of ours, and that and the weights a model."""
+
+    config: Callable[[ModelFolder], Any]
+    load: Callable[[ModelFolder, Any, torch.dtype], Model]
+
+
+def _family(folder: ModelFolder) -> _Family:
+    family = _FAMILIES.get(folder.model_type)
+    if family is None:
+        raise InputError(
+            f"'{folder.name}' holds a model of type '{folder.model_type}': supported are {', '.join(_FAMILIES)}."
+        )
+    return family
+
+
+def _genvis_config(folder: ModelFolder) -> GenVISConfig:
+    config: GenVISConfig = build_config(GenVISConfig, folder.config, name=folder.name)
+    return config
+
+
+def _load_genvis(folder: ModelFolder, config: GenVISConfig, dtype: torch.dtype) -> GenVIS:
     return build_network(GenVIS, config, folder.tensors(), name=folder.name, dtype=dtype)
 
 
-_FAMILIES: dict[str, Callable[[ModelFolder, torch.dtype], GenVIS]] = {
-    "genvis": _load_genvis,
-    "mask2former": genvis_from_mask2former,
+def _videomt_config(folder: ModelFolder) -> VidEoMTConfig:
+    fields = dict(folder.config)
+    if "category_ids" not in fields:  # Of the Hub: transformers' own class knows no category ids.
+        categories = hub_categories(folder)
+        fields.update(category_ids=list(categories.ids), categories_name=categories.name)
+        fields.update(id2label=dict(enumerate(categories.names)))
+        fields.update(label2id={label: index for index, label in enumerate(categories.names)})
+    config: VidEoMTConfig = build_config(VidEoMTConfig, fields, name=folder.name)
+    return config
+
+
+def _load_videomt(folder: ModelFolder, config: VidEoMTConfig, dtype: torch.dtype) -> VidEoMT:
+    return build_network(
+        VidEoMT,
+        config,
+        folder.tensors(),
+        name=folder.name,
+        dtype=dtype,
+        may_lack=lambda name: name.startswith("criterion."),
+    )
+
+
+_FAMILIES = {
+    "genvis": _Family(_genvis_config, _load_genvis),
+    "videomt": _Family(_videomt_config, _load_videomt),
+    "mask2former": _Family(detector_config, detector_from_hub),
 }
 
 

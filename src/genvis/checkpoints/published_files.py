@@ -11,15 +11,17 @@ from torch import Tensor
 from genvis.checkpoints.build import build_network, explained
 from genvis.checkpoints.infer_config import PublishedSettings, config_from_tensors
 from genvis.checkpoints.published_names import Renamed, rename_published
+from genvis.checkpoints.published_videomt import is_published_videomt, videomt_from_published
 from genvis.errors import InputError
 from genvis.model.genvis import GenVIS
+from genvis.model.tracker.videomt import VidEoMT
 
 # The number at the start of what torch.save wrote before it wrote zip archives.
 _TORCH_MAGIC = bytes.fromhex("6cfc9c46f9206aa85019")
 
 
-def load_published(path: str | Path, *, settings: PublishedSettings | None = None) -> GenVIS:
-    """Load a published GenVIS, VITA or Mask2Former checkpoint.
+def load_published(path: str | Path, *, settings: PublishedSettings | None = None) -> GenVIS | VidEoMT:
+    """Load a published GenVIS, VITA, Mask2Former or VidEoMT checkpoint; its tensors tell which it is.
 
     Args:
         path: A ``.pth`` file of ``torch.save``: a dictionary with the state dict under "model", or a state dict.
@@ -34,14 +36,21 @@ def load_published(path: str | Path, *, settings: PublishedSettings | None = Non
     """
     file = Path(path)
     state = read_state_dict(file)
-    config = config_from_tensors(state, settings=settings or PublishedSettings(), file=str(file))
+    settings = settings or PublishedSettings()
+    if is_published_videomt(state):
+        return videomt_from_published(state, settings=settings, file=str(file))
+    return _genvis_from_published(state, settings=settings, file=str(file))
+
+
+def _genvis_from_published(state: dict[str, Tensor], *, settings: PublishedSettings, file: str) -> GenVIS:
+    config = config_from_tensors(state, settings=settings, file=file)
     renamed = rename_published(state)
-    with explained(str(file)), torch.device("meta"):  # Shapes only: nothing is allocated for what does not fit.
+    with explained(file), torch.device("meta"):  # Shapes only: nothing is allocated for what does not fit.
         expected = GenVIS(config).state_dict()
     problems = _misfits(state, renamed, expected)
     if problems:
         raise InputError(f"{file} does not fit the model of its sizes: {'; '.join(problems)}.")
-    return build_network(GenVIS, config, renamed.tensors, name=str(file), may_lack=_is_counter)
+    return build_network(GenVIS, config, renamed.tensors, name=file, may_lack=_is_counter)
 
 
 def _is_counter(name: str) -> bool:

@@ -1,10 +1,15 @@
 """The authors' VidEoMT checkpoints (``.pth``, names of timm's ViT): which of our parameters each tensor is."""
 
+import math
 import re
+from typing import Any
 
+import torch
 from torch import Tensor
 
-from genvis.categories import Categories
+from genvis.checkpoints.bounds import check_fields
+from genvis.checkpoints.build import build_network, explained
+from genvis.checkpoints.infer_config import PublishedSettings, categories_of
 from genvis.errors import InputError
 from genvis.model.tracker.videomt import VidEoMT, VidEoMTConfig
 
@@ -47,27 +52,26 @@ def is_published_videomt(state: dict[str, Tensor]) -> bool:
     return any(re.match(_VIT, name) for name in state) and "backbone.q.weight" in state
 
 
-def videomt_from_published(state: dict[str, Tensor], *, labels: Categories, file: str) -> VidEoMT:
+def videomt_from_published(state: dict[str, Tensor], *, settings: PublishedSettings, file: str) -> VidEoMT:
     """Return the model of a published state dict.
 
     Args:
         state: Published names and tensors.
-        labels: The classes, as many as the class head has.
+        settings: Settings that the tensors cannot tell; only ``categories`` and ``clip_length`` concern a VidEoMT.
         file: Name of the checkpoint, for messages.
 
     Returns:
-        The model, in evaluation mode, on the CPU.
+        The model, in evaluation mode, on the CPU, in float32.
 
     Raises:
         InputError: If tensors are unknown, missing or misshapen, each of which is named.
     """
-    model = VidEoMT(config_of_published(state, labels=labels, file=file)).eval()
-    expected = model.state_dict()
+    config = config_of_published(state, settings=settings, file=file)
+    with explained(file), torch.device("meta"):  # Shapes only: nothing is allocated for what does not fit.
+        expected = VidEoMT(config).state_dict()
     renamed, unknown = rename_published_videomt(state)
-    for name in _ABSENT:
-        renamed[name] = expected[name].new_zeros(expected[name].shape)
     problems = [f"unknown: {name}" for name in unknown]
-    problems += [f"missing: the tensor for {name}" for name in expected if name not in renamed]
+    problems += [f"missing: the tensor for {name}" for name in expected if name not in {*renamed, *_ABSENT}]
     problems += [f"unknown: the tensor for {name}" for name in renamed if name not in expected]
     problems += [
         f"misshapen: the tensor for {name} is {tuple(tensor.shape)} instead of {tuple(expected[name].shape)}"
@@ -76,8 +80,8 @@ def videomt_from_published(state: dict[str, Tensor], *, labels: Categories, file
     ]
     if problems:
         raise InputError(f"{file} does not fit the VidEoMT of its sizes: {'; '.join(problems)}.")
-    model.load_state_dict(renamed)
-    return model
+    renamed |= {name: torch.zeros(expected[name].shape) for name in _ABSENT}
+    return build_network(VidEoMT, config, renamed, name=file)
 
 
 def rename_published_videomt(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
@@ -98,41 +102,46 @@ def rename_published_videomt(state: dict[str, Tensor]) -> tuple[dict[str, Tensor
     return renamed, unknown
 
 
-def config_of_published(state: dict[str, Tensor], *, labels: Categories, file: str) -> VidEoMTConfig:
+def config_of_published(state: dict[str, Tensor], *, settings: PublishedSettings, file: str) -> VidEoMTConfig:
     """Return the configuration whose sizes the tensors of a published checkpoint tell.
 
     Args:
         state: Published names and tensors.
-        labels: The classes.
+        settings: Settings that the tensors cannot tell.
         file: Name of the checkpoint, for messages.
 
     Raises:
-        InputError: If a tensor that tells a size is missing or has no such shape, or the classes are not as many as
-            the class head has.
+        InputError: If a tensor that tells a size is missing or has no such shape, a size is out of bounds, or the
+            classes are not as many as the class head has.
     """
     vit = "backbone.encoder.backbone."
     width, _, patch, _ = _shape(state, f"{vit}patch_embed.proj.weight", file, dimensions=4)
     _, positions, _ = _shape(state, f"{vit}pos_embed", file, dimensions=3)
     classes = _shape(state, "backbone.class_head.weight", file, dimensions=2)[0] - 1
-    if len(labels) != classes:
-        raise InputError(f"{file} has {classes} classes but '{labels.name}' has {len(labels)}: name other categories.")
-    id2label = dict(enumerate(labels.names))
-    return VidEoMTConfig(
-        hidden_size=width,
-        num_hidden_layers=_count(state, rf"{_VIT}blocks\.(\d+)\.norm1\.weight"),
-        num_attention_heads=max(1, width // _HEAD_CHANNELS),
-        mlp_ratio=_shape(state, f"{vit}blocks.0.mlp.fc1.weight", file, dimensions=2)[0] // width,
-        image_size=round(positions**0.5) * patch,
-        patch_size=patch,
-        num_upscale_blocks=_count(state, r"backbone\.upscale\.(\d+)\.conv1\.weight"),
-        num_blocks=_shape(state, "backbone.attn_mask_probs", file, dimensions=1)[0],
-        num_queries=_shape(state, "backbone.q.weight", file, dimensions=2)[0],
-        num_register_tokens=_shape(state, f"{vit}reg_token", file, dimensions=3)[1],
-        id2label=id2label,
-        label2id={label: index for index, label in id2label.items()},
-        categories_name=labels.name,
-        category_ids=list(labels.ids),
-    )
+    categories = categories_of(settings.categories, classes, file=file)
+    fields: dict[str, Any] = {
+        "hidden_size": width,
+        "num_hidden_layers": _count(state, rf"{_VIT}blocks\.(\d+)\.norm1\.weight"),
+        "num_attention_heads": max(1, width // _HEAD_CHANNELS),
+        "mlp_ratio": _shape(state, f"{vit}blocks.0.mlp.fc1.weight", file, dimensions=2)[0] // width,
+        "image_size": math.isqrt(positions) * patch,
+        "patch_size": patch,
+        "num_upscale_blocks": _count(state, r"backbone\.upscale\.(\d+)\.conv1\.weight"),
+        "num_blocks": _shape(state, "backbone.attn_mask_probs", file, dimensions=1)[0],
+        "num_queries": _shape(state, "backbone.q.weight", file, dimensions=2)[0],
+        "num_register_tokens": _shape(state, f"{vit}reg_token", file, dimensions=3)[1],
+        "clip_length": settings.clip_length,
+    }
+    check_fields(fields, file=file)
+    id2label = dict(enumerate(categories.names))
+    with explained(file):
+        return VidEoMTConfig(
+            **fields,
+            id2label=id2label,
+            label2id={label: index for index, label in id2label.items()},
+            categories_name=categories.name,
+            category_ids=list(categories.ids),
+        )
 
 
 def _our_name(name: str) -> str | None:

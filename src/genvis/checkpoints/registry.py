@@ -36,7 +36,8 @@ class RegistryEntry:
         parameters: Number of parameters; None where it is not known.
         licence: Licence of the weights; empty where the authors state none.
         hub_id: ``owner/name`` on the Hugging Face Hub; None for bundled weights and for those that are elsewhere.
-        is_bundled: Whether this package ships the weights.
+        is_bundled: Whether this package ships the weights, as float16.
+        has_weights: Whether the authors give the weights away.
         source: Where the weights come from, in words.
         clip_length: Frames of a clip with which the model was trained.
         note: One sentence on what the model is good for, or on what it lacks.
@@ -53,18 +54,24 @@ class RegistryEntry:
     licence: str = ""
     hub_id: str | None = None
     is_bundled: bool = False
+    has_weights: bool = True
     source: str = ""
     clip_length: int = 1
     note: str = ""
 
     @property
     def size_in_bytes(self) -> int | None:
-        """Size of the weights in float32, or None where the number of parameters is not known."""
-        return None if self.parameters is None else 4 * self.parameters
+        """Size of the weights in float32 (bundled ones: float16), or None where the parameters are not known."""
+        return None if self.parameters is None else (2 if self.is_bundled else 4) * self.parameters
 
     @property
     def usage(self) -> str:
-        """Command line that uses the model; weights that must be fetched by hand are called ``FILE.pth``."""
+        """Command line that uses the model; weights that must be fetched by hand are called ``FILE.pth``.
+
+        Empty where there are no weights.
+        """
+        if not self.has_weights:
+            return ""
         if self.hub_id or self.is_bundled:
             return f"genvis predict VIDEO --weights {self.name}"
         options = f" --categories {self.categories}" if self.categories == "youtube_vis_2019" else ""
@@ -156,7 +163,7 @@ _DATA = {
     "ovis": ("OVIS", "ovis", 25),
     "coco": ("COCO", "coco", 80),
 }
-_BY_HAND = "not on the Hub: download it in a browser from "
+_BY_HAND = "not on the Hub: download the file in a browser from "
 
 
 def _genvis(name: str, average_precision: float, *, is_downloadable: bool = True) -> RegistryEntry:
@@ -174,6 +181,7 @@ def _genvis(name: str, average_precision: float, *, is_downloadable: bool = True
         parameters=small if backbone == "r50" else large,
         licence="Apache-2.0",
         source=f"{_BY_HAND}{_GENVIS_ZOO}" if is_downloadable else "the authors publish the AP but no weights",
+        has_weights=is_downloadable,
         clip_length=3 if name.endswith("semi-online") else 1,
         note="Published GenVIS (paper, Tables 1 to 3).",
     )
@@ -274,6 +282,12 @@ def entry_of(name: str) -> RegistryEntry:
             f"There is no pretrained model '{name}'{did_you_mean(name)}; `genvis models` lists all of them."
         )
     return entry
+
+
+def weights_elsewhere(entry: RegistryEntry) -> InputError:
+    """Return the sentence for a model whose weights a program cannot fetch."""
+    remedy = f"; then: {entry.usage}" if entry.has_weights else ": choose another model."
+    return InputError(f"The weights of '{entry.name}' cannot be fetched, {entry.source}{remedy}")
 
 
 def did_you_mean(name: str) -> str:

@@ -4,10 +4,10 @@ import tempfile
 from pathlib import Path
 
 from safetensors import SafetensorError
+from transformers import PreTrainedModel
 
 from genvis.checkpoints.build import without_progress_bars
 from genvis.errors import InputError
-from genvis.model.genvis import GenVIS
 
 
 def check_folder(folder: Path, *, overwrite: bool = False) -> None:
@@ -26,11 +26,11 @@ def check_folder(folder: Path, *, overwrite: bool = False) -> None:
         raise InputError(f"{folder} holds a model already: choose another folder, or say overwrite to replace it.")
 
 
-def save_model(model: GenVIS, folder: Path, *, overwrite: bool = False) -> None:
+def save_model(model: PreTrainedModel, folder: Path, *, overwrite: bool = False) -> None:
     """Write config.json and model.safetensors, which appear in ``folder`` when both are complete.
 
     Args:
-        model: What to save.
+        model: A model of any supported family.
         folder: Made if it is not there; other files in it stay.
         overwrite: Replace a model that is there already.
 

@@ -15,7 +15,7 @@ def convert(
     dtype: Literal["float32", "float16", "bfloat16"] = "float32",
     overwrite: bool = False,
 ) -> None:
-    """Turn a published GenVIS, VITA or Mask2Former checkpoint into a model folder.
+    """Turn a published GenVIS, VITA, Mask2Former or VidEoMT checkpoint into a model folder.
 
     The backbone, all widths and depths, the numbers of queries and of classes are read from the tensors. Every tensor
     is accounted for: if one is unknown, missing or misshapen, it is named and nothing is written. A model folder is
@@ -58,14 +58,13 @@ def convert(
                 num_attention_heads=heads, clip_length=frames, encoder_window_size=window, categories=categories
             ),
         )
-    model = model.to(getattr(torch, dtype))
+    torch.nn.Module.to(model, dtype=getattr(torch, dtype))
     save_model(model, out, overwrite=overwrite)
     config = model.config
-    backbone = config.detector_config.backbone_config.model_type
+    kind = getattr(config, "method", config.model_type)
     print(
-        f"{checkpoint}: {config.method}, {backbone} backbone, {model.num_parameters():,} parameters, "
-        f"{config.num_classes} classes ({config.categories_name or 'unnamed'}), "
-        f"{config.num_instance_queries} track ids.\n"
+        f"{checkpoint}: {kind}, {model.num_parameters():,} parameters, {config.num_classes} classes "
+        f"({config.categories_name or 'unnamed'}).\n"
         f"Wrote {out}; use it with `genvis predict VIDEO --weights {out}`."
     )
 

@@ -28,6 +28,7 @@ VERBS = {
     "eval": Verb("genvis.cli.eval", "score results, or a model, against annotations"),
     "train": Verb("genvis.cli.train", "train a model from a recipe"),
     "data": Verb("genvis.cli.data", "check, convert, split or generate data sets"),
+    "models": Verb("genvis.cli.models", "list, fetch or show pretrained models"),
     "convert": Verb("genvis.cli.convert", "turn a published checkpoint into a model folder"),
     "bench": Verb("genvis.cli.bench", "measure speed and memory, part by part"),
 }

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import yaml
 
-from genvis.checkpoints.load import load
+from genvis.checkpoints.load import load_genvis
 from genvis.data.annotations.youtube_vis import file_categories
 from genvis.errors import InputError
 from genvis.files import write_text
@@ -57,7 +57,7 @@ def plan_own_recipes(*, name: str, images: Path, init: str, folder: Path) -> Own
     for path in (detector, genvis):
         if path.exists():
             raise InputError(f"'{path}' exists already: rename it, or give another --name.")
-    return OwnRecipes(name, images, init, cast(GenVISConfig, load(init).config), detector, genvis)
+    return OwnRecipes(name, images, init, cast(GenVISConfig, load_genvis(init).config), detector, genvis)
 
 
 def write_own_recipes(recipes: OwnRecipes, *, train: Path, held_out: Path | None) -> None:

@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModel
 
 from genvis.categories import Categories, known_categories
-from genvis.checkpoints.load import load
+from genvis.checkpoints.load import load_genvis
 from genvis.data.annotations.youtube_vis import file_categories
 from genvis.errors import InputError
 from genvis.model.config import GenVISConfig
@@ -29,7 +29,7 @@ def build_model(options: ModelOptions) -> GenVIS:
     Raises:
         InputError: If the configuration is impossible, or the weights fit none of it.
     """
-    source = load(options.init) if options.init else None
+    source = load_genvis(options.init) if options.init else None
     given: GenVISConfig | None = None if source is None else cast(GenVISConfig, source.config)
     config = _configuration(options, given)
     model = GenVIS(config)
