@@ -50,7 +50,7 @@ CIRCLES = (
 )
 LONG_FOLDERS = {"cli"}
 SHARED_FILE_NAMES = {
-    *("masks", "genvis", "detector", "losses", "progress", "overlaps"),
+    *("masks", "genvis", "detector", "progress", "overlaps"),
     *("export", "contact_sheet"),
 }
 SHARED_CLASS_NAMES = {"VideoRecord", "Track", "Category"}

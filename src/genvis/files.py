@@ -29,10 +29,19 @@ REASONS = {
 }
 
 
+def printable(name: object) -> str:
+    """Return a name, or a message, on one line that every terminal and file takes.
+
+    Line breaks and other control characters become blanks, and bytes that are no UTF-8 question marks.
+    """
+    text = str(name).encode("utf-8", "replace").decode("utf-8")
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", text)
+
+
 def cannot_write(path: str | Path, error: OSError) -> OutputError:
     """Return the error, one sentence, for a file that could not be written."""
     why = REASONS.get(error.errno or 0, error.strerror or str(error))
-    return OutputError(f"Cannot write '{path}': {why}.")
+    return OutputError(f"Cannot write '{printable(path)}': {why}.")
 
 
 def make_folder(path: str | Path) -> Path:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from genvis.categories import Categories
 from genvis.data.annotations.video_annotations import VideoAnnotations
-from genvis.data.samples.frames import image_path, read_image
+from genvis.data.samples.frames import image_path, read_frame
 from genvis.errors import InputError
 from genvis.evaluation.results_file import load_results, read_entries
 from genvis.files import make_folder, write_json
@@ -100,7 +100,7 @@ def run_model(
 def _frames(annotations: VideoAnnotations, index: int, images: Path) -> Iterator[NDArray[np.uint8]]:
     video = annotations.video(index)
     for path in _paths(annotations, index, images):
-        yield read_image(path, height=video.height, width=video.width)
+        yield read_frame(path, height=video.height, width=video.width)
 
 
 def _paths(annotations: VideoAnnotations, index: int, images: Path) -> list[Path]:

@@ -7,7 +7,7 @@ from PIL import Image
 
 from genvis.data.annotations.video_annotations import VideoAnnotations
 from genvis.data.annotations.youtube_vis import load_youtube_vis
-from genvis.data.samples.frames import image_path, read_image
+from genvis.data.samples.frames import image_path, read_frame
 from genvis.data.samples.video_dataset import VideoDataset
 from genvis.errors import InputError
 from tests.data.annotations import annotation_files as files
@@ -104,8 +104,8 @@ def test_images_of_every_mode_are_read_as_rgb_and_upright(tmp_path: Path) -> Non
     grey = np.arange(12, dtype=np.uint8).reshape(3, 4)
     for mode in ("L", "RGBA", "P"):
         Image.fromarray(grey).convert(mode).save(tmp_path / "image.png")
-        np.testing.assert_array_equal(read_image(tmp_path / "image.png", height=3, width=4)[..., 1], grey)
+        np.testing.assert_array_equal(read_frame(tmp_path / "image.png", height=3, width=4)[..., 1], grey)
     exif = Image.Exif()
     exif[0x0112] = 6  # shown turned by a quarter to the right
     Image.fromarray(grey).save(tmp_path / "turned.png", exif=exif)
-    np.testing.assert_array_equal(read_image(tmp_path / "turned.png", height=4, width=3)[..., 0], np.rot90(grey, -1))
+    np.testing.assert_array_equal(read_frame(tmp_path / "turned.png", height=4, width=3)[..., 0], np.rot90(grey, -1))

@@ -1,15 +1,24 @@
 import io
+import os
+import re
+import struct
+import sys
+import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+import genvis
 from genvis.errors import InputError
+from genvis.image_files import read_image
 from genvis.video import Frame, expand_sources, open_source
-from genvis.video.sources.image_folders import natural_key, read_image
+from genvis.video.sources.image_folders import natural_key
 from genvis.video.sources.source import letterbox
 from tests.video.video_helpers import MakeVideo
 
@@ -139,7 +148,9 @@ def test_damaged_images_are_left_out_and_named(tmp_path: Path) -> None:
     (tmp_path / "2.jpg").write_bytes(b"no image at all")
     with open_source(tmp_path) as source:
         assert [frame.index for frame in source] == [0, 3]
-    assert source.problem == f"'{tmp_path.name}' has 2 damaged frames, left out: 1, 2."
+    assert source.problem is not None
+    assert source.problem.startswith(f"'{tmp_path.name}' has 2 damaged frames, left out: 1, 2. The image '")
+    assert "1.jpg' cannot be read" in source.problem
 
 
 def test_all_images_damaged(tmp_path: Path) -> None:
@@ -155,7 +166,9 @@ def test_all_images_damaged(tmp_path: Path) -> None:
     [
         ("missing.png", "There is no file or folder"),
         ("*.jpeg", "No file matches"),
-        ("", "holds no image"),
+        ("", "There is no source"),
+        ("  ", "There is no source"),
+        (".", "holds no image"),
         ("empty", "holds no image"),
         ("12345", "There is no camera 12345"),
         ("/dev/video12345", "There is no camera 12345"),
@@ -181,6 +194,118 @@ def test_read_image_says_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "bad.png").write_bytes(b"bad")
     with pytest.raises(InputError, match=r"bad.png' cannot be read"):
         read_image(tmp_path / "bad.png")
+
+
+def test_only_decoders_of_the_named_formats_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow starts Ghostscript for what begins like PostScript, whatever it is called."""
+    monkeypatch.setattr("subprocess.Popen", None)
+    (tmp_path / "a.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EOF\n")
+    (tmp_path / "b.png").write_bytes(b"P6 9 9 255\n" + bytes(243))
+    with pytest.raises(InputError, match=r"a.jpg' cannot be read: it is damaged, or none of the image formats"):
+        open_source(tmp_path / "a.jpg")
+    assert read_image(tmp_path / "b.png").shape == (9, 9, 3)
+
+
+def test_the_package_opens_images_in_one_place() -> None:
+    package = Path(genvis.__file__).parent
+    users = [path.name for path in package.rglob("*.py") if re.search(r"Image\.open\(", path.read_text("utf-8"))]
+    assert users == ["image_files.py"]
+
+
+def test_a_decompression_bomb_is_named(tmp_path: Path) -> None:
+    chunks = (b"IHDR" + struct.pack(">IIBBBBB", 30_000, 30_000, 8, 0, 0, 0, 0), b"IDAT" + zlib.compress(bytes(9)))
+    data = [struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) for chunk in chunks]
+    (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(data))
+    with pytest.raises(InputError, match=r"bomb.png' cannot be read: it has more than 178 million pixels"):
+        read_image(tmp_path / "bomb.png")
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("suffix", ["avif", "webp", "jp2", "tif", "png", "bmp", "tga", "gif", "heic"])
+def test_damaged_images_of_every_format(tmp_path: Path, suffix: str) -> None:
+    """A damaged file gives an image or one sentence, whatever its decoder raises."""
+    pillow_heif.register_heif_opener()
+    generator = np.random.default_rng(0)
+    path = tmp_path / f"image.{suffix}"
+    Image.fromarray(generator.integers(0, 255, (40, 60, 3), np.uint8)).save(path)
+    data = path.read_bytes()
+    for _ in range(60):
+        damaged = bytearray(data[: int(generator.integers(4, len(data) + 1))])
+        for place in generator.integers(4, len(damaged) + 1, 5):
+            damaged[min(place, len(damaged) - 1)] ^= 1 << int(generator.integers(8))
+        path.write_bytes(damaged)
+        with suppress(InputError):
+            read_image(path)
+
+
+def test_photos_of_iphones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pillow_heif.register_heif_opener()
+    save(tmp_path / "IMG_1.HEIC", size=(64, 48), color=(200, 100, 50))
+    with open_source(tmp_path) as source:
+        frame = next(iter(source))
+    assert frame.image.shape == (48, 64, 3)
+    assert np.abs(frame.image.astype(int) - (200, 100, 50)).max() < 8
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(InputError, match=r"pip install 'genvis\[heic\]'"):
+        open_source(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "avif"])
+def test_animations(tmp_path: Path, suffix: str) -> None:
+    pictures = [Image.new("RGB", (64, 48), (20 + 40 * number,) * 3) for number in range(5)]
+    pictures[0].save(
+        tmp_path / f"a.{suffix}", save_all=True, append_images=pictures[1:], duration=[100, 200, 300, 100, 100]
+    )
+    with open_source(tmp_path / f"a.{suffix}") as source:
+        assert (source.frame_count, source.size) == (5, (48, 64))
+        frames = list(source)
+    assert [round((frame.image.mean() - 20) / 40) for frame in frames] == list(range(5))
+    assert [frame.time for frame in frames] == pytest.approx([0, 0.1, 0.3, 0.6, 0.7], abs=2e-3)
+    assert source.problem is None
+    save(tmp_path / f"b.{suffix}", size=(64, 48))
+    with open_source(tmp_path) as folder:
+        assert len(list(folder)) == 2
+    assert folder.notes == (f"1 image of '{tmp_path.name}' with several pictures: the first of each was taken.",)
+
+
+def test_a_truncated_animation(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    pictures = [Image.fromarray(generator.integers(0, 255, (48, 64, 3), np.uint8)) for _ in range(6)]
+    pictures[0].save(tmp_path / "a.png", save_all=True, append_images=pictures[1:], duration=100)
+    data = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(data[: len(data) // 2])
+    with open_source(tmp_path / "a.png") as source:
+        frames = list(source)
+    assert 1 <= len(frames) <= 4
+    assert source.problem is not None
+    assert f"is truncated or damaged: it was decoded up to {frames[-1].time:.2f} s ({len(frames)} frames), of 6" in (
+        source.problem
+    )
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("name", ["pipe.png", "pipe.mp4"])
+def test_a_pipe_is_no_file(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(InputError, match="is a pipe or a device"):
+        open_source(tmp_path / name)
+    with pytest.raises(InputError, match="but a folder, a pipe or a device"):
+        read_image(tmp_path / name)
+    with pytest.raises(InputError, match="holds no image"):
+        expand_sources([tmp_path])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_names_that_fit_on_no_line(tmp_path: Path) -> None:
+    name = os.fsdecode(b"line\nbreak \xff\xfe")
+    save(tmp_path / f"{name}.png")
+    (tmp_path / f"{name}.mp4").write_bytes(b"nothing")
+    with open_source(tmp_path / f"{name}.png") as source:
+        frame = next(iter(source))
+    assert source.name == frame.name == "line break ??"
+    with pytest.raises(InputError, match=r"line break \?\?.mp4' cannot be opened") as error:
+        open_source(tmp_path / f"{name}.mp4")
+    assert "\n" not in str(error.value)
 
 
 def test_frames_in_memory() -> None:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from genvis.data.check.records import AnnotationRecords, Layout, TrackRecord, VideoRecord
 from genvis.data.check.structure import escapes_root
+from genvis.errors import InputError
+from genvis.image_files import opened_image
 from genvis.masks import MaskError, read_mask
 
 if TYPE_CHECKING:
@@ -194,12 +196,12 @@ def _load(cell: _Cell, root: Path | None, size: tuple[int, int]) -> tuple[NDArra
     if path is None or not path.is_file():
         return empty, "image missing"
     try:
-        with Image.open(path) as image:
+        with opened_image(path) as image:
             image.draft("RGB", (2 * size[0], 2 * size[1]))  # decodes a JPEG at a fraction of its size
             pixels = np.asarray(
                 ImageOps.exif_transpose(image).convert("RGB").resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
             )
-    except Exception:  # Pillow raises whatever its many decoders raise; the check of images reports it
+    except InputError:  # The check of images reports it.
         return empty, "image unreadable"
     return np.ascontiguousarray(pixels[..., ::-1]), ""
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from genvis.data.check.findings import Findings, Kind, Severity
 from genvis.data.check.records import VideoRecord
 from genvis.data.check.structure import escapes_root
+from genvis.errors import InputError
+from genvis.image_files import opened_image, upright_size
 
 MISSING_IMAGE = Kind(
     "missing-image", Severity.ERROR, "an image file is missing", "Does --images name the folder that names start from?"
@@ -17,10 +19,6 @@ TRUNCATED_IMAGE = Kind("truncated-image", Severity.ERROR, "an image file is cut 
 IMAGE_SIZE = Kind("image-size", Severity.ERROR, "an image has another size than the annotations say")
 MIXED_SIZES = Kind("mixed-sizes", Severity.ERROR, "the images of one video have different sizes")
 LEAVES_ROOT = Kind("link-out-of-root", Severity.NOTE, "an image is a link to a file outside of the image folder")
-
-EXIF_ORIENTATION = 0x0112
-ON_ITS_SIDE = (5, 6, 7, 8)
-"""Values of that tag for which an image is stored turned by a quarter."""
 
 END_MARKS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
 
@@ -98,37 +96,23 @@ def _elsewhere(root: Path, name: str) -> str:
 
 
 def _inspect(path: Path, root: Path, *, decode: bool) -> _ImageFile:
-    from PIL import Image
-
     if not path.is_file():
         return _ImageFile(problem=MISSING_IMAGE)
     try:
-        with Image.open(path) as image:
-            size, file_format = image.size, image.format
-            # Asked for the tags of a PNG that has none at its head, Pillow decodes it to the end.
-            tagged = file_format != "PNG" or "exif" in image.info
-            if tagged and image.getexif().get(EXIF_ORIENTATION) in ON_ITS_SIDE:
-                size = size[1], size[0]
+        with opened_image(path) as image:
+            file_format = image.format
+            height, width = upright_size(image)
             if decode:
                 image.load()
-    except Exception as error:  # Pillow raises whatever its many decoders raise
-        return _ImageFile(problem=UNREADABLE_IMAGE, detail=f": {_reason(error)}")
+    except InputError as error:
+        return _ImageFile(problem=UNREADABLE_IMAGE, detail=f": {error}")
+    size = width, height
     mark = END_MARKS.get(file_format or "")
     if mark is not None and not _ends_with(path, mark):
         return _ImageFile(size=size, problem=TRUNCATED_IMAGE)
     if not path.resolve().is_relative_to(root):
         return _ImageFile(size=size, problem=LEAVES_ROOT, detail=f" leads to '{path.resolve()}'")
     return _ImageFile(size=size)
-
-
-def _reason(error: Exception) -> str:
-    from PIL import Image, UnidentifiedImageError
-
-    if isinstance(error, UnidentifiedImageError):
-        return "it is not an image of a known format"
-    if isinstance(error, Image.DecompressionBombError):
-        return "it is absurdly large"
-    return str(error).strip() or type(error).__name__
 
 
 def _ends_with(path: Path, mark: bytes) -> bool:

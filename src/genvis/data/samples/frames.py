@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genvis.errors import InputError
+from genvis.image_files import read_image
 
 
 def image_path(root: Path, name: str, *, named_by: str | Path) -> Path:
@@ -28,8 +29,8 @@ def image_path(root: Path, name: str, *, named_by: str | Path) -> Path:
     return root / relative
 
 
-def read_image(path: Path, *, height: int, width: int) -> NDArray[np.uint8]:
-    """Read an image of any format that Pillow knows, upright as its EXIF orientation says.
+def read_frame(path: Path, *, height: int, width: int) -> NDArray[np.uint8]:
+    """Read an image that annotations name, upright as its EXIF orientation says.
 
     Args:
         path: The file.
@@ -42,21 +43,15 @@ def read_image(path: Path, *, height: int, width: int) -> NDArray[np.uint8]:
     Raises:
         InputError: If the file is missing, damaged or of another size.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as file:
-            picture = ImageOps.exif_transpose(file).convert("RGB")
-    except FileNotFoundError:
-        raise InputError(f"The image '{path}' does not exist: {_hint(path)}.") from None
-    except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"The image '{path}' cannot be read ({error}): copy or download it again.") from None
-    if picture.size != (width, height):
+    if not path.is_file():
+        raise InputError(f"The image '{path}' does not exist: {_hint(path)}.")
+    picture = read_image(path)
+    if picture.shape[:2] != (height, width):
         raise InputError(
-            f"The image '{path}' is {picture.height}x{picture.width} but its annotations say {height}x{width} "
+            f"The image '{path}' is {picture.shape[0]}x{picture.shape[1]} but its annotations say {height}x{width} "
             "(height x width): give the images that the annotations were made for."
         )
-    return np.array(picture)
+    return picture
 
 
 def _hint(path: Path) -> str:

@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import Dataset
 
 from genvis.data.annotations.video_annotations import Video, VideoAnnotations
-from genvis.data.samples.frames import image_path, read_image
+from genvis.data.samples.frames import image_path, read_frame
 from genvis.data.samples.sample import VideoSample
 from genvis.errors import InputError
 
@@ -97,7 +97,7 @@ class VideoDataset(Dataset[VideoSample]):
         objects = self._objects(position)
         masks = self.annotations.masks(position, unique.tolist(), tracks=objects.tolist())
         images = [
-            read_image(
+            read_frame(
                 image_path(self.image_root, video.file_names[frame], named_by=self.annotations.path),
                 height=video.height,
                 width=video.width,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from genvis.data.sprites.palettes import PALETTES, Palette
 from genvis.errors import InputError
+from genvis.image_files import read_image
 
 Picture = NDArray[np.uint8]
 Generator = np.random.Generator
@@ -99,12 +100,7 @@ def _fitted(path: Path, height: int, width: int) -> Picture:
     """Read a picture, scale it to cover (height, width) and crop its centre."""
     from PIL import Image, ImageOps
 
-    try:
-        with Image.open(path) as image:
-            fitted = ImageOps.fit(ImageOps.exif_transpose(image).convert("RGB"), (width, height))
-    except (OSError, ValueError) as error:
-        raise InputError(f"The background picture '{path}' cannot be read ({error}); remove or replace it.") from error
-    return np.array(fitted)
+    return np.array(ImageOps.fit(Image.fromarray(read_image(path)), (width, height)))
 
 
 def _noise(generator: Generator, height: int, width: int, *, cells: int, octaves: int) -> NDArray[np.float32]:

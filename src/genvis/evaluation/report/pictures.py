@@ -11,7 +11,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from genvis.data.annotations.video_annotations import VideoAnnotations
-from genvis.data.samples.frames import image_path, read_image
+from genvis.data.samples.frames import image_path, read_frame
 from genvis.evaluation.metrics.comparison import VideoComparison, compare
 from genvis.evaluation.metrics.video_masks import VideoMasks
 from genvis.evaluation.results_file import Results
@@ -74,7 +74,7 @@ def draw_video(
     for frame in _spread(comparison.annotated, frames):
         path = image_path(images, names[frame], named_by=annotations.path)
         height, width = annotations.sizes[video].tolist()
-        image = _scaled(read_image(path, height=height, width=width))
+        image = _scaled(read_frame(path, height=height, width=width))
         truth = _draw(
             image,
             comparison.annotated,

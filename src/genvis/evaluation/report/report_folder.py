@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from genvis.data.annotations.video_annotations import VideoAnnotations
-from genvis.data.samples.frames import image_path, read_image
+from genvis.data.samples.frames import image_path, read_frame
 from genvis.evaluation.evaluation_report import EvaluationReport
 from genvis.evaluation.report.html_page import write_html
 from genvis.evaluation.report.pictures import draw_video
@@ -60,4 +60,4 @@ def check_images(annotations: VideoAnnotations, images: Path) -> None:
     """
     video = annotations.video(0)
     path = image_path(images, video.file_names[0], named_by=annotations.path)
-    read_image(path, height=video.height, width=video.width)
+    read_frame(path, height=video.height, width=video.width)

@@ -18,7 +18,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from genvis.errors import InputError
-from genvis.video.sources.losses import Losses, announced_seconds
+from genvis.video.sources.missing_frames import Losses, announced_seconds
 
 # Demuxers that take any text for a picture: a wrong path must not become a film of ASCII art.
 TEXT_FORMATS = frozenset({"tty", "ass", "srt", "webvtt", "subviewer", "microdvd", "jacosub", "mpl2", "stl"})

@@ -7,80 +7,19 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
-from genvis.errors import InputError
-from genvis.video.sources.source import Frame, FrameRange, FrameSource, Pending, RGBImage
+from genvis.errors import InputError, MissingExtraError
+from genvis.files import printable
+from genvis.image_files import opened_image, read_image_size, to_rgb
+from genvis.video.sources.source import Frame, FrameRange, FrameSource, Pending, RGBImage, counted
 
-IMAGE_SUFFIXES = frozenset(
-    f".{suffix}"
-    for suffix in (
-        *("jpg", "jpeg", "jpe", "jfif", "png", "bmp", "dib", "webp", "tif", "tiff", "avif"),
-        *("ppm", "pgm", "pbm", "pnm", "tga", "jp2", "j2k", "sgi", "pcx"),
-    )
-)
-EXIF_ORIENTATION = 0x0112
+PAGED_FORMATS = frozenset({"PNG", "WEBP", "AVIF", "TIFF"})
 
 
 def natural_key(path: Path) -> list[tuple[int, int, str]]:
     """Sort key that puts ``frame2`` before ``frame10``."""
     parts = re.split(r"(\d+)", str(path).casefold())
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
-
-
-def is_image(path: Path) -> bool:
-    """Whether the name is that of a still image; hidden files are not."""
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
-
-
-def read_image(path: str | Path) -> RGBImage:
-    """Load one image as 8-bit RGB, upright.
-
-    EXIF orientation is applied; grey, palette and CMYK become RGB; what is transparent is laid on white; 16 bits are
-    scaled by 1/257, floats from [0, 1] (or [0, 255] if they exceed 1).
-
-    Returns:
-        (H, W, 3) uint8.
-
-    Raises:
-        InputError: If the file is missing, is no image, or is damaged.
-    """
-    try:
-        with Image.open(path) as image:
-            return _to_rgb(image)
-    except FileNotFoundError:
-        raise InputError(f"There is no image '{path}'.") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"The image '{path}' cannot be read: {error}.") from error
-
-
-def _to_rgb(image: Image.Image) -> RGBImage:
-    image.load()
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I"):
-        return _grey_to_rgb(np.asarray(upright, np.float64) / 257)
-    if upright.mode == "F":
-        values = np.nan_to_num(np.asarray(upright, np.float64))
-        return _grey_to_rgb(values * 255 if values.max() <= 1 else values)
-    if upright.has_transparency_data:
-        layer = upright.convert("RGBA")
-        upright = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    return np.array(upright.convert("RGB"))
-
-
-def _grey_to_rgb(values: NDArray[np.float64]) -> RGBImage:
-    grey = np.clip(np.rint(values), 0, 255).astype(np.uint8)
-    return np.repeat(grey[:, :, None], 3, axis=2)
-
-
-def _read_size(path: Path) -> tuple[int, int] | None:
-    """Height and width from the file's head, upright; None if it is no image."""
-    try:
-        with Image.open(path) as image:
-            lies_on_its_side = image.getexif().get(EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
-            return image.size if lies_on_its_side else (image.size[1], image.size[0])
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return None
 
 
 class ImageSource(FrameSource):
@@ -105,8 +44,10 @@ class ImageSource(FrameSource):
         self._paths = tuple(paths)
         self._rate = frame_rate
         self._names = _unique_stems(self._paths)
+        self._pages = 0
+        self._first_error = ""
         taken = (path for index, path in enumerate(self._paths) if index in frames)
-        self._size = next((size for size in map(_read_size, taken) if size), None)
+        self._size = next((size for size in map(_size_or_none, taken) if size), None)
 
     @property
     def total_frames(self) -> int:
@@ -123,20 +64,49 @@ class ImageSource(FrameSource):
         """Frames per second that the images stand for."""
         return self._rate
 
+    @property
+    def problem(self) -> str | None:
+        """After reading: which images are missing, and what is wrong with the first of them."""
+        problem = super().problem
+        return f"{problem} {self._first_error}" if problem and self._first_error else problem
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """After reading: what was done to frames, and which files hold more than the one picture that was taken."""
+        if not self._pages:
+            return super().notes
+        files = counted(self._pages, "image")
+        return (*super().notes, f"{files} of '{self.name}' with several pictures: the first of each was taken.")
+
     def _read(self) -> Iterator[Pending]:
+        self._pages, self._first_error = 0, ""
         for index, (path, name) in enumerate(zip(self._paths, self._names, strict=True)):
             yield Pending(index, index / self._rate, name, partial(self._load, path))
 
     def _load(self, path: Path) -> RGBImage | None:
         try:
-            return read_image(path)
-        except InputError:
+            with opened_image(path) as image:
+                self._pages += image.format in PAGED_FORMATS and getattr(image, "n_frames", 1) > 1
+                return to_rgb(image)
+        except MissingExtraError:
+            raise
+        except InputError as error:
+            self._first_error = self._first_error or str(error)
             return None
+
+
+def _size_or_none(path: Path) -> tuple[int, int] | None:
+    try:
+        return read_image_size(path)
+    except MissingExtraError:
+        raise
+    except InputError:
+        return None
 
 
 def _unique_stems(paths: Sequence[Path]) -> list[str]:
     """Name frames by the stems of their files, or by their number where stems repeat."""
-    stems = [path.stem for path in paths]
+    stems = [printable(path.stem) for path in paths]
     if len({stem.casefold() for stem in stems}) == len(stems):
         return stems
     return [f"{index:05d}" for index in range(len(stems))]

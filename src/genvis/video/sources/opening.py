@@ -12,9 +12,12 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import numpy as np
 
 from genvis.errors import InputError
+from genvis.files import printable
+from genvis.image_files import is_image
+from genvis.video.sources.animations import AnimationSource, animation_length
 from genvis.video.sources.container import ContainerSource
 from genvis.video.sources.decoding import Location
-from genvis.video.sources.image_folders import ArraySource, ImageSource, is_image, natural_key
+from genvis.video.sources.image_folders import ArraySource, ImageSource, natural_key
 from genvis.video.sources.reconnection import DEFAULT_ATTEMPTS, Tell
 from genvis.video.sources.source import Frame, FrameRange, FrameSource, RGBImage
 
@@ -31,6 +34,7 @@ VIDEO_SUFFIXES = frozenset(
         *("ogv", "ogg", "3gp", "3g2", "mxf", "vob", "dv", "gif", "apng", "y4m", "h264", "h265", "hevc", "ivf", "rm"),
     )
 )
+NO_SOURCE = "There is no source: name a video, a folder of images, a camera's number or an address."
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 CAMERA_DEVICE = re.compile(r"/dev/video\d+")
 LIVE_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "rtp", "udp", "srt", "mms", "tcp"})
@@ -102,6 +106,8 @@ def _open_text(
     name: str | None,
     live: Callable[..., ContainerSource],
 ) -> FrameSource:
+    if not str(source).strip():
+        raise InputError(NO_SOURCE)
     text, path = str(source), Path(source)
     if ADDRESS.match(text) and not text.lower().startswith("file://"):
         return live(_stream(text, timeout), name=name or _stream_name(text))
@@ -114,24 +120,30 @@ def _open_text(
     if len(matches) == 1:
         path = matches[0]
     images = images_in(path) if path.is_dir() else [match for match in matches if is_image(match)]
+    if not path.is_dir() and len(matches) == 1 and not path.is_file():
+        raise InputError(f"'{printable(path)}' is a pipe or a device, and no file: name a file, or a stream's address.")
+    if path.is_file() and images and animation_length(path) > 1:
+        return AnimationSource(path, name=name or path.stem, frames=frames)
     if images:
         stem = path.stem if path.is_file() else _name_of(path if path.is_dir() else images[0].parent)
         return ImageSource(images, name=name or stem, frames=frames, frame_rate=image_rate)
     if path.is_dir():
-        raise InputError(f"The folder '{path}' holds no image: name one of its files or folders.")
+        raise InputError(f"The folder '{printable(path)}' holds no image: name one of its files or folders.")
     if len(matches) > 1:
-        raise InputError(f"'{text}' matches {len(matches)} files where one video is wanted: name one of them.")
+        raise InputError(
+            f"'{printable(text)}' matches {len(matches)} files where one video is wanted: name one of them."
+        )
     # An absolute path, so that FFmpeg takes no colon in a name for a protocol.
-    location = Location(str(path.absolute()), label=str(path), path=path, options=LOCAL_OPTIONS)
+    location = Location(str(path.absolute()), label=printable(path), path=path, options=LOCAL_OPTIONS)
     return ContainerSource(location, name=name or path.stem, frames=frames)
 
 
 def _matches(pattern: str) -> list[Path]:
     if not has_magic(pattern):
-        raise InputError(f"There is no file or folder '{pattern}'.")
+        raise InputError(f"There is no file or folder '{printable(pattern)}'.")
     matches = sorted((Path(match) for match in glob(pattern, recursive=True)), key=natural_key)
     if not matches:
-        raise InputError(f"No file matches '{pattern}'.")
+        raise InputError(f"No file matches '{printable(pattern)}'.")
     return matches
 
 
@@ -166,11 +178,13 @@ def expand_sources(sources: Sequence[str | Path | int], *, stdin: TextIO | None 
     for entry in entries:
         expanded += _expand(entry)
     if not expanded:
-        raise InputError("There is no source: name a video, a folder of images, a camera's number or an address.")
+        raise InputError(NO_SOURCE)
     return _group_images(expanded)
 
 
 def _expand(entry: str | Path | int) -> list[NamedSource | Path]:
+    if not str(entry).strip():
+        raise InputError(NO_SOURCE)
     if isinstance(entry, int) or ADDRESS.match(str(entry)):
         return [entry]
     path = Path(entry)
@@ -180,13 +194,13 @@ def _expand(entry: str | Path | int) -> list[NamedSource | Path]:
         children = sorted((child for child in path.iterdir() if not child.name.startswith(".")), key=natural_key)
         videos = [child for child in children if _is_video(child) or (child.is_dir() and images_in(child))]
         if not videos:
-            raise InputError(f"The folder '{path}' holds no image, no video and no folder of images.")
+            raise InputError(f"The folder '{printable(path)}' holds no image, no video and no folder of images.")
         return list(videos)
     if path.exists() or not has_magic(str(entry)):
         return [path if path.exists() else entry]
     found = [match for match in _matches(str(entry)) if _is_video(match) or is_image(match) or match.is_dir()]
     if not found:
-        raise InputError(f"'{entry}' matches no image, no video and no folder.")
+        raise InputError(f"'{printable(entry)}' matches no image, no video and no folder.")
     return list(found)
 
 

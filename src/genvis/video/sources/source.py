@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from genvis.errors import InputError
+from genvis.files import printable
 
 RGBImage = NDArray[np.uint8]
 
@@ -122,7 +123,7 @@ class FrameSource(ABC):
     """
 
     def __init__(self, *, name: str, frames: FrameRange) -> None:
-        self.name = name
+        self.name = printable(name)
         self.frames = frames
         self._damage = Damage()
 

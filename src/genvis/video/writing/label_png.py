@@ -9,6 +9,7 @@ from PIL import Image
 
 from genvis.errors import InputError
 from genvis.files import atomic_file
+from genvis.image_files import opened_image
 from genvis.video.drawing.palette import palette
 
 MAX_INDEX = 255
@@ -44,13 +45,12 @@ def read_label_png(path: str | Path) -> NDArray[np.int32]:
     Raises:
         InputError: If the file is missing, damaged or holds colours instead of identities.
     """
-    try:
-        with Image.open(path) as image:
-            if image.mode not in ("P", "L", "1") and not image.mode.startswith("I"):
-                raise InputError(f"'{path}' holds colours ({image.mode}), not identities.")
-            return np.asarray(image).astype(np.int32)
-    except OSError as error:
-        raise InputError(f"The label image '{path}' cannot be read: {error}.") from error
+    with opened_image(path) as image:
+        # Some tools write grey with an opacity that means nothing.
+        labels = image.getchannel("L") if image.mode == "LA" else image
+        if labels.mode not in ("P", "L", "1") and not labels.mode.startswith("I"):
+            raise InputError(f"'{path}' holds colours ({labels.mode}), not track ids.")
+        return np.asarray(labels).astype(np.int32)
 
 
 def safe_name(name: str) -> str:
