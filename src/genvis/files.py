@@ -164,6 +164,25 @@ def write_json(path: str | Path, document: Any) -> None:
             raise OutputError(f"'{path}' cannot be written as JSON: {error}.") from error
 
 
+def require_file(path: str | Path) -> Path:
+    """Return the path if it is a file; a pipe or a device could be waited for without end.
+
+    Raises:
+        InputError: If there is nothing, or something else.
+    """
+    path = Path(path)
+    try:
+        if path.is_file():
+            return path
+        there = path.exists()
+    except ValueError:  # a path with a null character
+        there = False
+    if there:
+        kind = "a folder" if path.is_dir() else "a pipe or a device"
+        raise InputError(f"'{path}' is {kind}, and not a file: give a file.")
+    raise InputError(f"There is no file '{path}'.")
+
+
 def read_json_object(path: Path, *, expected: str) -> dict[str, Any]:
     """Return the object that a JSON file holds.
 
@@ -174,13 +193,16 @@ def read_json_object(path: Path, *, expected: str) -> dict[str, Any]:
     Raises:
         InputError: If there is no such file, it is not JSON, or it holds something else.
     """
-    if not path.is_file():
-        raise InputError(f"There is no file '{path}'.")
+    require_file(path)
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes().decode("utf-8-sig"))
     except OSError as error:
         raise InputError(f"'{path}' cannot be read ({error.strerror}): check the path.") from None
-    except (ValueError, RecursionError) as error:
+    except UnicodeDecodeError:
+        raise InputError(f"'{path}' is not a text in UTF-8: give the JSON file, unpacked.") from None
+    except RecursionError:
+        raise InputError(f"'{path}' is nested too deeply: is it the right file?") from None
+    except ValueError as error:
         raise InputError(f"'{path}' is not JSON: {error}; is it complete, and the right file?") from None
     if not isinstance(content, dict):
         held = "a list, as files of results do" if isinstance(content, list) else f"a {type(content).__name__}"

@@ -38,7 +38,7 @@ def from_cvat(
             of one frame each, so that masks need a group or an attribute.
         overwrite: Replace an existing file.
     """
-    from genvis.data.convert.cvat import CvatOptions, read_cvat
+    from genvis.data.convert.cvat.from_cvat import CvatOptions, read_cvat
 
     _refuse_existing(output, overwrite)
     with live_progress() as progress:

@@ -1,4 +1,6 @@
+import os
 import zipfile
+from pathlib import Path
 
 import av
 import numpy as np
@@ -8,7 +10,7 @@ from PIL import Image
 from genvis.cli.main import main
 from genvis.data.annotations.youtube_vis import load_youtube_vis
 from genvis.data.check import check_annotations
-from genvis.data.convert.cvat import CvatOptions, read_cvat
+from genvis.data.convert.cvat.from_cvat import CvatOptions, read_cvat
 from genvis.data.convert.tracks import safe_name
 from genvis.errors import InputError
 from tests.data.convert.sample_sets import rectangle
@@ -275,19 +277,113 @@ def test_a_video_that_is_too_short_leaves_nothing_behind(tmp_path, street):
         read_cvat(path, CvatOptions(video=street))
 
 
-def test_a_project_is_a_video_for_each_task(tmp_path):
-    size = "<original_size><width>64</width><height>48</height></original_size>"
-    task = f"<task><id>{{}}</id><name>../../etc</name><size>3</size>{size}</task>"
+def project_task(number, *, name="t", size=3, start=0, step=1, subset=""):
+    frame_filter = f"<frame_filter>step={step}</frame_filter>" if step > 1 else "<frame_filter/>"
+    subset = f"<subset>{subset}</subset>" if subset else ""
+    stop = start + step * (size - 1)
+    frames = f"<size>{size}</size><start_frame>{start}</start_frame><stop_frame>{stop}</stop_frame>"
+    original = "<original_size><width>64</width><height>48</height></original_size>"
+    return f"<task><id>{number}</id><name>{name}</name>{subset}{frames}{frame_filter}{original}</task>"
+
+
+def write_project(folder, tasks, tracks, *, subsets=()):
     labels = "<labels><label><name>car</name></label></labels>"
-    meta = f"<meta><project><id>1</id>{labels}<tasks>{task.format(7)}{task.format(9)}</tasks></project></meta>"
-    tracks = track([polygon(0, square(1, 1, 5))], extra='task_id="9"')
-    # CVAT leaves out the mark of its end for what is in the last frame but one.
-    tracks += track([polygon(1, square(1, 1, 5))], extra='task_id="7"')
-    path = tmp_path / "annotations.xml"
-    path.write_text(f"<annotations>{meta}{tracks}</annotations>")
+    names = "".join(f"<subsets>{name}</subsets>" for name in subsets)
+    meta = f"<meta><project><id>1</id><tasks>{''.join(tasks)}</tasks>{names}{labels}</project></meta>"
+    path = folder / "annotations.xml"
+    path.write_text(f"<annotations>{meta}{tracks}</annotations>", "utf-8")
+    return path
+
+
+def frames_of(dataset):
+    """Return the frames with masks of every track, video by video."""
+    return [[sorted(track.masks) for track in video.tracks] for video in dataset.videos]
+
+
+def of_task(task, frames, *, end=None, subset="", number=None):
+    shapes = [polygon(frame, square(1, 1, 5)) for frame in frames]
+    shapes += [] if end is None else [polygon(end, square(1, 1, 5), outside=1)]
+    extra = f'task_id="{task}"' + (f' subset="{subset}"' if subset else "")
+    return track(shapes, number=task if number is None else number, extra=extra)
+
+
+def test_the_tasks_of_a_project_count_on(tmp_path):
+    """What comes before a task of a subset is start_frame + step * size of the tasks before it (CVAT #4502)."""
+    tasks = [
+        project_task(1, size=4, start=10, step=2, subset="Train"),
+        project_task(2, size=3, subset="Validation"),
+        project_task(3, size=5, start=1, subset="Train"),
+        project_task(4, size=3, subset="Train"),
+    ]
+    # Train: task 1 is 10, 12, 14, 16; task 3 begins at 10 + 2 * 4 + 1 = 19; task 4 at 18 + 1 + 5 = 24.
+    tracks = [of_task(1, [10, 12], end=14), of_task(2, [1], end=2), of_task(3, [19, 23]), of_task(4, [24], end=25)]
+    dataset = read_cvat(write_project(tmp_path, tasks, "".join(tracks), subsets=["Train", "Validation"]), CvatOptions())
+    assert frames_of(dataset) == [[[0, 1]], [[1]], [[0, 1, 2, 3, 4]], [[0]]]
+    assert dataset.videos[0].file_names[1] == "t/000012.jpg"
+    assert dataset.videos[2].file_names[0] == "t_3/000001.jpg"
+
+
+def test_the_end_that_a_project_does_not_mark_is_known(tmp_path):
+    """CVAT compares the frame that was counted on with the last frame that was not, and leaves out the mark."""
+    tasks = [project_task(1, size=4), project_task(2, size=9), project_task(3, size=4)]
+    # Task 2 stops at 8: the mark of frame 6 would be at 7, that of 7 at 8, which is left out. Task 3 is 13 to 16.
+    tracks = [of_task(2, [6], end=7), of_task(2, [7], number=8), of_task(3, [13]), of_task(3, [16], number=9)]
+    dataset = read_cvat(write_project(tmp_path, tasks, "".join(tracks)), CvatOptions())
+    assert frames_of(dataset) == [[], [[2], [3]], [[0], [3]]]
+
+
+def test_a_project_that_does_not_count_on_is_read_as_it_is(tmp_path):
+    tasks = [project_task(1, size=2), project_task(2, size=5)]
+    tracks = of_task(1, [0, 1]) + of_task(2, [0, 3], end=4)
+    dataset = read_cvat(write_project(tmp_path, tasks, tracks), CvatOptions())
+    assert frames_of(dataset) == [[[0, 1]], [[0, 1, 2, 3]]]
+
+
+def test_tracks_of_tasks_that_are_not_described_are_noted(tmp_path):
+    path = write_project(tmp_path, [project_task(1), project_task(2)], of_task(8, [0]) + of_task(1, [0], end=1))
+    dataset = read_cvat(path, CvatOptions())
+    assert frames_of(dataset) == [[[0]], []]
+    assert "Tracks of tasks that the file does not describe, left out: 1." in dataset.remarks
+
+
+def test_images_of_a_project_lie_together_and_count_on(tmp_path):
+    tasks = [project_task(1, size=2, subset="Train"), project_task(2, size=3, subset="Train")]
+    path = write_project(tmp_path, tasks, of_task(2, [2], end=3))
+    folder = tmp_path / "images" / "Train"
+    folder.mkdir(parents=True)
+    for number in range(5):
+        Image.new("RGB", (WIDTH, HEIGHT)).save(folder / f"frame_{number:06d}.png")
+    names = [f"images/Train/frame_{number:06d}.png" for number in range(5)]
+    for root, above in ((tmp_path, ""), (tmp_path / "images", "images/")):
+        videos = read_cvat(path, CvatOptions(images=root)).videos
+        assert [above + name for video in videos for name in video.file_names] == names
+    (folder / "frame_000003.png").unlink()
+    with pytest.raises(InputError, match=r"numbers 2 to 4 of subset 'Train', but .* has no image 3"):
+        read_cvat(path, CvatOptions(images=tmp_path))
+    # Folders of the tasks' own count from the first frame of their video.
+    for name, size in (("t", 2), ("t_2", 9)):
+        (tmp_path / "own" / name).mkdir(parents=True)
+        for number in range(size):
+            Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "own" / name / f"{number:06d}.png")
+    videos = read_cvat(path, CvatOptions(images=tmp_path / "own")).videos
+    assert videos[1].file_names == tuple(f"t_2/{number:06d}.png" for number in range(3))
+
+
+@pytest.mark.parametrize("subset", ["../../secret", "..", "/etc", "C:\\x"])
+def test_subsets_never_lead_out_of_the_image_folder(tmp_path, subset):
+    (tmp_path / "secret").mkdir()
+    for number in range(6):
+        Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "secret" / f"{number}.png")
+    (tmp_path / "root").mkdir()
+    path = write_project(tmp_path, [project_task(1, subset=subset), project_task(2, subset=subset)], "")
+    with pytest.raises(InputError, match="no images of the video"):
+        read_cvat(path, CvatOptions(images=tmp_path / "root"))
+
+
+def test_a_project_is_a_video_for_each_task(tmp_path):
+    path = write_project(tmp_path, [project_task(7, name="../../etc"), project_task(9, name="../../etc")], "")
     dataset = read_cvat(path, CvatOptions())
     assert [video.name for video in dataset.videos] == ["etc", "etc_2"]
-    assert [sorted(video.tracks[0].masks) for video in dataset.videos] == [[1], [0, 1, 2]]
     with pytest.raises(InputError, match=r"2 tasks, but one video"):
         read_cvat(path, CvatOptions(images=tmp_path, video=tmp_path / "street.mp4"))
 
@@ -363,3 +459,117 @@ def test_names_never_become_paths(text):
     assert name
     assert not name.startswith(".")
     assert not set(name) & set("/\\:\0")
+
+
+CASES = Path(__file__).parents[1] / "cases"
+
+
+def test_case_project_offset():
+    images = CASES / "cvat_project_offset"
+    dataset = read_cvat(images / "longer_second.xml", CvatOptions(images=images))
+    assert frames_of(dataset) == [[[0, 1]], [[0, 1]]]
+    names = [f"images/default/frame_{number:06d}.png" for number in range(8)]
+    assert [name for video in dataset.videos for name in video.file_names] == names
+    assert np.array_equal(pixels(dataset, video=1)[1], rectangle(21, 4, 8, 8))
+
+
+def test_case_job_size():
+    dataset = read_cvat(CASES / "cvat_job_size/annotations.xml", CvatOptions())
+    assert (dataset.videos[0].height, dataset.videos[0].width) == (48, 64)
+    assert frames_of(dataset) == [[[0, 1]]]
+    assert np.array_equal(pixels(dataset)[1], rectangle(5, 4, 8, 8))
+
+
+def test_case_label_blanks():
+    dataset = read_cvat(CASES / "cvat_label_blanks/annotations.xml", CvatOptions())
+    assert [category.name for category in dataset.categories] == ["crab", "sea urchin", "海胆 & <Co>"]
+    assert [track.category_id for track in dataset.videos[0].tracks] == [2, 3]
+
+
+@pytest.mark.parametrize("name", ["sea\nurchin", "sea  urchin\t", "\u00a0sea urchin"])
+def test_blanks_of_any_kind_do_not_make_another_label(tmp_path, name):
+    text = write_cvat(tmp_path, track([polygon(5, square(1, 1, 5))], label="sea urchin")).read_text()
+    (tmp_path / "b.xml").write_text(text.replace("<name>person</name>", f"<name>{name}</name>"), "utf-8")
+    dataset = read_cvat(tmp_path / "b.xml", CvatOptions())
+    assert [category.name for category in dataset.categories] == ["car", "sea urchin"]
+
+
+def test_the_size_may_stand_in_the_project(tmp_path):
+    size = "<original_size><width>64</width><height>48</height></original_size>"
+    path = write_project(tmp_path, [project_task(1)], of_task(1, [0], end=1))
+    path.write_text(path.read_text().replace(size, "").replace("</labels>", "</labels>" + size))
+    assert read_cvat(path, CvatOptions()).videos[0].width == 64
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("<size>6</size>", "<size>" + "9" * 5000 + "</size>"), "instead of a whole number"),
+        (("<frame_filter></frame_filter>", f"<frame_filter>step={'1' * 5000}</frame_filter>"), "'step' is '111"),
+        (("<width>64</width>", "<width>4294967296</width>"), "'width' is '4294967296'"),
+        (("<width>64</width>", "<width>70000</width>"), "no possible size"),
+        (('frame="0"', f'frame="{"7" * 5000}"'), "'frame' is '777"),
+        (("10.00,10.00", "1e999,10"), "not finite"),
+        (("10.00,10.00", "nan,10"), "not finite"),
+        (("10.00,10.00", "1e9,10"), "beyond any image"),
+        (("utf-8", "utf-7"), "not well-formed XML"),
+        (("utf-8", "no-such-encoding"), "not well-formed XML"),
+        (("my task", "\x00"), "not well-formed XML"),
+        (("<meta>", "<meta>" + "<a>" * 100 + "</a>" * 100), "nested too deeply"),
+    ],
+)
+def test_hostile_values_are_one_sentence(tmp_path, change, message):
+    path = write_cvat(tmp_path, track([polygon(0, square(10, 10, 8))]))
+    assert change[0] in path.read_text()
+    path.write_text(path.read_text().replace(*change), "utf-8")
+    with pytest.raises(InputError, match=message):
+        read_cvat(path, CvatOptions())
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "koi8-r"])
+def test_other_encodings_are_read_as_declared_and_wrong_ones_refused(tmp_path, encoding):
+    label = {"latin-1": "Müll", "utf-16": "海胆", "koi8-r": "рыба"}[encoding]
+    text = write_cvat(tmp_path, track([polygon(5, square(1, 1, 5))], label=label)).read_text("utf-8")
+    (tmp_path / "b.xml").write_bytes(text.replace("utf-8", encoding).encode(encoding))
+    assert read_cvat(tmp_path / "b.xml", CvatOptions()).categories[-1].name == label
+    (tmp_path / "c.xml").write_bytes(text.encode(encoding))
+    if encoding != "utf-16":  # its mark at the beginning says what it is
+        with pytest.raises(InputError, match="not well-formed XML"):
+            read_cvat(tmp_path / "c.xml", CvatOptions())
+
+
+def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path):
+    export = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(export, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("annotations.xml", "w") as file:
+        file.write(b"<annotations>")
+        for _ in range(100):
+            file.write(b" " * (1 << 20))
+    assert export.stat().st_size < 200_000
+    with pytest.raises(InputError, match="only a zip bomb does"):
+        read_cvat(export, CvatOptions())
+
+
+def test_elements_that_mean_nothing_are_not_kept(tmp_path):
+    tracemalloc = pytest.importorskip("tracemalloc")
+    path = write_cvat(tmp_path, "<x/>" * 200_000 + track([polygon(5, square(1, 1, 5))]))
+    tracemalloc.start()
+    read_cvat(path, CvatOptions())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5e6
+
+
+def test_pipes_are_not_waited_for(tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe.xml")
+    assert main(["data", "convert", "from-cvat", str(tmp_path / "pipe.xml"), str(tmp_path / "o.json")]) == 2
+    assert "is a pipe or a device, and not a file" in capsys.readouterr().err
+
+
+def test_a_polygon_that_holds_is_drawn_once(tmp_path, monkeypatch):
+    path = write_cvat(tmp_path, track([polygon(0, square(10, 10, 8))]), size=100_000)
+    track_masks = read_cvat(path, CvatOptions()).videos[0].tracks[0].masks
+    assert len(track_masks) == 100_000
+    assert track_masks[0] is track_masks[99_999]
+    monkeypatch.setattr("genvis.data.convert.cvat.from_cvat.MOST_MASKS", 1000)
+    with pytest.raises(InputError, match="more than 1,000 masks"):
+        read_cvat(path, CvatOptions())

@@ -78,7 +78,7 @@ def images_by_number(root: Path, name: str, numbers: Sequence[int], *, only_vide
     """
     folder = frame_folder(root, name, only_video=only_video)
     files = images_in(folder)
-    by_number = _by_number(files)
+    by_number = numbered_images(folder)
     if all(number in by_number for number in numbers):
         chosen = [by_number[number] for number in numbers]
     elif len(files) == len(numbers):
@@ -94,10 +94,12 @@ def images_by_number(root: Path, name: str, numbers: Sequence[int], *, only_vide
 
 def image_numbers(root: Path, name: str, *, only_video: bool) -> list[int]:
     """Return the numbers that the names of a video's images end with, ascending; none unless all have their own."""
-    return sorted(_by_number(images_in(frame_folder(root, name, only_video=only_video))))
+    return sorted(numbered_images(frame_folder(root, name, only_video=only_video)))
 
 
-def _by_number(files: Sequence[Path]) -> dict[int, Path]:
+def numbered_images(folder: Path) -> dict[int, Path]:
+    """Return the images of a folder by the number that their names end with; none unless all have their own."""
+    files = images_in(folder)
     numbered = {int(found[-1]): path for path in files if (found := re.findall(r"\d+", path.stem))}
     return numbered if len(numbered) == len(files) else {}
 

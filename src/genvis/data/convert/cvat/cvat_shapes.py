@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from genvis.data.convert.cvat_xml import CvatShape
+from genvis.data.convert.cvat.cvat_xml import CvatShape
 from genvis.json_values import shown
 from genvis.masks import MaskError, RLEMask, check_frame_size, draw_polygons, encode_mask, read_mask
 
@@ -23,7 +23,7 @@ NUMBERS = {"box": ("xtl", "ytl", "xbr", "ybr", "rotation"), "ellipse": ("cx", "c
 
 
 def shapes_by_frame(
-    shapes: list[CvatShape], *, last_frame: int, step: int, fill: bool
+    shapes: list[CvatShape], *, numbers: range, stop: int, fill: bool
 ) -> Iterator[tuple[int, CvatShape, CvatShape | None, float]]:
     """Return which shapes make up a track in each frame, as CVAT itself reads a file.
 
@@ -32,16 +32,18 @@ def shapes_by_frame(
 
     Args:
         shapes: The shapes of one track, in the order of the frames.
-        last_frame: The last frame of the video, in CVAT's count.
-        step: Every how many frames there is one.
+        numbers: The frames of the task, as the file counts them.
+        stop: The last frame that the task says to have.
         fill: Whether frames between and after the shapes are filled in.
 
     Yields:
         The frame, the shape at or before it, the one after it (None if it stands for itself) and how far the frame is
         on the way to it, 0 to 1.
     """
-    # CVAT leaves out the mark of the end where it would fall on the last frame.
-    ends_early = len(shapes) == 1 and shapes[0].frame + step == last_frame
+    step, last_frame = numbers.step, numbers[-1]
+    # CVAT leaves out the mark of the end of an untracked shape where it would fall on the last frame or behind it. In
+    # exports of projects it compares the frame that was counted on with the last one that was not.
+    ends_early = len(shapes) == 1 and shapes[0].frame + step >= stop
     for index, shape in enumerate(shapes):
         if shape.outside:
             continue
@@ -102,16 +104,24 @@ def _polygon(shape: CvatShape) -> NDArray[np.float64]:
         raise MaskError("its points are not a list of x,y") from None
     if corners.ndim != 2 or corners.shape[1] != 2 or len(corners) < 3:
         raise MaskError("its points are not at least three pairs x,y")
+    _refuse_infinite(corners)
     return corners
 
 
 def _numbers(shape: CvatShape) -> NDArray[np.float64]:
     try:
-        return np.array(
+        numbers = np.array(
             [float(shape.fields.get(name, "0" if name == "rotation" else "")) for name in NUMBERS[shape.kind]]
         )
     except ValueError:
-        raise MaskError(f"a {shape.kind} without {', '.join(NUMBERS[shape.kind][:-1])}") from None
+        raise MaskError(f"it is without {', '.join(NUMBERS[shape.kind][:-1])}") from None
+    _refuse_infinite(numbers)
+    return numbers
+
+
+def _refuse_infinite(numbers: NDArray[np.float64]) -> None:
+    if not np.isfinite(numbers).all():
+        raise MaskError("it holds a number that is not finite")
 
 
 def _turned(points: NDArray[np.float64], centre: NDArray[np.float64], degrees: float) -> NDArray[np.float64]:

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from genvis.data.convert.cvat_shapes import DRAWN, BoxMode, draw_shape, shapes_by_frame, z_order
-from genvis.data.convert.cvat_xml import CvatFile, CvatShape, CvatTask, CvatTrack, read_cvat_xml
+from genvis.data.convert.cvat.cvat_project import images_of_subset, with_offsets
+from genvis.data.convert.cvat.cvat_shapes import DRAWN, BoxMode, draw_shape, shapes_by_frame, z_order
+from genvis.data.convert.cvat.cvat_xml import CvatFile, CvatShape, CvatTask, CvatTrack, read_cvat_xml
 from genvis.data.convert.frame_files import extract_frames, image_size, images_by_number
 from genvis.data.convert.tracks import (
     ConvertedDataset,
@@ -25,6 +26,8 @@ from genvis.masks import MaskError, RLEMask, encode_mask, merge_masks
 
 TRACK_IDENTITY = "track"
 GROUP_IDENTITY = "group"
+MOST_MASKS = 5_000_000
+"""Most masks of a file, those included that are filled in."""
 
 
 @dataclass(frozen=True)
@@ -69,18 +72,26 @@ def read_cvat(
     if options.video is not None and options.images is None:
         raise InputError("Frames of a video need a folder to be written into: name it with --images.")
     file = read_cvat_xml(path)
+    is_project, tasks = len(file.tasks) > 1 or bool(file.subsets), file.tasks
+    if is_project:
+        tasks = with_offsets(file.tasks, file.tracks, subsets=file.subsets)
     if options.video is not None and len(file.tasks) > 1:
         raise InputError(f"'{path}' has {len(file.tasks)} tasks, but one video was given; export one task at a time.")
     remarks = Remarks()
     categories = numbered_categories(list(dict.fromkeys([*file.labels, *(track.label for track in file.tracks)])))
     category_ids = {category.name: category.id for category in categories}
-    tracks_of_task: dict[str, list[CvatTrack]] = defaultdict(list)
+    tracks_of_task: dict[str, list[CvatTrack]] = {task.id: [] for task in tasks}
     for track in file.tracks:
-        tracks_of_task[track.task_id if len(file.tasks) > 1 else file.tasks[0].id].append(track)
-    names = unique_names(Path(task.source).stem or task.name or f"task_{task.id}" for task in file.tasks)
+        task_id = track.task_id if len(tasks) > 1 else tasks[0].id
+        if task_id in tracks_of_task:
+            tracks_of_task[task_id].append(track)
+        else:
+            remarks.add("Tracks of tasks that the file does not describe, left out: {n}.")
+    names = unique_names(Path(task.source).stem or task.name or f"task_{task.id}" for task in tasks)
     videos = []
-    for task, name in zip(file.tasks, names, strict=True):
-        converter = _TaskConverter(path, file, task, name, options, category_ids, remarks)
+    budget = _MaskBudget(path)
+    for task, name in zip(tasks, names, strict=True):
+        converter = _TaskConverter(path, file, task, name, options, category_ids, remarks, budget)
         videos.append(converter.convert(tracks_of_task[task.id], progress))
     _remark_on_identities(file, options, remarks)
     return ConvertedDataset(categories, tuple(videos), remarks.sentences())
@@ -112,6 +123,8 @@ def cut_hidden(masks: _Masks) -> int:
 
     Objects of the same z-order may overlap: which is in front is then not known.
     """
+    if len({layered.z_order for frames in masks.values() for layered in frames.values()}) < 2:
+        return 0
     in_frame: dict[int, list[tuple[tuple[str, str], LayeredMask]]] = defaultdict(list)
     for key, frames in masks.items():
         for frame, layered in frames.items():
@@ -138,6 +151,22 @@ def cut_hidden(masks: _Masks) -> int:
     return cut
 
 
+@dataclass
+class _MaskBudget:
+    """How many masks a file has filled; a line of text can ask for one in each of a million frames."""
+
+    path: Path
+    spent: int = 0
+
+    def spend(self) -> None:
+        self.spent += 1
+        if self.spent > MOST_MASKS:
+            raise InputError(
+                f"The tracks of '{self.path}' have more than {MOST_MASKS:,} masks, most of them filled in between "
+                "keyframes or after the last; export shorter tasks."
+            )
+
+
 @dataclass(frozen=True)
 class _TaskConverter:
     """Converts one task."""
@@ -149,12 +178,13 @@ class _TaskConverter:
     options: CvatOptions
     category_ids: dict[str, int]
     remarks: Remarks
+    budget: "_MaskBudget"
 
     def convert(self, tracks: list[CvatTrack], progress: Callable[[int, int], None]) -> ConvertedVideo:
-        numbers = [self.task.start + self.task.step * index for index in range(self.task.size)]
+        numbers = self.task.file_numbers
         if not numbers:
             raise InputError(f"Task {self.task.id} of '{self.path}' has no frames.")
-        file_names = self._file_names(numbers, progress)
+        file_names = self._file_names(progress)
         height, width = self._size(file_names)
         index_of = {number: index for index, number in enumerate(numbers)}
         masks: _Masks = defaultdict(dict)
@@ -171,15 +201,18 @@ class _TaskConverter:
         )
         return ConvertedVideo(self.name, height, width, tuple(file_names), converted)
 
-    def _file_names(self, numbers: list[int], progress: Callable[[int, int], None]) -> list[str]:
-        images = self.options.images
+    def _file_names(self, progress: Callable[[int, int], None]) -> list[str]:
+        images, numbers = self.options.images, self.task.numbers
         if images is None:
             self.remarks.add(f"Images are named '{self.name}/000000.jpg' and so on; give --images to use real ones.")
             return [f"{self.name}/{number:06d}.jpg" for number in numbers]
         if self.options.video is not None:
             names = extract_frames(self.options.video, images / self.name, numbers, progress=progress)
             return [f"{self.name}/{name}" for name in names]
-        return images_by_number(images, self.name, numbers, only_video=len(self.file.tasks) == 1)
+        only_video = len(self.file.tasks) == 1
+        return images_of_subset(images, self.task) or images_by_number(
+            images, self.name, numbers, only_video=only_video
+        )
 
     def _size(self, file_names: list[str]) -> tuple[int, int]:
         task = self.task
@@ -204,25 +237,29 @@ class _TaskConverter:
         size: tuple[int, int],
         fill: bool,
     ) -> None:
-        last = max(index_of)
         placed = {shape.frame for shape in track.shapes}
         shapes = [shape for shape in track.shapes if self._is_used(shape)]
         identity = self._identity(track)
+        held, mask = None, None  # the shape that was drawn last where it stands still, and its mask
         for frame, shape, following, fraction in shapes_by_frame(
-            shapes, last_frame=last, step=self.task.step, fill=fill
+            shapes, numbers=self.task.file_numbers, stop=self.task.stop, fill=fill
         ):
             if frame not in index_of:
                 self.remarks.add("Shapes at frames that the task does not have, left out: {n}.")
                 continue
-            try:
-                mask = draw_shape(shape, following, fraction, height=size[0], width=size[1])
-            except MaskError as error:
-                raise InputError(f"Track {track.id} of '{self.path}' has at frame {shape.frame} {error}.") from None
+            if following is not None or shape is not held:
+                try:
+                    mask = draw_shape(shape, following, fraction, height=size[0], width=size[1])
+                except MaskError as error:
+                    where = f"Track {track.id} of '{self.path}' has a wrong {shape.kind} at frame {shape.frame}"
+                    raise InputError(f"{where}: {error}.") from None
+                held = shape if following is None else None
             if mask is None:
                 self.remarks.add("Shapes that cover no pixel of their frame, left out: {n}.")
                 continue
             if frame not in placed:
                 self.remarks.add("Masks filled in between or after keyframes, as CVAT does: {n}.")
+            self.budget.spend()
             found, index, order = masks[track.label, identity], index_of[frame], z_order(shape)
             if index in found:
                 mask, order = merge_masks([found[index].mask, mask]), max(order, found[index].z_order)

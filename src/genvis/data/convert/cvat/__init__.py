@@ -1,0 +1,1 @@
+"""CVAT's own format, "CVAT for video 1.1": from and to."""
