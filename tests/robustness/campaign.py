@@ -23,6 +23,9 @@ CAMPAIGNS = {
     "files": "tests.robustness.campaigns.damaged_files:DamagedFiles",
     "models": "tests.robustness.campaigns.damaged_models:DamagedModels",
     "kills": "tests.robustness.campaigns.kills:Kills",
+    "states": "tests.robustness.campaigns.damaged_states:DamagedStates",
+    "disks": "tests.robustness.campaigns.full_disks:FullDisks",
+    "pairs": "tests.robustness.campaigns.two_processes:TwoProcesses",
 }
 """Modules and classes by the name on the command line."""
 

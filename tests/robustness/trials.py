@@ -17,11 +17,14 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 Work = Callable[[], int | None]
+Hook = Callable[[str, tuple[Any, ...]], None]
 OUTPUT_KEPT = 20_000  # characters of what a trial printed
+_numbers = count()
 
 FILE_EVENTS = frozenset(
     ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.symlink", "shutil.rmtree")
@@ -95,47 +98,67 @@ class Outcome:
         return None
 
 
-def run_trial(work: Work, *, folder: Path, limits: Limits | None = None, kill: Kill | None = None) -> Outcome:
-    """Run ``work`` in a fork, in ``folder``, and wait for its end.
+class Running:
+    """A trial that goes on.
 
     Args:
         work: Returns the exit status; what it prints is captured.
         folder: Working directory; its parent gets the captured output, as hidden files.
         limits: What it may use.
         kill: When it is killed, if at all.
+        faults: Called with every audit event of Python in the trial; may raise an OSError in its place.
     """
-    limits, kill = limits or Limits(), kill or Kill()
-    captured = [folder.parent / f".{folder.name}.{name}" for name in ("stdout", "stderr")]
-    sys.stdout.flush()
-    sys.stderr.flush()
-    began = time.monotonic()
-    child = os.fork()
-    if child == 0:
-        _child(work, folder, captured, limits, kill.file_step)
-    hung = was_killed = False
-    ended = _wait(child, began + min(limits.seconds, kill.seconds if kill.seconds is not None else limits.seconds))
-    if not ended and kill.seconds is not None and kill.seconds < limits.seconds:
-        was_killed = True
-    elif not ended:
-        hung = True
-    _kill_group(child)
-    _, code = os.waitpid(child, 0)
-    _kill_group(child)  # What it started may have outlived it.
-    number = os.WTERMSIG(code) if os.WIFSIGNALED(code) else None
-    if kill.file_step is not None and number == signal.SIGKILL and not hung:
-        was_killed = True
-    stdout, stderr = (path.read_text(encoding="utf-8", errors="replace")[-OUTPUT_KEPT:] for path in captured)
-    for path in captured:
-        path.unlink()
-    return Outcome(
-        status=None if number is not None else os.WEXITSTATUS(code),
-        signal=number,
-        was_killed=was_killed and number == signal.SIGKILL,
-        hung=hung,
-        seconds=time.monotonic() - began,
-        stdout=stdout,
-        stderr=stderr,
-    )
+
+    def __init__(
+        self,
+        work: Work,
+        *,
+        folder: Path,
+        limits: Limits | None = None,
+        kill: Kill | None = None,
+        faults: Hook | None = None,
+    ) -> None:
+        self._limits, self._kill = limits or Limits(), kill or Kill()
+        number = next(_numbers)
+        self._captured = [folder.parent / f".{folder.name}.{number}.{name}" for name in ("stdout", "stderr")]
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._began = time.monotonic()
+        self._child = os.fork()
+        if self._child == 0:
+            hooks = [hook for hook in (faults, _killer(self._kill.file_step)) if hook is not None]
+            _child(work, folder, self._captured, self._limits, hooks)
+
+    def finish(self) -> Outcome:
+        """Wait for the end, or kill the trial when its time has come."""
+        limit, wanted = self._limits.seconds, self._kill.seconds
+        asked = wanted is not None and wanted < limit
+        in_time = _wait(self._child, self._began + (wanted if wanted is not None and asked else limit))
+        _kill_group(self._child)
+        _, code = os.waitpid(self._child, 0)
+        _kill_group(self._child)  # What it started may have outlived it.
+        number = os.WTERMSIG(code) if os.WIFSIGNALED(code) else None
+        hung = not in_time and not asked
+        killed = number == signal.SIGKILL and (asked if not in_time else self._kill.file_step is not None)
+        stdout, stderr = (path.read_text(encoding="utf-8", errors="replace")[-OUTPUT_KEPT:] for path in self._captured)
+        for path in self._captured:
+            path.unlink()
+        return Outcome(
+            status=None if number is not None else os.WEXITSTATUS(code),
+            signal=number,
+            was_killed=killed,
+            hung=hung,
+            seconds=time.monotonic() - self._began,
+            stdout=stdout,
+            stderr=stderr,
+        )
+
+
+def run_trial(
+    work: Work, *, folder: Path, limits: Limits | None = None, kill: Kill | None = None, faults: Hook | None = None
+) -> Outcome:
+    """Run ``work`` in a fork, in ``folder``, and wait for its end; the arguments are those of `Running`."""
+    return Running(work, folder=folder, limits=limits, kill=kill, faults=faults).finish()
 
 
 def count_file_steps(work: Work, *, folder: Path, limits: Limits | None = None) -> tuple[Outcome, int]:
@@ -144,7 +167,7 @@ def count_file_steps(work: Work, *, folder: Path, limits: Limits | None = None) 
 
     def counted() -> int | None:
         steps = [0]
-        sys.addaudithook(lambda event, arguments: steps.__setitem__(0, steps[0] + _is_step(event, arguments)))
+        sys.addaudithook(lambda event, arguments: steps.__setitem__(0, steps[0] + is_file_step(event, arguments)))
         try:
             return work()
         finally:
@@ -170,7 +193,7 @@ def _kill_group(leader: int) -> None:
         os.killpg(leader, signal.SIGKILL)
 
 
-def _child(work: Work, folder: Path, captured: list[Path], limits: Limits, kill_step: int | None) -> None:
+def _child(work: Work, folder: Path, captured: list[Path], limits: Limits, hooks: list[Hook]) -> None:
     """Never returns: the end of a fork must not run the campaign's own code."""
     status = 70
     try:
@@ -184,8 +207,8 @@ def _child(work: Work, folder: Path, captured: list[Path], limits: Limits, kill_
         os.chdir(folder)
         faulthandler.enable(all_threads=False)
         _limit(limits)
-        if kill_step is not None:
-            sys.addaudithook(_killer(kill_step))
+        for hook in hooks:
+            sys.addaudithook(hook)
         status = _run_as_program(work)
     except BaseException:
         traceback.print_exc()
@@ -224,12 +247,14 @@ def _limit(limits: Limits) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limits.file_bytes,) * 2)
 
 
-def _killer(step: int) -> Callable[[str, tuple[Any, ...]], None]:
+def _killer(step: int | None) -> Hook | None:
+    if step is None:
+        return None
     seen = 0
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         nonlocal seen
-        if _is_step(event, arguments):
+        if is_file_step(event, arguments):
             seen += 1
             if seen == step:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -237,7 +262,8 @@ def _killer(step: int) -> Callable[[str, tuple[Any, ...]], None]:
     return hook
 
 
-def _is_step(event: str, arguments: tuple[Any, ...]) -> bool:
+def is_file_step(event: str, arguments: tuple[Any, ...]) -> bool:
+    """Whether an audit event is a step on files that are written."""
     if event != "open":
         return event in FILE_EVENTS
     _, mode, flags = arguments

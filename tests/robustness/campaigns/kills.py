@@ -83,11 +83,21 @@ def _recipes() -> dict[str, dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Reference:
-    """What a run without kills is like."""
+    """What a run without kills is like.
+
+    Attributes:
+        files: What `snapshot` returns.
+        seconds: How long it took.
+        file_steps: How many steps on files it made.
+        largest: Bytes of its largest file.
+        pages: Pages of a disk that its files take.
+    """
 
     files: dict[str, str]
     seconds: float
     file_steps: int
+    largest: int
+    pages: int
 
 
 class Kills:
@@ -110,7 +120,14 @@ class Kills:
             outcome, steps = count_file_steps(work(job), folder=place, limits=LIMITS)
             if outcome.status != 0:
                 raise RuntimeError(f"`genvis {job.words}` fails: {outcome.stderr or outcome.stdout}")
-            self._references[job.name] = Reference(snapshot(place, job), outcome.seconds, steps)
+            sizes = [path.stat().st_size for path in (place / "out").rglob("*") if path.is_file()]
+            self._references[job.name] = Reference(
+                files=snapshot(place, job),
+                seconds=outcome.seconds,
+                file_steps=steps,
+                largest=max(sizes),
+                pages=sum(-(-size // 4096) for size in sizes),
+            )
 
     def trial(self, random: Random, folder: Path) -> Verdict:
         job = random.choice(self.jobs)

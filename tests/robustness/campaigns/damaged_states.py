@@ -1,0 +1,86 @@
+"""Campaign: damaged states of interrupted and finished runs. The same command says so, or gives the right outputs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from shutil import copytree
+
+from tests.robustness.campaigns.damaged_files import escapes
+from tests.robustness.campaigns.kills import JOBS, LIMITS, Job, Kills, difference, snapshot, work
+from tests.robustness.mutations import damage, mutate_json, mutate_safetensors
+from tests.robustness.trials import Kill, run_trial
+from tests.robustness.verdicts import Verdict
+
+MUTATIONS = {".json": mutate_json, ".safetensors": mutate_safetensors}
+MOMENTS = (0.4, 0.6, 0.75, 0.9, 2.0)
+"""Shares of the steps on files after which the runs were killed; the last one is finished."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """A job that was killed, or that is finished.
+
+    Attributes:
+        job: The job.
+        folder: Its inputs and outputs.
+        files: What may be damaged: outputs, states, sessions.
+        is_finished: Whether it was not killed.
+    """
+
+    job: Job
+    folder: Path
+    files: tuple[Path, ...]
+    is_finished: bool
+
+
+class DamagedStates(Kills):
+    """Every trial damages a file that a run left, or removes it, and repeats the command."""
+
+    unit = "inputs"
+    jobs = tuple(job for job in JOBS if not job.name.startswith("train") and job.name != "predict, offline")
+
+    def prepare(self, folder: Path) -> None:
+        """Kill every job at some moments."""
+        super().prepare(folder)
+        self._bases = []
+        for job in self.jobs:
+            for moment in MOMENTS:
+                place = folder / f"base-{len(self._bases)}"
+                copytree(self._inputs, place)
+                step = round(moment * self._references[job.name].file_steps)
+                outcome = run_trial(work(job), folder=place, limits=LIMITS, kill=Kill(file_step=step))
+                if outcome.problem(statuses=(0,)):
+                    raise RuntimeError(outcome.problem(statuses=(0,)))
+                left = [*(place / "out").rglob("*"), *place.glob("session*")]
+                files = tuple(path.relative_to(place) for path in sorted(left) if path.is_file())
+                self._bases.append(Base(job, place, files, is_finished=not outcome.was_killed))
+
+    def trial(self, random: Random, folder: Path) -> Verdict:
+        base = random.choice([base for base in self._bases if base.files])
+        copytree(base.folder, folder, dirs_exist_ok=True)
+        states = [file for file in base.files if file.suffix in (".json", ".safetensors", ".bin")]
+        file = random.choice(states if states and random.random() < 0.8 else base.files)
+        if random.random() < 0.1:
+            (folder / file).unlink()
+            note = "removed"
+        else:
+            content, note = MUTATIONS.get(file.suffix, damage)((folder / file).read_bytes(), random)
+            (folder / file).write_bytes(content)
+        outcome = run_trial(work(base.job), folder=folder, limits=LIMITS)
+        problem = outcome.problem() or escapes(folder)
+        if not problem and outcome.status == 0 and not _is_finished(base, file):
+            problem = difference(self._references[base.job.name].files, snapshot(folder, base.job))
+            problem = problem and f"status 0, but {problem}"
+        state = "finished" if base.is_finished else "killed"
+        return Verdict(
+            group=f"{base.job.name}, {state}",
+            problem=problem,
+            note=f"{file}: {note}"[:500],
+            output=(outcome.stdout + outcome.stderr)[-3000:],
+        )
+
+
+def _is_finished(base: Base, file: Path) -> bool:
+    """Whether a file is an output of something finished, which is the user's own and not made again."""
+    is_first_of_two = file.parts[:2] == ("out", "a") and (base.folder / "out" / "b").exists()
+    return base.is_finished or "videos" in file.parts or is_first_of_two
