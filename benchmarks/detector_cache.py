@@ -1,9 +1,9 @@
 """How much faster a training step is from the frozen detector's cache: `python benchmarks/detector_cache.py`.
 
 A ResNet-50 GenVIS (5 clips) with random weights on generated videos, one video a step, forward and backward. The
-detector runs in every step, by transformers' own modules (``plain``) or by the fast path that training takes
-(``fast``), or its outputs come from the cache (``float32``, ``float16``). All take turns; processor time of one thread
-is counted.
+detector runs in every step, by transformers' own modules (``reference``) or by the implementation that training takes
+(``optimized``), or its outputs come from the cache (``float32``, ``float16``). All take turns; processor time of one
+thread is counted.
 """
 
 import argparse
@@ -14,13 +14,14 @@ from statistics import median
 
 import torch
 
+from genvis.model.detector.mask2former import as_mask2former
 from genvis.training.recipe.data_options import CacheOptions, DataOptions, SourceOptions
 from genvis.training.recipe.recipe import ModelOptions, Recipe, RunOptions
 from genvis.training.run.data_module import TrainingData
 from genvis.training.run.module import StageModule
 from genvis.training.run.run import build_data, build_module
 
-KINDS = ("plain", "fast", "float32", "float16")
+KINDS = ("reference", "optimized", "float32", "float16")
 CACHED = ("float32", "float16")
 
 
@@ -41,7 +42,7 @@ def training_of(kind: str, options: argparse.Namespace, folder: Path) -> tuple[S
         cached.stored_as = "float16" if kind == "float16" else "float32"
         recipe.cache = cached
     module = build_module(recipe)
-    module.model.detector.arithmetic = "plain" if kind == "plain" else "fast"
+    as_mask2former(module.model.detector).implementation = "reference" if kind == "reference" else "optimized"
     return module, build_data(recipe, module)
 
 

@@ -2,7 +2,7 @@
 
 Both run in one process, in turns; the medians are compared, by the clock and by the processor time of all threads,
 which busy neighbours disturb less. With --differences it also prints the greatest difference between the detector's
-fast and plain path.
+optimized and reference implementation.
 
     python benchmarks/detector_speed.py ovis-r50-online --height 360 --width 640
     python benchmarks/detector_speed.py ovis-swinl-online --height 448 --width 800
@@ -22,7 +22,7 @@ from transformers import Mask2FormerForUniversalSegmentation
 from genvis.benchmarking.clip_parts import ClipBenchmark, Stopwatch
 from genvis.inference.run_setup import RunSetup
 from genvis.model.config import GenVISConfig
-from genvis.model.detector.mask2former import Arithmetic
+from genvis.model.detector.mask2former import Implementation, as_mask2former
 from genvis.model.genvis import GenVIS
 from genvis.video import Frame, open_source
 
@@ -66,28 +66,28 @@ def alternate(runs: dict[str, Callable[[], object]], *, repeats: int) -> dict[st
 
 
 @torch.inference_mode()
-def run(model: GenVIS, pixel_values: Tensor, *, arithmetic: Arithmetic) -> dict[str, Tensor]:
+def run(model: GenVIS, pixel_values: Tensor, *, implementation: Implementation) -> dict[str, Tensor]:
     """What the detector hands on: the last layer's queries are all that inference reads of them."""
-    model.detector.arithmetic = arithmetic
+    as_mask2former(model.detector).implementation = implementation
     output = model.detector(pixel_values, layers=model.config.detector_config.decoder_layers)
     return {
         "queries of the last layer": output.frame_queries[-1],
         "queries of all layers": output.frame_queries,
-        "stride-4 map": output.stride4_features,
+        "stride-4 map": output.features,
     }
 
 
 def print_differences(model: GenVIS, pixel_values: Tensor) -> None:
-    """Print the greatest absolute differences of fast and plain; and, as a yardstick, of plain with one thread."""
-    plain, fast = (run(model, pixel_values, arithmetic=name) for name in ("plain", "fast"))
+    """Print how much optimized and reference differ; and, as a yardstick, the reference with one thread."""
+    reference, optimized = (run(model, pixel_values, implementation=name) for name in ("reference", "optimized"))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    single = run(model, pixel_values, arithmetic="plain")
+    single = run(model, pixel_values, implementation="reference")
     torch.set_num_threads(threads)
-    model.detector.arithmetic = "fast"
-    for name, expected in plain.items():
-        ours, rounding = (float((expected - other[name]).abs().max()) for other in (fast, single))
-        print(f"  {name}: fast differs by {ours:.1e}, plain with 1 instead of {threads} threads by {rounding:.1e}")
+    as_mask2former(model.detector).implementation = "optimized"
+    for name, expected in reference.items():
+        ours, rounding = (float((expected - other[name]).abs().max()) for other in (optimized, single))
+        print(f"  {name}: optimized differs by {ours:.1e}, reference with 1 of {threads} threads by {rounding:.1e}")
 
 
 def main() -> None:

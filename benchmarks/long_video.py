@@ -35,12 +35,11 @@ def make_video(path: Path, frames: int) -> None:
 
 def measure(video: Path, out: Path, weights: str, memory_clips: int | None, clip_length: int | None) -> None:
     """Segment one video and print the figures as JSON; runs in a process of its own."""
-    from genvis import VideoSegmenter
-    from genvis.checkpoints.load import load_genvis
+    from genvis import GenVIS, VideoSegmenter
     from genvis.inference.jobs import PredictionOptions, predict_video
     from genvis.video import open_source
 
-    model = load_genvis(weights)
+    model = GenVIS.from_pretrained(weights)
     segmenter = VideoSegmenter(model, memory_clips=memory_clips, clip_length=clip_length)
     moments: list[tuple[int, float]] = []
     with open_source(video) as source:

@@ -18,14 +18,12 @@ from torch import nn
 from torch.ao.quantization import quantize_dynamic
 
 from genvis.benchmarking.clip_parts import ClipBenchmark, Stopwatch
-from genvis.checkpoints.load import load_genvis
 from genvis.data.sprites import SpriteVideos
-from genvis.evaluation.evaluated_videos import evaluate_videos
 from genvis.inference.run_setup import RunSetup
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.model.config import GenVISConfig
 from genvis.model.genvis import GenVIS
-from genvis.training.run.validation import evaluated_video
+from genvis.training.run.video_average_precision import evaluate_videos, video_record
 
 FORMATS = ("float32", "bfloat16", "int8")
 
@@ -51,11 +49,11 @@ def print_average_precision(options: argparse.Namespace) -> None:
     frames = sum(len(sample.frames) for sample in samples)
     print(f"{options.model}: video AP on {len(samples)} {options.difficulty} videos, {frames} frames", flush=True)
     for number_format in options.formats:
-        segmenter = VideoSegmenter(converted(load_genvis(options.model), number_format))
+        segmenter = VideoSegmenter(converted(GenVIS.from_pretrained(options.model), number_format))
         start = time.process_time()
-        records = [evaluated_video(sample, segmenter) for sample in samples]
+        records = [video_record(sample, segmenter) for sample in samples]
         seconds = time.process_time() - start
-        scores = evaluate_videos(records, categories=segmenter.labels).scores
+        scores = evaluate_videos(records, labels=segmenter.labels).scores
         ap, ap50 = (100 * (score or 0.0) for score in (scores.ap, scores.ap50))
         milliseconds = 1000 * seconds / frames
         print(f"  {number_format:9} AP {ap:6.2f}  AP50 {ap50:6.2f}  {milliseconds:6.1f} ms/frame", flush=True)

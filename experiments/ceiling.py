@@ -14,9 +14,9 @@ from torch.nn import functional as F
 from experiments.evaluation import EvaluationPlan, Scores, score_videos, truth_of
 from experiments.recordings import RecordedVideo, Recording, ReplayedDetector
 from genvis.categories import Categories
-from genvis.evaluation.evaluated_videos import EvaluatedVideo
 from genvis.masks import RLEMask
 from genvis.model.genvis import GenVIS
+from genvis.training.run.video_average_precision import VideoRecord
 
 _LEAST_SCORE = 0.01
 
@@ -36,8 +36,8 @@ def evaluate_joined_by_truth(model: GenVIS, recording: Recording, plan: Evaluati
     """
     began = time.perf_counter()
     labels = model.config.categories
-    records: list[EvaluatedVideo] = []
-    objects: list[EvaluatedVideo] = []
+    records: list[VideoRecord] = []
+    objects: list[VideoRecord] = []
     for index in range(len(recording)):
         whole = recording[index]
         for video in whole.pieces(plan.piece) if plan.piece else [whole]:
@@ -45,8 +45,8 @@ def evaluate_joined_by_truth(model: GenVIS, recording: Recording, plan: Evaluati
             size, length = video.size, len(video)
             several = [entry for track in tracks for entry in track.entries(labels)]
             single = [{**track.entry(), "category_id": 1} for track in tracks]
-            records.append(EvaluatedVideo(size, length, truth_of(video, labels), several))
-            objects.append(EvaluatedVideo(size, length, truth_of(video, None), single))
+            records.append(VideoRecord(size, length, truth_of(video, labels), several))
+            objects.append(VideoRecord(size, length, truth_of(video, None), single))
     return score_videos(records, objects, labels, seconds=time.perf_counter() - began)
 
 
@@ -149,8 +149,8 @@ def joined_by_truth(model: GenVIS, video: RecordedVideo) -> list[Track]:
     tracks = [Track(len(video), float(sum(mask.area for mask in masks if mask is not None))) for masks in truth]
     for frame in range(len(video)):
         found = replayed.predict(replayed(torch.zeros(1, 3, *video.size)))
-        probabilities = found.class_logits[-1, 0].softmax(dim=-1)[:, :-1]
-        logits = torch.einsum("qc,chw->qhw", found.mask_embeddings[-1, 0], found.mask_features[0])
+        probabilities = found.class_scores[0]
+        logits = found.mask_logits(0)
         maps = F.interpolate(logits[None], size=video.size, mode="bilinear", align_corners=False)[0]
         masks = maps > 0
         seen = {thing: mask for thing, of_thing in enumerate(truth) if (mask := of_thing[frame]) is not None}

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from experiments.held_out_sets import HeldOutSet
 from genvis.data.samples.sample import VideoSample
 from genvis.errors import InputError
 from genvis.files import atomic_folder
 from genvis.masks import RLEMask
-from genvis.model.detector.mask2former import FrameDetector
+from genvis.model.detector.base import FrameDetector
 from genvis.model.genvis import GenVIS
 from genvis.model.outputs import DetectorOutput, FramePrediction
 
@@ -136,7 +136,7 @@ def _check_size(model: GenVIS, held_out: HeldOutSet) -> None:
 @torch.inference_mode()
 def _detect(model: GenVIS, frames: Tensor) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
     found = model.detector(model.prepare_frames(frames[None]))
-    return found.frame_queries[-1].half().numpy(), found.stride4_features.half().numpy()
+    return found.frame_queries[-1].half().numpy(), found.features.half().numpy()
 
 
 def _truth(sample: VideoSample) -> dict[str, Any]:
@@ -146,7 +146,7 @@ def _truth(sample: VideoSample) -> dict[str, Any]:
     return {"size": list(sample.frames.shape[-2:]), "labels": sample.labels.tolist(), "masks": masks}
 
 
-class ReplayedDetector(nn.Module):
+class ReplayedDetector(FrameDetector):
     """Takes the place of a model's detector and gives what was recorded, frame after frame.
 
     Args:
@@ -154,7 +154,7 @@ class ReplayedDetector(nn.Module):
     """
 
     def __init__(self, detector: FrameDetector) -> None:
-        super().__init__()
+        super().__init__(preprocessing=detector.preprocessing, sizes=detector.sizes)
         self.detector = detector
         self._video: RecordedVideo | None = None
         self._done = 0
@@ -163,7 +163,7 @@ class ReplayedDetector(nn.Module):
         """Begin with the first frame of a video."""
         self._video, self._done = video, 0
 
-    def forward(self, pixel_values: Tensor, layers: int = 1) -> DetectorOutput:
+    def forward(self, pixel_values: Tensor, *, layers: int = 1) -> DetectorOutput:
         """Return what the detector said of the next frames.
 
         Args:
@@ -180,7 +180,6 @@ class ReplayedDetector(nn.Module):
         features = torch.from_numpy(self._video.stride4_features[frames].astype(np.float32))
         return DetectorOutput(queries[None], features)
 
-    def predict(self, output: DetectorOutput) -> FramePrediction:
+    def predict(self, output: DetectorOutput, *, layer: int = -1) -> FramePrediction:
         """Return the detector's own instances."""
-        prediction: FramePrediction = self.detector.predict(output)
-        return prediction
+        return self.detector.predict(output, layer=layer)

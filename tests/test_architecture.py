@@ -53,7 +53,7 @@ SHARED_FILE_NAMES = {
     *("masks", "genvis", "detector", "progress", "overlaps"),
     *("export", "contact_sheet"),
 }
-SHARED_CLASS_NAMES = {"Track", "Category"}
+SHARED_CLASS_NAMES = {"VideoRecord", "Track", "Category"}
 
 
 @cache

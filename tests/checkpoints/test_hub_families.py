@@ -73,7 +73,7 @@ def test_the_detector_has_the_outputs_of_the_mask2former(saved):
         expected = source(pixel_values)
         decoded = source.model(pixel_values, output_hidden_states=True)
         detected = model.detector(pixel_values, layers=3)
-        predicted = model.detector.predict(detected)
+        predicted = model.detector.predict_layers(detected)
         masks = torch.einsum("fqc,fchw->fqhw", predicted.mask_embeddings[-1], predicted.mask_features)
     queries = torch.stack(decoded.transformer_decoder_intermediate_states).transpose(1, 2)[-3:]
     torch.testing.assert_close(detected.frame_queries, queries, rtol=1e-4, atol=1e-4)

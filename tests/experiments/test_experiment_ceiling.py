@@ -12,12 +12,14 @@ from experiments.evaluation import EvaluationPlan
 from experiments.recordings import RecordedVideo, Recording
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor
 
 from genvis.categories import known_categories
 from genvis.masks import RLEMask
+from genvis.model.detector.base import DetectorSizes, FrameDetector
 from genvis.model.genvis import GenVIS
 from genvis.model.outputs import DetectorOutput, FramePrediction
+from genvis.model.preprocessing import Preprocessing
 
 FRAMES, SIZE, QUERIES = 6, (32, 48), 5
 LABELS = known_categories("ovis")
@@ -33,7 +35,7 @@ def true_masks() -> np.ndarray:
     return masks
 
 
-class Detector(nn.Module):
+class Detector(FrameDetector):
     """Finds the objects by other queries in every frame.
 
     Args:
@@ -42,10 +44,14 @@ class Detector(nn.Module):
     """
 
     def __init__(self, missed: tuple[int, ...] = (), label: int = 3) -> None:
-        super().__init__()
+        sizes = DetectorSizes(queries=QUERIES, query_dim=1, feature_dim=2, classes=len(LABELS.ids), layers=1)
+        super().__init__(preprocessing=Preprocessing(short_side=SIZE[0]), sizes=sizes)
         self._missed, self._label = missed, label
 
-    def predict(self, output: DetectorOutput) -> FramePrediction:
+    def forward(self, pixel_values: Tensor, *, layers: int = 1) -> DetectorOutput:
+        raise NotImplementedError("The recording replaces it.")
+
+    def predict(self, output: DetectorOutput, *, layer: int = -1) -> FramePrediction:
         frame = int(output.frame_queries[-1, 0, 0, 0])
         maps = torch.from_numpy(true_masks()[:, frame]).float() * 8.0 - 4.0
         embeddings = torch.zeros(QUERIES, 2)
@@ -56,7 +62,7 @@ class Detector(nn.Module):
             is_found = thing == 0 or frame not in self._missed
             embeddings[query, thing] = 1.0 if is_found else 0.0
             classes[query, (self._label, 7)[thing]] = 20.0
-        return FramePrediction(classes[None, None], embeddings[None, None], maps[None])
+        return FramePrediction(classes.softmax(dim=-1)[None, :, :-1], embeddings[None], maps[None])
 
 
 def video() -> RecordedVideo:

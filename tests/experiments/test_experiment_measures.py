@@ -12,12 +12,11 @@ from experiments.held_out_sets import SETS, held_out_set
 from experiments.recordings import ReplayedDetector, record
 from experiments.runner import Workspace
 
-from genvis.checkpoints.load import load_genvis
 from genvis.errors import InputError
-from genvis.evaluation.evaluated_videos import EvaluatedVideo, evaluate_videos
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.masks import RLEMask
-from genvis.training.run.validation import evaluated_video
+from genvis.model.genvis import GenVIS
+from genvis.training.run.video_average_precision import VideoRecord, evaluate_videos, video_record
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -45,19 +44,19 @@ def test_replaying_is_running_the_detector(workspace: Workspace) -> None:
     parts = [replayed(torch.zeros(length, 3, 64, 64)) for length in (3, 4)]
     queries = torch.cat([part.frame_queries for part in parts], dim=1)
     torch.testing.assert_close(queries, wanted.frame_queries, rtol=2e-3, atol=2e-3)
-    features = torch.cat([part.stride4_features for part in parts])
-    torch.testing.assert_close(features, wanted.stride4_features, rtol=2e-3, atol=2e-3)
+    features = torch.cat([part.features for part in parts])
+    torch.testing.assert_close(features, wanted.features, rtol=2e-3, atol=2e-3)
     with pytest.raises(ValueError, match="only 7 frames"):
         replayed(torch.zeros(1, 3, 64, 64))
 
 
 def test_scores_are_those_of_segmenting_the_videos_themselves(workspace: Workspace, detector_folder: Path) -> None:
     held_out = held_out_set("normal")
-    model = load_genvis(detector_folder)
+    model = GenVIS.from_pretrained(detector_folder)
     scores = evaluate_tracker(model, workspace.recording(held_out), EvaluationPlan("normal", 3))
     segmenter = VideoSegmenter(model, clip_length=3)
-    records = [evaluated_video(sample, segmenter) for sample in (held_out.load()[index] for index in range(2))]
-    report = evaluate_videos(records, categories=model.config.categories)
+    records = [video_record(sample, segmenter) for sample in (held_out.load()[index] for index in range(2))]
+    report = evaluate_videos(records, labels=model.config.categories)
     assert scores.ap == pytest.approx(100 * (report.scores.ap or 0.0), abs=0.5)
     assert scores.masks == sum(
         mask is not None for one in records for truth in one.truth for mask in truth["segmentations"]
@@ -106,7 +105,7 @@ def test_an_absence_keeps_changes_or_loses_the_identity(
     found: list[dict[str, Any]], kept: int, changed: int, lost: int
 ) -> None:
     truth = [track(*[CORNER] * 3, None, None, None, None, None, CORNER, CORNER)]
-    counts = count_absences(EvaluatedVideo((20, 20), 10, truth, found), least_score=0.3).document()
+    counts = count_absences(VideoRecord((20, 20), 10, truth, found), least_score=0.3).document()
     assert counts[1] == {"from": 5, "kept": kept, "changed": changed, "lost": lost}
     assert sum(sum(group.values()) - group["from"] for group in counts) == kept + changed + lost
 

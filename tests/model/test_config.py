@@ -116,7 +116,11 @@ def test_more_than_ten_classes_keep_their_order_through_a_file(tmp_path):
     [
         ({"method": "magic"}, "method is 'magic'"),
         ({"memory_read": "all"}, "memory_read is 'all'"),
-        ({"hidden_dim": 64}, "hidden_dim is 64 but the detector's is 32"),
+        ({"resizing": {"rule": "longest"}}, "rule 'longest'"),
+        ({"resizing": {"short_side": 3}}, "resizing is"),
+        ({"size_divisibility": 0}, "size_divisibility is 0"),
+        ({"pixel_std": [1.0, 0.0, 1.0]}, "std"),
+        ({"pixel_mean": [1.0]}, "three channels"),
         ({"num_attention_heads": 5}, "no multiple of 5 heads"),
         ({"category_ids": [1, 2]}, "2 category ids for 3 classes"),
         ({"encoder_window_size": -1}, "encoder_window_size"),
@@ -130,6 +134,11 @@ def test_more_than_ten_classes_keep_their_order_through_a_file(tmp_path):
 def test_a_contradiction_is_named(fields, message):
     with pytest.raises(InputError, match=message):
         tiny_config(**fields)
+
+
+def test_a_detector_of_an_unknown_family_is_named():
+    with pytest.raises(InputError, match="no detector of type 'detr'"):
+        GenVISConfig(detector={"model_type": "detr"})
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones():

@@ -30,7 +30,7 @@ def test_frames_are_detected_alike_one_by_one_and_together(kind):
         for index in range(3):
             alone = model.detector(pixel_values[index : index + 1], layers=2)
             assert_close(alone.frame_queries, together.frame_queries[:, index : index + 1])
-            assert_close(alone.stride4_features, together.stride4_features[index : index + 1])
+            assert_close(alone.features, together.features[index : index + 1])
 
 
 @pytest.mark.parametrize("kind", ["resnet", "swin"])
@@ -172,12 +172,14 @@ def test_minvis_predicts_each_frame_with_the_detectors_own_heads():
     frames = random_frames(2, 3, 32, 64)
     with torch.no_grad():
         prediction = model.predict_frames(frames)
-        own = model.detector.predict(model.detector(model.prepare_frames(frames)))
-    assert prediction.class_logits.shape == (6, 5, 4)
+        layers = model.detector.predict_layers(model.detector(model.prepare_frames(frames), layers=2))
+    assert prediction.class_scores.shape == (6, 5, 3)
     assert prediction.mask_embeddings.shape == (6, 5, 32)
-    assert prediction.mask_features.shape == (6, 1, 32, 8, 16)
-    assert prediction.frame_queries.shape == (6, 1, 5, 32)
-    assert torch.equal(prediction.class_logits, own.class_logits[-1])
+    assert prediction.mask_features.shape == (6, 32, 8, 16)
+    assert_close(prediction.class_scores, layers.class_logits[-1].softmax(dim=-1)[..., :-1])
+    masks = torch.einsum("qc,chw->qhw", layers.mask_embeddings[-1, 4], layers.mask_features[4])
+    assert_close(prediction.mask_logits(4), masks)
+    assert_close(prediction.mask_logits(4, torch.tensor([3, 0])), masks[[3, 0]])
 
 
 def test_a_genvis_model_runs_as_vita_and_as_minvis_with_its_own_weights():
@@ -186,7 +188,7 @@ def test_a_genvis_model_runs_as_vita_and_as_minvis_with_its_own_weights():
     vita, minvis = model.as_vita(encoder_window_size=0), model.as_minvis()
     frames = random_frames(1, 2, 32, 64)
     with torch.no_grad():
-        assert_close(minvis.predict_frames(frames).class_logits, model.predict_frames(frames).class_logits)
+        assert_close(minvis.predict_frames(frames).class_scores, model.predict_frames(frames).class_scores)
         prediction, state = vita(frames)
         repeated, _ = vita(frames, state)
     assert_close(repeated.class_logits, prediction.class_logits)  # VITA takes nothing over from clip to clip.

@@ -52,7 +52,7 @@ class BenchReport:
         network_size: Height and width at which the network sees it, before padding.
         clip_length: Frames that go through the network together.
         number_format: Of the network, for example ``float32``.
-        arithmetic: ``fast`` or ``plain``, see `genvis.model.detector.mask2former.FrameDetector`.
+        implementation: ``optimized`` or ``reference``, see `genvis.model.detector.mask2former.Mask2FormerDetector`.
         clips: How many clips were measured.
         machine: What it ran on, see `genvis.benchmarking.machine.Machine`.
         parts: In the order in which they run.
@@ -65,7 +65,7 @@ class BenchReport:
     network_size: tuple[int, int]
     clip_length: int
     number_format: str
-    arithmetic: str
+    implementation: str
     clips: int
     machine: dict[str, Any]
     parts: tuple[PartReport, ...]
@@ -96,7 +96,9 @@ class BenchReport:
         """Return the table that the command prints."""
         height, width = self.network_size
         product = float(self.machine["matrix_product"])
-        title = f"{self.model}, {height}x{width}, clips of {self.clip_length}, {self.number_format}, {self.arithmetic}"
+        title = (
+            f"{self.model}, {height}x{width}, clips of {self.clip_length}, {self.number_format}, {self.implementation}"
+        )
         table = Table(title=title, title_justify="left")
         for column in ("part", "ms/frame", "share", "GFLOP", "GFLOP/s", "of matrix product"):
             table.add_column(column, justify="left" if column == "part" else "right")

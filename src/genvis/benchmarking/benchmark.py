@@ -19,6 +19,7 @@ from genvis.benchmarking.clip_parts import ClipBenchmark, Stopwatch
 from genvis.benchmarking.machine import measure_machine, peak_memory, synchronize
 from genvis.errors import InputError
 from genvis.inference.run_setup import RunSetup
+from genvis.model.detector.mask2former import as_mask2former
 from genvis.model.genvis import GenVIS
 from genvis.video import Frame, open_source
 from genvis.video.drawing.instances import draw_instances
@@ -182,7 +183,7 @@ def _report(
         network_size=resized,
         clip_length=frames,
         number_format=str(model.dtype).removeprefix("torch."),
-        arithmetic="fast" if model.detector.is_fast else "plain",
+        implementation="optimized" if as_mask2former(model.detector).is_optimized else "reference",
         clips=len(stopwatch.seconds["tracker"]),
         machine=machine_fields,
         parts=parts,

@@ -21,7 +21,7 @@ def bench(
     objects: int = 5,
     device: str = "auto",
     dtype: Literal["float32", "bfloat16", "float16"] = "float32",
-    arithmetic: Literal["fast", "plain"] = "fast",
+    implementation: Literal["optimized", "reference"] = "optimized",
     threads: int | None = None,
     reference: bool = False,
     out: Path | None = None,
@@ -41,7 +41,7 @@ def bench(
         objects: How many objects get masks and are drawn.
         device: auto, cpu, cuda, mps ...
         dtype: Number format of the network.
-        arithmetic: fast, or plain to run transformers' modules as they are.
+        implementation: optimized, or reference to run transformers' modules as they are.
         threads: CPU threads. Default: all cores.
         reference: Also run transformers' own Mask2Former on the same frames, in turns, and print the ratio.
         out: Write all figures to this JSON file.
@@ -51,6 +51,7 @@ def bench(
 
     from genvis.benchmarking.benchmark import BenchOptions, run_benchmark
     from genvis.files import write_json
+    from genvis.model.detector.mask2former import as_mask2former
 
     options = BenchOptions(
         source=source,
@@ -66,7 +67,7 @@ def bench(
         torch.set_num_threads(threads)
     name = model or DEFAULT_MODEL
     network = _model(name, device=device, dtype=dtype)
-    network.detector.arithmetic = arithmetic
+    as_mask2former(network.detector).implementation = implementation
     report = run_benchmark(network, options, name=name)
     Console().print(report.table())
     if out is not None:

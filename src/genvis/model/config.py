@@ -1,11 +1,12 @@
 """The configuration of a GenVIS, VITA or MinVIS model: sizes, mode and the numbers that its users need at inference."""
 
-from typing import Any, ClassVar, Literal, Self, cast
+from typing import Any, ClassVar, Literal, Self
 
-from transformers import Mask2FormerConfig, PreTrainedConfig
+from transformers import EomtConfig, Mask2FormerConfig, PreTrainedConfig, RfDetrConfig
 
 from genvis.categories import Categories, known_categories
 from genvis.errors import InputError
+from genvis.model.preprocessing import Preprocessing
 
 
 class DetectorConfig(Mask2FormerConfig):
@@ -13,6 +14,13 @@ class DetectorConfig(Mask2FormerConfig):
 
     backbones_supported = ["swin", "resnet"]  # noqa: RUF012 (transformers declares it without ClassVar)
 
+
+# By model_type; a configuration without one is of a version that knew Mask2Former only.
+DETECTOR_CONFIGS: dict[str, type[PreTrainedConfig]] = {
+    "mask2former": DetectorConfig,
+    "eomt": EomtConfig,
+    "rf_detr": RfDetrConfig,
+}
 
 Method = Literal["genvis", "vita", "minvis"]
 MemoryRead = Literal["index", "global", "none"]
@@ -34,11 +42,11 @@ class GenVISConfig(PreTrainedConfig):
     """Everything that defines a network; nothing of files, training or one video.
 
     Attributes:
-        detector: The frame-level detector, a transformers ``Mask2FormerConfig`` with its backbone's configuration.
+        detector: The frame-level detector: configuration of a transformers Mask2Former, EoMT or RF-DETR.
         method: ``"genvis"`` propagates instance queries from clip to clip (paper, section 3.2); ``"vita"`` takes the
             whole video as one clip; ``"minvis"`` has no tracker, its detections are matched from frame to frame.
         num_instance_queries: Q, the largest number of identities in a video.
-        hidden_dim: C, channels of the tracker; equal to the detector's ``hidden_dim``.
+        hidden_dim: C, channels of the tracker; the detector's queries and features may have others.
         mask_feature_size: C_m, channels of the tracker's mask embeddings.
         num_attention_heads: Heads of every attention of the tracker.
         dim_feedforward: Width of the tracker's feed-forward layers.
@@ -55,6 +63,8 @@ class GenVISConfig(PreTrainedConfig):
         size_divisibility: Frames are padded on the right and bottom to a multiple of this.
         min_size_test: Inference resizes a frame's shorter side to this many pixels.
         max_size_test: Inference keeps the longer side within this many pixels.
+        resizing: Fields of `Preprocessing` in which the detector differs from the published GenVIS, for example
+            ``{"rule": "square", "antialias": False}``; None for none.
         detections_per_video: How many (identity, class) pairs a whole-video result holds at most.
         categories_name: Name of the categories, for example ``"ovis"``.
         category_ids: The data set's category id of each class.
@@ -86,6 +96,7 @@ class GenVISConfig(PreTrainedConfig):
     size_divisibility: int = 32
     min_size_test: int = 360
     max_size_test: int = 1333
+    resizing: dict[str, Any] | None = None
     detections_per_video: int = 10
     categories_name: str = ""
     category_ids: list[int] | tuple[int, ...] | None = None
@@ -93,15 +104,32 @@ class GenVISConfig(PreTrainedConfig):
     def __post_init__(self, **kwargs: Any) -> None:
         # What folders saved by version 0.1 call it.
         self.categories_name = kwargs.pop("label_set_name", self.categories_name)
+        if isinstance(self.detector, dict):
+            self.detector = _detector_config(self.detector)
         super().__post_init__(**kwargs)
         if self.category_ids is None:
             self.category_ids = list(range(1, self.num_classes + 1))
         self._check()
 
     @property
-    def detector_config(self) -> Mask2FormerConfig:
-        """The detector's configuration, with its type."""
-        return cast(Mask2FormerConfig, self.detector)
+    def detector_config(self) -> Any:
+        """The detector's configuration, of one of `DETECTOR_CONFIGS`."""
+        return self.detector
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Way from a frame to the detector's input."""
+        try:
+            return Preprocessing(
+                short_side=self.min_size_test,
+                max_size=self.max_size_test,
+                divisor=self.size_divisibility,
+                mean=_channels(self.pixel_mean),
+                std=_channels(self.pixel_std),
+                **(self.resizing or {}),
+            )
+        except TypeError:
+            raise InputError(f"resizing is {self.resizing}, which is no set of fields of a preprocessing.") from None
 
     @property
     def num_classes(self) -> int:
@@ -147,13 +175,10 @@ class GenVISConfig(PreTrainedConfig):
         if self.memory_read not in ("index", "global", "none"):
             raise InputError(f"memory_read is '{self.memory_read}'; it must be 'index', 'global' or 'none'.")
         for name in _COUNTS:
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1.")
-        if self.hidden_dim != self.detector_config.hidden_dim:
-            raise InputError(
-                f"hidden_dim is {self.hidden_dim} but the detector's is {self.detector_config.hidden_dim}; give both "
-                "the same width, because the tracker reads the detector's queries."
-            )
+            value = getattr(self, name)
+            if value < 1:
+                raise InputError(f"{name} is {value}; it must be at least 1.")
+        _ = self.preprocessing  # Checks its fields.
         if self.hidden_dim % self.num_attention_heads:
             raise InputError(f"hidden_dim {self.hidden_dim} is no multiple of {self.num_attention_heads} heads.")
         if len(self.category_ids or ()) != self.num_classes:
@@ -166,3 +191,23 @@ class GenVISConfig(PreTrainedConfig):
             raise InputError(
                 "The memory adds to propagated queries: set memory_read to 'none' or propagate_queries on."
             )
+
+
+def _detector_config(fields: dict[str, Any]) -> PreTrainedConfig:
+    """Return the configuration of a detector from its fields, by their ``model_type``.
+
+    Raises:
+        InputError: If no detector is of that type.
+    """
+    model_type = fields.get("model_type", "mask2former")
+    if model_type not in DETECTOR_CONFIGS:
+        raise InputError(f"There is no detector of type '{model_type}': take {', '.join(DETECTOR_CONFIGS)}.")
+    return DETECTOR_CONFIGS[model_type](**fields)
+
+
+def _channels(values: list[float] | tuple[float, ...]) -> tuple[float, float, float]:
+    """Return the values of the RGB channels as a tuple of three."""
+    if len(values) != 3:
+        raise InputError(f"pixel_mean and pixel_std need a value for each of three channels, not {list(values)}.")
+    red, green, blue = values
+    return float(red), float(green), float(blue)

@@ -4,15 +4,14 @@ import warnings
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel, initialization
 
 from genvis.errors import InputError
 from genvis.model.config import GenVISConfig
-from genvis.model.detector.mask2former import FrameDetector
+from genvis.model.detector.factory import build_detector
 from genvis.model.mask_product import projected_mask_logits
-from genvis.model.outputs import ClipMasks, ClipPrediction, DetectorOutput, TrackerOutput, TrackerState
+from genvis.model.outputs import ClipMasks, ClipPrediction, DetectorOutput, FramePrediction, TrackerOutput, TrackerState
 from genvis.model.tracker.tracker import Tracker
 
 
@@ -26,16 +25,11 @@ class GenVIS(PreTrainedModel):
     config_class = GenVISConfig
     base_model_prefix = "genvis"
     main_input_name = "frames"
-    pixel_mean: Tensor
-    pixel_std: Tensor
 
     def __init__(self, config: GenVISConfig) -> None:
         super().__init__(config)
-        self.detector = FrameDetector(config.detector_config)
-        self.tracker = None if config.method == "minvis" else Tracker(config)
-        mean, std = torch.tensor(config.pixel_mean), torch.tensor(config.pixel_std)
-        self.register_buffer("pixel_mean", mean.view(3, 1, 1), persistent=False)
-        self.register_buffer("pixel_std", std.view(3, 1, 1), persistent=False)
+        self.detector = build_detector(config.detector_config, config.preprocessing)
+        self.tracker = None if config.method == "minvis" else Tracker(config, self.detector.sizes)
         self.post_init()
 
     @classmethod
@@ -109,7 +103,7 @@ class GenVIS(PreTrainedModel):
         prediction = ClipPrediction(
             class_logits=output.class_logits[-1],
             mask_embeddings=output.mask_embeddings[-1],
-            mask_features=tracker.mask_features(detected.stride4_features).unflatten(0, (batch, length)),
+            mask_features=tracker.mask_features(detected.features).unflatten(0, (batch, length)),
             frame_queries=detected.frame_queries[-1].unflatten(0, (batch, length)),
         )
         return prediction, state
@@ -131,7 +125,7 @@ class GenVIS(PreTrainedModel):
             InputError: As in `forward`.
         """
         tracker, detected, output, state = self._track(frames[None], state, memory_clips=memory_clips)
-        masks = projected_mask_logits(output.mask_embeddings[-1, 0], tracker.mask_features, detected.stride4_features)
+        masks = projected_mask_logits(output.mask_embeddings[-1, 0], tracker.mask_features, detected.features)
         return ClipMasks(class_logits=output.class_logits[-1, 0], mask_logits=masks), state
 
     def _track(
@@ -152,32 +146,25 @@ class GenVIS(PreTrainedModel):
         output, state = self.tracker(frame_queries, state, memory_clips=memory_clips)
         return self.tracker, detected, output, state
 
-    def predict_frames(self, frames: Tensor) -> ClipPrediction:
-        """Segment each frame on its own with the detector's heads: the instances that MinVIS matches.
+    def predict_frames(self, frames: Tensor) -> FramePrediction:
+        """Segment each frame on its own with the detector's heads.
 
         Args:
             frames: (B, T, 3, H, W), as in `forward`.
 
         Returns:
-            A prediction for B·T clips of one frame each, with the Q_f frame queries in the place of instance queries.
+            The instances of F = B·T frames.
         """
-        detected = self.detector(self.prepare_frames(frames))
-        predicted = self.detector.predict(detected)
-        return ClipPrediction(
-            class_logits=predicted.class_logits[-1],
-            mask_embeddings=predicted.mask_embeddings[-1],
-            mask_features=predicted.mask_features[:, None],
-            frame_queries=detected.frame_queries[-1][:, None],
-        )
+        return self.detector.predict(self.detector(self.prepare_frames(frames)))
 
     def prepare_frames(self, frames: Tensor) -> Tensor:
-        """Normalise frames, then pad them with zeros on the right and bottom.
+        """Normalise and pad resized frames as the detector's preprocessing says.
 
         Args:
             frames: (B, T, 3, H, W), RGB, 0..255, uint8 or float.
 
         Returns:
-            (B·T, 3, H', W'), H' and W' multiples of ``config.size_divisibility``.
+            (B·T, 3, H', W'), the detector's input.
 
         Raises:
             InputError: If the shape is another, there is no frame, or a value is outside 0..255.
@@ -193,10 +180,7 @@ class GenVIS(PreTrainedModel):
             raise InputError(f"Frames of shape {tuple(frames.shape)} hold no pixel: give at least one frame.")
         if frames.dtype != torch.uint8:
             _check_range(frames)
-        normalised = (frames.flatten(0, 1).to(self.pixel_mean.dtype) - self.pixel_mean).div_(self.pixel_std)
-        divisor = self.config.size_divisibility
-        height, width = normalised.shape[-2:]
-        return F.pad(normalised, (0, -width % divisor, 0, -height % divisor))
+        return self.detector.preprocessing.normalize(frames.flatten(0, 1), dtype=self.dtype)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -217,10 +201,6 @@ class GenVIS(PreTrainedModel):
         elif isinstance(module, nn.LayerNorm):
             initialization.ones_(module.weight)
             initialization.zeros_(module.bias)
-        elif isinstance(module, GenVIS):  # from_pretrained leaves buffers that no file holds empty.
-            mean, std = torch.tensor(module.config.pixel_mean), torch.tensor(module.config.pixel_std)
-            initialization.copy_(module.pixel_mean, mean.view(3, 1, 1))
-            initialization.copy_(module.pixel_std, std.view(3, 1, 1))
 
 
 def _check_range(frames: Tensor) -> None:

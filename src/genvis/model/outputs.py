@@ -1,36 +1,67 @@
 """What the parts of the network hand to each other: named tuples of tensors, so that they can be traced and exported.
 
-Symbols: B videos, T frames of a clip, F = B·T frames, Q_f frame queries, Q instance queries, C hidden channels,
-C_m mask channels, K classes, L detector layers, D object-decoder layers, M past clips in the memory.
+Symbols: B videos, T frames of a clip, F = B·T frames, Q_f frame queries, Q instance queries, C hidden channels, C_det
+and C_f channels of the detector's queries and features, C_m mask channels, K classes, L detector layers, D
+object-decoder layers, M past clips in the memory.
 """
 
 from typing import NamedTuple
 
 from torch import Tensor
 
+from genvis.model.mask_product import mask_logits
 from genvis.model.tracker.memory_bank import PrototypeMemory
 
 
 class DetectorOutput(NamedTuple):
-    """What the frame-level detector says of each frame.
+    """Per-frame detector outputs, which a tracker reads.
 
     Attributes:
-        frame_queries: (L, F, Q_f, C), outputs of the last L decoder layers after the decoder's final LayerNorm;
-            the last layer is at index -1.
-        stride4_features: (F, C, H/4, W/4), the pixel decoder's map before the mask projection.
+        frame_queries: (L, F, Q_f, C_det), of the last L decoder layers, normalised; the last layer is at index -1.
+        features: (F, C_f, h, w) at stride 4; masks of a tracker are products with a projection of them. GenVIS reads
+            Mask2Former's map before the mask projection.
     """
 
     frame_queries: Tensor
-    stride4_features: Tensor
+    features: Tensor
 
 
 class FramePrediction(NamedTuple):
-    """The detector's own instances, frame by frame: the basis of its training and of MinVIS.
+    """Instances of single frames, as the detector itself predicts them.
+
+    Attributes:
+        class_scores: (F, Q_f, K), 0..1: softmax without "no object", or sigmoid where a detector has no such class.
+        mask_embeddings: (F, Q_f, C_m).
+        mask_features: (F, C_m, h, w); mask logits are their product with the embeddings, plus the bias.
+        mask_bias: (), added to all mask logits; None is 0.
+    """
+
+    class_scores: Tensor
+    mask_embeddings: Tensor
+    mask_features: Tensor
+    mask_bias: Tensor | None = None
+
+    def mask_logits(self, frame: int, queries: Tensor | None = None) -> Tensor:
+        """Return the mask logits of one frame, (Q, h, w) float32.
+
+        Args:
+            frame: Its index, 0..F-1.
+            queries: (Q,) int64, the queries that are wanted; None for all Q_f.
+        """
+        embeddings = self.mask_embeddings[frame]  # (Q_f, C_m)
+        if queries is not None:
+            embeddings = embeddings[queries]
+        bias = None if self.mask_bias is None else self.mask_bias.expand(len(embeddings))
+        return mask_logits(embeddings, self.mask_features[frame : frame + 1], bias)[0]
+
+
+class LayerPrediction(NamedTuple):
+    """Prediction of each decoder layer of a Mask2Former, from which it is trained.
 
     Attributes:
         class_logits: (L, F, Q_f, K + 1), the last class is "no object".
         mask_embeddings: (L, F, Q_f, C_m).
-        mask_features: (F, C_m, H/4, W/4); masks are their product with the embeddings.
+        mask_features: (F, C_m, H/4, W/4); mask logits are their product with the embeddings.
     """
 
     class_logits: Tensor

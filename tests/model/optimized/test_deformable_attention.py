@@ -25,7 +25,7 @@ def case(sizes: Sizes, *, batch: int, queries: int, seed: int) -> tuple[Tensor, 
     return values, positions, weights.unflatten(-1, (len(sizes), POINTS))
 
 
-def plain(values: Tensor, positions: Tensor, weights: Tensor, sizes: Sizes) -> Tensor:
+def reference(values: Tensor, positions: Tensor, weights: Tensor, sizes: Sizes) -> Tensor:
     size = torch.tensor(sizes).flip(1).view(-1, 1, 2)
     locations = (positions.permute(0, 1, 3, 4, 5, 2) + 0.5) / size
     return multi_scale_deformable_attention(values, sizes, locations, weights)
@@ -43,7 +43,7 @@ map_sizes = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1
 @given(sizes=map_sizes, batch=st.integers(1, 3), queries=st.integers(1, 20), seed=st.integers(0, 2**16))
 def test_values_and_gradients_are_those_of_transformers(sizes: Sizes, batch: int, queries: int, seed: int) -> None:
     results = []
-    for function in (plain, deformable_attention):
+    for function in (reference, deformable_attention):
         tensors = [x.requires_grad_() for x in case(sizes, batch=batch, queries=queries, seed=seed)]
         output = function(*tensors, sizes)
         output.square().sum().backward()
@@ -55,7 +55,7 @@ def test_values_and_gradients_are_those_of_transformers(sizes: Sizes, batch: int
 def test_without_gradient_it_is_the_same() -> None:
     sizes = [(2, 3), (4, 6), (8, 12)]
     tensors = case(sizes, batch=2, queries=30, seed=0)
-    expected = plain(*tensors, sizes)
+    expected = reference(*tensors, sizes)
     with torch.no_grad():
         torch.testing.assert_close(deformable_attention(*tensors, sizes), expected, atol=2e-6, rtol=0)
 
@@ -84,7 +84,7 @@ def test_reduced_precision_is_close() -> None:
     values, positions, weights = case(sizes, batch=1, queries=10, seed=3)
     reduced = deformable_attention(values.bfloat16(), positions, weights.bfloat16(), sizes)
     assert reduced.dtype == torch.bfloat16
-    torch.testing.assert_close(reduced.float(), plain(values, positions, weights, sizes), atol=0.05, rtol=0.05)
+    torch.testing.assert_close(reduced.float(), reference(values, positions, weights, sizes), atol=0.05, rtol=0.05)
 
 
 def test_weighted_row_sum_against_the_definition() -> None:

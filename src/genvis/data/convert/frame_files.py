@@ -9,14 +9,13 @@ from genvis.files import atomic_folder
 from genvis.video.sources.opening import images_in, open_source
 
 
-def frame_folder(root: Path, name: str, *, only_video: bool, masks: Path | None = None) -> Path:
+def frame_folder(root: Path, name: str, *, only_video: bool) -> Path:
     """Return the folder that holds the frames of a video.
 
     Args:
         root: The image folder.
         name: The video's name, safe as the name of a folder.
         only_video: Whether there is only one, so that its frames may be in ``root`` itself.
-        masks: The folder of its mask files, which are no images.
 
     Returns:
         The first that holds images of ``root/name``, ``root/name/img1`` (as MOTS has it), ``root/images/name`` and, for
@@ -31,14 +30,12 @@ def frame_folder(root: Path, name: str, *, only_video: bool, masks: Path | None 
     if only_video:
         candidates += [root / "images", root]
     for folder in candidates:
-        if folder.is_dir() and not (masks is not None and folder.samefile(masks)) and images_in(folder):
+        if folder.is_dir() and images_in(folder):
             return folder
     raise InputError(f"There are no images of the video '{name}': put them into '{candidates[0]}'.")
 
 
-def images_by_stem(
-    root: Path, name: str, stems: Sequence[str], *, only_video: bool, masks: Path | None = None
-) -> list[str]:
+def images_by_stem(root: Path, name: str, stems: Sequence[str], *, only_video: bool) -> list[str]:
     """Return the image file of each frame, found by its name without the ending.
 
     Args:
@@ -46,7 +43,6 @@ def images_by_stem(
         name: The video's name.
         stems: One a frame.
         only_video: See :func:`frame_folder`.
-        masks: See :func:`frame_folder`.
 
     Returns:
         Paths relative to ``root``, with forward slashes.
@@ -54,7 +50,7 @@ def images_by_stem(
     Raises:
         InputError: If images are missing.
     """
-    folder = frame_folder(root, name, only_video=only_video, masks=masks)
+    folder = frame_folder(root, name, only_video=only_video)
     files = {path.stem: path for path in images_in(folder)}
     missing = [stem for stem in stems if stem not in files]
     if missing:

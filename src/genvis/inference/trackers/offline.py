@@ -45,7 +45,7 @@ class OfflineTracking:
         """
         detected = self.model.detector(self.model.prepare_frames(frames[None]))
         self._frame_queries.append(detected.frame_queries[-1])
-        features = detected.stride4_features.permute(0, 2, 3, 1).float().contiguous().cpu().numpy()
+        features = detected.features.permute(0, 2, 3, 1).float().contiguous().cpu().numpy()
         self._feature_shape = features.shape[1:]
         try:
             self._file.write(features.data)

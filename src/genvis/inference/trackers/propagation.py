@@ -8,8 +8,7 @@ from torch import Tensor
 from genvis.errors import InputError
 from genvis.inference.trackers.query_matching import match_queries
 from genvis.model.genvis import GenVIS
-from genvis.model.mask_product import mask_logits
-from genvis.model.outputs import ClipPrediction, TrackerState
+from genvis.model.outputs import TrackerState
 from genvis.model.tracker.memory_bank import PrototypeMemory
 
 Association = Literal["propagation", "matching"]
@@ -61,13 +60,12 @@ class ClipTracking:
         return self._in_order(tracked, state.instance_queries[0])
 
     def _step_frame_by_frame(self, frames: Tensor) -> TrackedClip:
-        predictions = self.model.predict_frames(frames[None])
+        detected = self.model.detector(self.model.prepare_frames(frames[None]))
+        predicted = self.model.detector.predict(detected)
         tracked = []
         for index in range(frames.shape[0]):
-            one = ClipPrediction(*(tensor[index : index + 1] for tensor in predictions))
-            logits = mask_logits(one.mask_embeddings[0], one.mask_features[0])
-            clip = TrackedClip(_probabilities(one.class_logits[0]), logits)
-            tracked.append(self._in_order(clip, one.frame_queries[0, 0]))
+            clip = TrackedClip(predicted.class_scores[index], predicted.mask_logits(index)[None])
+            tracked.append(self._in_order(clip, detected.frame_queries[-1, index]))
         return TrackedClip(
             class_probabilities=torch.stack([clip.class_probabilities for clip in tracked]).amax(dim=0),
             mask_logits=torch.cat([clip.mask_logits for clip in tracked]),

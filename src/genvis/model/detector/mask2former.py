@@ -1,4 +1,4 @@
-"""The frame-level detector: transformers' Mask2Former, opened where the tracker reads it."""
+"""Mask2Former as the frame-level detector, optimized beside its reference."""
 
 from typing import Literal, Self
 
@@ -6,33 +6,52 @@ import torch
 from torch import Tensor, nn
 from transformers import Mask2FormerConfig, Mask2FormerModel, ResNetBackbone, SwinBackbone
 
+from genvis.errors import InputError
+from genvis.model.detector.base import DetectorSizes, FrameDetector
 from genvis.model.detector.optimized.pixel_decoder import PixelFeatures, decode_pixels, decoder_geometry
 from genvis.model.detector.optimized.query_decoder import decode_queries
 from genvis.model.detector.optimized.resnet import forget_folded, resnet_features
 from genvis.model.detector.optimized.swin import swin_features
-from genvis.model.outputs import DetectorOutput, FramePrediction
+from genvis.model.outputs import DetectorOutput, FramePrediction, LayerPrediction
+from genvis.model.preprocessing import Preprocessing
 
-Arithmetic = Literal["fast", "plain"]
+Implementation = Literal["optimized", "reference"]
 
 
-class FrameDetector(nn.Module):
-    """Find the objects of single frames (Mask2Former), without regard to the other frames.
+class Mask2FormerDetector(FrameDetector):
+    """Transformers' Mask2Former, opened where a tracker reads it.
 
-    The tracker needs the pixel decoder's stride-4 map before the mask projection, which transformers does not
-    return; so the projection is moved out of the pixel decoder, and is called here.
+    GenVIS needs the pixel decoder's stride-4 map before the mask projection, which transformers does not return; so the
+    projection is moved out of the pixel decoder, and is called here.
 
     Attributes:
-        arithmetic: ``"fast"`` computes from the parameters of transformers' modules what these compute, in an order
-            that takes less time and memory; ``"plain"`` runs the modules themselves, for comparison and export.
+        implementation: ``"optimized"`` computes from the parameters of transformers' modules what these compute, in an
+            order that takes less time and memory; ``"reference"`` runs the modules themselves, for comparison and
+            export.
 
     Args:
-        config: The Mask2Former with its backbone.
+        config: Of transformers' class, with its backbone.
+        preprocessing: Way from a frame to ``pixel_values``.
     """
 
-    arithmetic: Arithmetic = "fast"
+    implementation: Implementation = "optimized"
+    names_in_transformers = (
+        (r"criterion\.", None),  # Of the loss.
+        (r".*\.swin\.layernorm\.", None),  # Of Swin's classifier.
+        (r"class_predictor\.", "class_predictor."),
+        (r"model\.pixel_level_module\.decoder\.mask_projection\.", "mask_projection."),
+        (r"model\.", "mask2former."),
+    )
 
-    def __init__(self, config: Mask2FormerConfig) -> None:
-        super().__init__()
+    def __init__(self, config: Mask2FormerConfig, preprocessing: Preprocessing) -> None:
+        sizes = DetectorSizes(
+            queries=config.num_queries,
+            query_dim=config.hidden_dim,
+            feature_dim=config.feature_size,
+            classes=len(config.id2label or {}),
+            layers=config.decoder_layers,
+        )
+        super().__init__(preprocessing=preprocessing, sizes=sizes)
         self.mask2former = Mask2FormerModel(config)
         pixel_decoder = self.mask2former.pixel_level_module.decoder
         self.mask_projection = pixel_decoder.mask_projection
@@ -47,35 +66,44 @@ class FrameDetector(nn.Module):
         forget_folded(self)
         return super().train(mode)
 
+    def parts(self) -> dict[str, nn.Module]:
+        """Return the parts of the network by name, for tables of parameters."""
+        return {
+            "backbone": self.mask2former.pixel_level_module.encoder,
+            "pixel decoder": self.mask2former.pixel_level_module.decoder,
+            "masked-attention decoder": self.mask2former.transformer_module,
+            "detector heads": nn.ModuleList([self.mask_projection, self.class_predictor]),
+        }
+
     @property
-    def is_fast(self) -> bool:
-        """Whether the fast path is taken: not where it was not asked for, or the model is of an unusual kind."""
+    def is_optimized(self) -> bool:
+        """Whether the optimized implementation runs: not if the reference is asked for, or for unusual models."""
         config, layers = self.mask2former.config, self.mask2former.transformer_module.decoder.layers
         is_checkpointed = self.training and any(layer.gradient_checkpointing for layer in layers)
         drops_layers = self.training and self.mask2former.transformer_module.decoder.layerdrop > 0
-        return self.arithmetic == "fast" and not (config.pre_norm or is_checkpointed or drops_layers)
+        return self.implementation == "optimized" and not (config.pre_norm or is_checkpointed or drops_layers)
 
     def forward(self, pixel_values: Tensor, *, layers: int = 1) -> DetectorOutput:
         """Detect.
 
         Args:
-            pixel_values: (F, 3, H, W), normalised; H and W are multiples of 32.
+            pixel_values: (F, 3, H, W), as ``preprocessing`` makes them; H and W are multiples of 32.
             layers: L, how many of the last decoder layers to return; ``decoder_layers`` (10 in the published models)
                 is all, the first being the learned queries before any layer.
 
         Returns:
-            Frame queries (L, F, Q_f, C) and the stride-4 map (F, C, H/4, W/4).
+            Frame queries (L, F, Q_f, C) and, as features, the stride-4 map (F, C_f, H/4, W/4).
         """
         pixels = self.decode_pixels(self.backbone_maps(pixel_values))
         queries = self.decode_queries(pixels)
-        return DetectorOutput(frame_queries=torch.stack(queries[-layers:]), stride4_features=pixels.stride4)
+        return DetectorOutput(frame_queries=torch.stack(queries[-layers:]), features=pixels.stride4)
 
     def backbone_maps(self, pixel_values: Tensor) -> tuple[Tensor, ...]:
         """Return the backbone's maps of stride 4 to 32, each (F, C_l, H_l, W_l)."""
         backbone = self.mask2former.pixel_level_module.encoder
-        if self.is_fast and isinstance(backbone, ResNetBackbone):
+        if self.is_optimized and isinstance(backbone, ResNetBackbone):
             return resnet_features(backbone, pixel_values)
-        if self.is_fast and isinstance(backbone, SwinBackbone):
+        if self.is_optimized and isinstance(backbone, SwinBackbone):
             return swin_features(backbone, pixel_values)
         maps: tuple[Tensor, ...] = backbone(pixel_values).feature_maps
         return maps
@@ -83,7 +111,7 @@ class FrameDetector(nn.Module):
     def decode_pixels(self, maps: tuple[Tensor, ...]) -> PixelFeatures:
         """Return what the pixel decoder makes of the backbone's maps."""
         decoder = self.mask2former.pixel_level_module.decoder
-        if self.is_fast:
+        if self.is_optimized:
             return decode_pixels(decoder, maps)
         output = decoder(maps)
         sizes = tuple((int(x.shape[-2]), int(x.shape[-1])) for x in output.multi_scale_features)
@@ -96,7 +124,7 @@ class FrameDetector(nn.Module):
     def decode_queries(self, pixels: PixelFeatures) -> list[Tensor]:
         """Return the normalised queries, (F, Q_f, C), before the first decoder layer and after each layer."""
         transformer = self.mask2former.transformer_module
-        if self.is_fast:
+        if self.is_optimized:
             return decode_queries(transformer, self.mask_projection, pixels)
         decoded = transformer(
             multi_scale_features=[
@@ -106,18 +134,38 @@ class FrameDetector(nn.Module):
         )
         return [queries.transpose(0, 1) for queries in decoded.intermediate_hidden_states]
 
-    def predict(self, output: DetectorOutput) -> FramePrediction:
-        """Return the detector's own classes and masks, which the tracker does not need.
+    def predict(self, output: DetectorOutput, *, layer: int = -1) -> FramePrediction:
+        """Return the detector's own classes and masks.
+
+        Args:
+            output: Of `forward`.
+            layer: Which of its layers.
+        """
+        logits, embeddings, features = self.predict_layers(
+            output._replace(frame_queries=output.frame_queries[layer][None])
+        )
+        return FramePrediction(logits[0].float().softmax(dim=-1)[..., :-1], embeddings[0], features)
+
+    def predict_layers(self, output: DetectorOutput) -> LayerPrediction:
+        """Return class logits and masks of all layers: what the detector is trained by.
 
         Args:
             output: Of `forward`, with L layers.
-
-        Returns:
-            Class logits (L, F, Q_f, K + 1), mask embeddings (L, F, Q_f, C_m), mask features (F, C_m, H/4, W/4).
         """
         embedder = self.mask2former.transformer_module.decoder.mask_predictor.mask_embedder
-        return FramePrediction(
-            class_logits=self.class_predictor(output.frame_queries),
-            mask_embeddings=embedder(output.frame_queries),
-            mask_features=self.mask_projection(output.stride4_features),
+        return LayerPrediction(
+            class_logits=self.class_predictor(output.frame_queries),  # (L, F, Q_f, K + 1)
+            mask_embeddings=embedder(output.frame_queries),  # (L, F, Q_f, C_m)
+            mask_features=self.mask_projection(output.features),  # (F, C_m, H/4, W/4)
         )
+
+
+def as_mask2former(detector: FrameDetector) -> Mask2FormerDetector:
+    """Return a detector as what it must be to be trained.
+
+    Raises:
+        InputError: If it is of another family.
+    """
+    if not isinstance(detector, Mask2FormerDetector):
+        raise InputError(f"Only a Mask2Former detector can be trained, not a {type(detector).__name__}: freeze it.")
+    return detector

@@ -17,21 +17,20 @@ class ObjectDecoderLayer(nn.Module):
         self.linear2 = nn.Linear(dim_feedforward, hidden_dim)
         self.feedforward_norm = nn.LayerNorm(hidden_dim)
 
-    def forward(self, queries: Tensor, query_position: Tensor, tokens: Tensor, token_position: Tensor) -> Tensor:
+    def forward(self, queries: Tensor, query_position: Tensor, tokens: Tensor, token_position: Tensor | None) -> Tensor:
         """Update the queries.
 
         Args:
             queries: (B, Q, C).
             query_position: (Q, C), added to queries and, in self-attention, keys.
             tokens: (B, S, C), the encoded frame queries of the clip.
-            token_position: (S, C), added to the keys; values add nothing.
+            token_position: (S, C), added to the keys, or None; values add nothing.
 
         Returns:
             (B, Q, C).
         """
-        attended, _ = self.cross_attention(
-            queries + query_position, tokens + token_position, tokens, need_weights=False
-        )
+        keys = tokens if token_position is None else tokens + token_position
+        attended, _ = self.cross_attention(queries + query_position, keys, tokens, need_weights=False)
         queries = self.cross_attention_norm(queries + attended)
         keys = queries + query_position
         attended, _ = self.self_attention(keys, keys, queries, need_weights=False)
@@ -49,7 +48,8 @@ class ObjectDecoder(nn.Module):
         dim_feedforward: Width of the feed-forward layers.
         num_layers: Layers.
         num_instance_queries: Q, each with a learned position embedding.
-        num_frame_queries: Q_f, each with a learned position embedding that is the same in all frames.
+        num_frame_queries: Q_f, each with a learned position embedding that is the same in all frames; None for no such
+            embedding, where the index of a frame query means nothing.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class ObjectDecoder(nn.Module):
         dim_feedforward: int,
         num_layers: int,
         num_instance_queries: int,
-        num_frame_queries: int,
+        num_frame_queries: int | None,
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
@@ -68,7 +68,7 @@ class ObjectDecoder(nn.Module):
             for _ in range(num_layers)
         )
         self.query_position = nn.Embedding(num_instance_queries, hidden_dim)
-        self.frame_query_position = nn.Embedding(num_frame_queries, hidden_dim)
+        self.frame_query_position = None if num_frame_queries is None else nn.Embedding(num_frame_queries, hidden_dim)
 
     def forward(self, instance_queries: Tensor, encoded_frame_queries: Tensor) -> list[Tensor]:
         """Decode a clip.
@@ -81,7 +81,9 @@ class ObjectDecoder(nn.Module):
             The raw output of each layer, (B, Q, C) each; the last is the clip's instance prototypes p.
         """
         tokens = encoded_frame_queries.flatten(1, 2)
-        token_position = self.frame_query_position.weight.repeat(encoded_frame_queries.shape[1], 1)
+        token_position = None
+        if self.frame_query_position is not None:
+            token_position = self.frame_query_position.weight.repeat(encoded_frame_queries.shape[1], 1)  # (T·Q_f, C)
         outputs = []
         for layer in self.layers:
             instance_queries = layer(instance_queries, self.query_position.weight, tokens, token_position)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from genvis.model.config import GenVISConfig
+from genvis.model.detector.base import DetectorSizes
 from genvis.model.outputs import TrackerOutput, TrackerState
 from genvis.model.tracker.memory_bank import PrototypeMemory, PrototypeMemoryReader
 from genvis.model.tracker.object_decoder import ObjectDecoder, PredictionHeads
@@ -14,14 +15,18 @@ class Tracker(nn.Module):
     """All that GenVIS trains (paper, section 3.1): it sees only frame queries, never pixels.
 
     The network holds nothing of a video; what one clip leaves for the next is a `TrackerState`.
+
+    Args:
+        config: Of the whole model.
+        detector: Sizes of what the tracker reads.
     """
 
-    def __init__(self, config: GenVISConfig) -> None:
+    def __init__(self, config: GenVISConfig, detector: DetectorSizes) -> None:
         super().__init__()
         hidden_dim = config.hidden_dim
         self.propagate_queries = config.propagate_queries
         self.memory_clips = config.memory_clips
-        self.input_projection = nn.Linear(hidden_dim, hidden_dim)
+        self.input_projection = nn.Linear(detector.query_dim, hidden_dim)
         self.encoder = ObjectEncoder(
             hidden_dim=hidden_dim,
             num_heads=config.num_attention_heads,
@@ -35,13 +40,13 @@ class Tracker(nn.Module):
             dim_feedforward=config.dim_feedforward,
             num_layers=config.object_decoder_layers,
             num_instance_queries=config.num_instance_queries,
-            num_frame_queries=config.detector_config.num_queries,
+            num_frame_queries=detector.queries if detector.query_index_has_meaning else None,
         )
         self.query_features = nn.Embedding(config.num_instance_queries, hidden_dim)
         self.heads = PredictionHeads(
             hidden_dim=hidden_dim, mask_feature_size=config.mask_feature_size, num_classes=config.num_classes
         )
-        self.mask_features = nn.Conv2d(config.detector_config.feature_size, config.mask_feature_size, kernel_size=1)
+        self.mask_features = nn.Conv2d(detector.feature_dim, config.mask_feature_size, kernel_size=1)
         self.frame_similarity = nn.Linear(hidden_dim, hidden_dim)
         self.query_similarity = nn.Linear(hidden_dim, hidden_dim)
         self.memory_reader = (

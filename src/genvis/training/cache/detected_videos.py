@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from genvis.data.samples.batch import VideoBatch
+from genvis.model.detector.mask2former import as_mask2former
 from genvis.model.genvis import GenVIS
 from genvis.model.outputs import DetectorOutput
 from genvis.training.criterion.assignment import Indices
@@ -67,7 +68,7 @@ def detect_videos(model: GenVIS, batch: VideoBatch, *, loss: LossOptions) -> Det
     assignment = match_detections(model, output, targets, loss=loss)
     shape = (len(batch), batch.frames.shape[1])
     return DetectedVideos(
-        output.frame_queries.unflatten(1, shape), output.stride4_features.unflatten(0, shape), assignment, targets
+        output.frame_queries.unflatten(1, shape), output.features.unflatten(0, shape), assignment, targets
     )
 
 
@@ -76,4 +77,6 @@ def match_detections(
     model: GenVIS, output: DetectorOutput, targets: Sequence[ObjectTargets], *, loss: LossOptions
 ) -> list[list[Indices]]:
     """Return which frame query holds which object, for every video and frame (L, N)."""
-    return frame_matching(model.detector.predict(output), targets, points=loss.point_source, weights=loss.weights)
+    return frame_matching(
+        as_mask2former(model.detector).predict_layers(output), targets, points=loss.point_source, weights=loss.weights
+    )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from genvis.model.outputs import FramePrediction
+from genvis.model.outputs import LayerPrediction
 from genvis.training.criterion.assignment import Indices
 from genvis.training.criterion.points import PointSource
 from genvis.training.criterion.set_criterion import SetLosses, frame_set, match_frames, set_losses
@@ -11,7 +11,7 @@ from genvis.training.recipe.loss_options import LossWeights
 
 
 def detector_losses(
-    prediction: FramePrediction, targets: Sequence[ObjectTargets], *, points: PointSource, weights: LossWeights
+    prediction: LayerPrediction, targets: Sequence[ObjectTargets], *, points: PointSource, weights: LossWeights
 ) -> tuple[SetLosses, list[Indices]]:
     """Match and score F frames.
 

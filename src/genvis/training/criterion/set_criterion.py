@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genvis.model.outputs import FramePrediction
+from genvis.model.outputs import LayerPrediction
 from genvis.training.criterion.assignment import UNASSIGNED, Indices, match
 from genvis.training.criterion.full_precision import full_precision
 from genvis.training.criterion.losses import classification_loss, mask_losses
@@ -51,7 +51,7 @@ class SetPrediction(NamedTuple):
         )
 
 
-def frame_set(prediction: FramePrediction) -> SetPrediction:
+def frame_set(prediction: LayerPrediction) -> SetPrediction:
     """Return the detector's prediction of F frames as a set prediction of F one-frame videos."""
     return SetPrediction(
         prediction.class_logits.unsqueeze(1),

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genvis.model.outputs import FramePrediction, TrackerOutput
+from genvis.model.outputs import LayerPrediction, TrackerOutput
 from genvis.training.criterion.assignment import UNASSIGNED, Indices, VideoLabelAssignment
 from genvis.training.criterion.full_precision import full_precision
 from genvis.training.criterion.losses import similarity_loss
@@ -136,7 +136,7 @@ class TrackerCriterion:
 
 
 def frame_matching(
-    prediction: FramePrediction, targets: Sequence[ObjectTargets], *, points: PointSource, weights: LossWeights
+    prediction: LayerPrediction, targets: Sequence[ObjectTargets], *, points: PointSource, weights: LossWeights
 ) -> list[list[Indices]]:
     """Match the detector's own predictions frame by frame: all that the tracker's losses need of them.
 

@@ -4,12 +4,17 @@ import torch
 from torch import Tensor, nn
 
 from genvis.data.samples.batch import VideoBatch
-from genvis.evaluation.evaluated_videos import EvaluatedVideo
+from genvis.model.detector.mask2former import as_mask2former
 from genvis.model.outputs import FramePrediction
 from genvis.training.criterion.detector import detector_losses
+from genvis.training.run.frame_average_precision import (
+    FrameRecord,
+    frame_average_precision,
+    frame_instances,
+    frame_record,
+)
 from genvis.training.run.module import StageModule, batch_norms, batch_targets, network_input
 from genvis.training.run.process_group import gathered
-from genvis.training.run.validation import average_precision_percent, evaluated_frame, frame_instances
 
 
 class DetectorStage(StageModule):
@@ -26,7 +31,7 @@ class DetectorStage(StageModule):
         """Return class, mask and dice loss of every decoder layer, of the last one without a suffix."""
         pixels = network_input(self.model, batch)
         layers = self.model.config.detector.decoder_layers
-        prediction = self.model.detector.predict(self.model.detector(pixels, layers=layers))
+        prediction = as_mask2former(self.model.detector).predict_layers(self.model.detector(pixels, layers=layers))
         targets = batch_targets(batch, height=pixels.shape[-2], width=pixels.shape[-1])
         frames = [target.frames(t, t + 1) for target in targets for t in range(batch.frames.shape[1])]
         losses, _ = detector_losses(
@@ -36,7 +41,7 @@ class DetectorStage(StageModule):
 
     def on_validation_epoch_start(self) -> None:
         """Start to collect frames."""
-        self._frames: list[EvaluatedVideo] = []
+        self._frames: list[FrameRecord] = []
 
     @torch.no_grad()
     def validation_step(self, batch: VideoBatch, batch_idx: int) -> None:
@@ -48,9 +53,10 @@ class DetectorStage(StageModule):
             frames = slice(video * T, (video + 1) * T)
             found = frame_instances(
                 FramePrediction(
-                    prediction.class_logits[:, frames],
-                    prediction.mask_embeddings[:, frames],
+                    prediction.class_scores[frames],
+                    prediction.mask_embeddings[frames],
                     prediction.mask_features[frames],
+                    prediction.mask_bias,
                 ),
                 height=height,
                 width=width,
@@ -59,18 +65,11 @@ class DetectorStage(StageModule):
             )
             for t in range(T):
                 masks = batch.masks[video][:, t, :height, :width]
-                self._frames.append(
-                    evaluated_frame(
-                        found[t],
-                        labels=batch.labels[video],
-                        masks=masks,
-                        categories=self.model.config.categories,
-                    )
-                )
+                self._frames.append(frame_record(found[t], labels=batch.labels[video], masks=masks))
 
     def on_validation_epoch_end(self) -> None:
-        """Log the mask AP of the validation frames."""
-        scores = average_precision_percent(gathered(self._frames), categories=self.model.config.categories)
+        """Log the mask AP of the held-out frames."""
+        scores = frame_average_precision(gathered(self._frames), classes=self.model.config.num_classes)
         self.log_dict({f"frame_{name}": value for name, value in scores.items()}, prog_bar=True)
 
 

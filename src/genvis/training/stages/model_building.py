@@ -11,6 +11,7 @@ from genvis.checkpoints.load import load_genvis
 from genvis.data.annotations.youtube_vis import file_categories
 from genvis.errors import InputError
 from genvis.model.config import GenVISConfig
+from genvis.model.detector.mask2former import as_mask2former
 from genvis.model.genvis import GenVIS
 from genvis.training.recipe.recipe import ModelOptions
 
@@ -58,7 +59,7 @@ def load_backbone(model: GenVIS, name: str) -> None:
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise InputError(f"No backbone could be loaded from '{name}': {reason}.") from None
-    encoder = model.detector.mask2former.pixel_level_module.encoder
+    encoder = as_mask2former(model.detector).parts()["backbone"]
     wanted = encoder.state_dict()
     taken, missing = {}, []
     for key, tensor in wanted.items():
@@ -160,13 +161,7 @@ def parameter_table(model: GenVIS) -> list[tuple[str, int, int]]:
 
 
 def _parts(model: GenVIS) -> dict[str, Any]:
-    pixel_level = model.detector.mask2former.pixel_level_module
-    parts: dict[str, torch.nn.Module] = {
-        "backbone": pixel_level.encoder,
-        "pixel decoder": pixel_level.decoder,
-        "masked-attention decoder": model.detector.mask2former.transformer_module,
-        "detector heads": torch.nn.ModuleList([model.detector.mask_projection, model.detector.class_predictor]),
-    }
+    parts = dict(model.detector.parts())
     if model.tracker is not None:
         parts["tracker"] = model.tracker
     return parts

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from genvis.data.samples.batch import VideoBatch
+from genvis.model.detector.mask2former import as_mask2former
 from genvis.training.cache.detected_videos import DetectedVideos
 from genvis.training.criterion.detector import detector_losses
 from genvis.training.criterion.uvla import by_video
@@ -26,7 +27,7 @@ class VitaStage(VideoStage):
         targets = batch_targets(batch, height=pixels.shape[-2], width=pixels.shape[-1])
         B, T = batch.frames.shape[:2]
         own, matched = detector_losses(
-            self.model.detector.predict(output),
+            as_mask2former(self.model.detector).predict_layers(output),
             [target.frames(t, t + 1) for target in targets for t in range(T)],
             points=loss.point_source,
             weights=loss.weights,
@@ -34,7 +35,7 @@ class VitaStage(VideoStage):
         L = loss.detector_layers
         videos = DetectedVideos(
             output.frame_queries[-L:].unflatten(1, (B, T)),
-            output.stride4_features.unflatten(0, (B, T)),
+            output.features.unflatten(0, (B, T)),
             by_video([layers[-L:] for layers in matched], targets),
             targets,
         )

@@ -1,4 +1,4 @@
-"""That the fast path, and many frames at once, are really what inference and training run."""
+"""That the optimized implementation, and many frames at once, are really what inference and training run."""
 
 import threading
 from collections.abc import Iterator
@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from genvis.checkpoints.load import load_genvis
 from genvis.data.samples.batch import collate
 from genvis.data.samples.sample import VideoSample
 from genvis.data.sprites import SpriteVideos
@@ -37,21 +36,21 @@ def frames_at_once(model: GenVIS) -> list[int]:
 
 @pytest.mark.parametrize(("clip_length", "expected"), [(1, [1] * 7), (3, [3, 3, 1])])
 def test_the_frames_of_a_clip_are_detected_together(clip_length: int, expected: list[int]) -> None:
-    model = load_genvis(WEIGHTS)
+    model = GenVIS.from_pretrained(WEIGHTS)
     sizes = frames_at_once(model)
     VideoSegmenter(model, clip_length=clip_length, min_size=64).segment(VIDEO)
     assert sizes == expected
 
 
 def test_offline_models_detect_some_frames_together() -> None:
-    model = load_genvis(WEIGHTS).as_vita()
+    model = GenVIS.from_pretrained(WEIGHTS).as_vita()
     sizes = frames_at_once(model)
     VideoSegmenter(model, min_size=64).segment(VIDEO)
     assert sizes == [4, 3]
 
 
 def test_the_next_frame_is_decoded_while_the_network_works() -> None:
-    model = load_genvis(WEIGHTS)
+    model = GenVIS.from_pretrained(WEIGHTS)
     is_second_decoded = threading.Event()
     overlapped: list[bool] = []
 
@@ -68,7 +67,7 @@ def test_the_next_frame_is_decoded_while_the_network_works() -> None:
     assert overlapped == [True, True]
 
 
-def test_training_runs_its_frozen_detector_on_the_fast_path(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_runs_its_frozen_detector_optimized(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
     for name in ("decode_pixels", "decode_queries"):
         original = getattr(detector_module, name)
@@ -79,16 +78,16 @@ def test_training_runs_its_frozen_detector_on_the_fast_path(monkeypatch: pytest.
             return original(*arguments)
 
         monkeypatch.setattr(detector_module, name, noted)
-    model = load_genvis(WEIGHTS).train()
+    model = GenVIS.from_pretrained(WEIGHTS).train()
     model.detector.eval()  # As a stage with a frozen detector keeps it.
     videos = SpriteVideos(2, length=2, height=64, width=64, split="train", seed=0)
     samples = [VideoSample(video.frames, video.masks, video.labels % 5) for video in (videos[0], videos[1])]
     batch = collate(samples)
-    fast = detect_videos(model, batch, loss=LossOptions(detector_layers=2, fixed_grid=8))
+    optimized = detect_videos(model, batch, loss=LossOptions(detector_layers=2, fixed_grid=8))
     assert calls == ["decode_pixels", "decode_queries"]
     assert any(module in _folded for module in model.detector.modules())
-    model.detector.arithmetic = "plain"
-    plain = detect_videos(model, batch, loss=LossOptions(detector_layers=2, fixed_grid=8))
+    model.detector.implementation = "reference"
+    reference = detect_videos(model, batch, loss=LossOptions(detector_layers=2, fixed_grid=8))
     assert calls == ["decode_pixels", "decode_queries"]
-    torch.testing.assert_close(fast.frame_queries, plain.frame_queries, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(fast.stride4_features, plain.stride4_features, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(optimized.frame_queries, reference.frame_queries, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(optimized.stride4_features, reference.stride4_features, atol=1e-4, rtol=1e-4)

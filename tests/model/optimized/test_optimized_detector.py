@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from transformers import SwinBackbone, SwinConfig
 
-from genvis.checkpoints.load import load_genvis
 from genvis.model.config import GenVISConfig
-from genvis.model.detector.mask2former import FrameDetector
+from genvis.model.detector.mask2former import Mask2FormerDetector
 from genvis.model.detector.optimized.resnet import _folded, folded
 from genvis.model.detector.optimized.swin import swin_features, window_layout
+from genvis.model.genvis import GenVIS
 from genvis.model.published_models import recipe_fields
 
 STAGES = ["stage1", "stage2", "stage3", "stage4"]
@@ -38,7 +38,7 @@ SWIN = {
 BACKBONES = {"resnet": RESNET, "basic resnet": BASIC_RESNET, "swin": SWIN}
 
 
-def detector(backbone: dict[str, Any], **fields: Any) -> FrameDetector:
+def detector(backbone: dict[str, Any], **fields: Any) -> Mask2FormerDetector:
     """A small detector whose parameters are all random, as if it had been trained."""
     sizes = {"feature_size": 32, "mask_feature_size": 16, "hidden_dim": 32, "encoder_feedforward_dim": 48}
     depths = {"encoder_layers": 2, "decoder_layers": 4, "dim_feedforward": 40, "num_queries": 7}
@@ -47,10 +47,10 @@ def detector(backbone: dict[str, Any], **fields: Any) -> FrameDetector:
         hidden_dim=32,
         id2label={0: "cat", 1: "dog"},
         num_attention_heads=4,
-    ).detector_config
+    )
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        made = FrameDetector(config).eval()
+        made = Mask2FormerDetector(config.detector_config, config.preprocessing).eval()
         for name, tensor in (*made.named_parameters(), *made.named_buffers()):
             if tensor.ndim <= 2 and tensor.dtype.is_floating_point:
                 noise = torch.randn(tensor.shape) * (0.1 if tensor.ndim == 2 else 0.3)
@@ -58,11 +58,11 @@ def detector(backbone: dict[str, Any], **fields: Any) -> FrameDetector:
     return made
 
 
-def run(model: FrameDetector, pixels: Tensor, arithmetic: str, *, layers: int = 5) -> list[Tensor]:
+def run(model: Mask2FormerDetector, pixels: Tensor, implementation: str, *, layers: int = 5) -> list[Tensor]:
     """Queries, stride-4 map, and the detector's own prediction."""
-    model.arithmetic = arithmetic  # type: ignore[assignment]
+    model.implementation = implementation  # type: ignore[assignment]
     output = model(pixels, layers=layers)
-    return [*output, *model.predict(output)]
+    return [*output, *model.predict_layers(output)]
 
 
 def pixels(*shape: int) -> Tensor:
@@ -71,72 +71,74 @@ def pixels(*shape: int) -> Tensor:
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("shape", [(1, 64, 96), (3, 96, 64), (1, 160, 224), (2, 32, 64)])
-def test_inference_gives_the_numbers_of_the_plain_path(backbone: str, shape: tuple[int, int, int]) -> None:
+def test_inference_gives_the_numbers_of_the_reference(backbone: str, shape: tuple[int, int, int]) -> None:
     model = detector(BACKBONES[backbone]).double()  # In which rounding cannot hide a mistake.
     with torch.inference_mode():
-        expected = run(model, pixels(*shape).double(), "plain")
-        for actual, wanted in zip(run(model, pixels(*shape).double(), "fast"), expected, strict=True):
+        expected = run(model, pixels(*shape).double(), "reference")
+        for actual, wanted in zip(run(model, pixels(*shape).double(), "optimized"), expected, strict=True):
             assert actual.shape == wanted.shape
             torch.testing.assert_close(actual, wanted, atol=1e-9, rtol=1e-9)
 
 
 @pytest.mark.parametrize("backbone", ["resnet", "swin"])
-def test_training_gives_the_gradients_of_the_plain_path(backbone: str) -> None:
+def test_training_gives_the_gradients_of_the_reference(backbone: str) -> None:
     gradients = []
-    for arithmetic in ("plain", "fast"):
+    for implementation in ("reference", "optimized"):
         model = detector(BACKBONES[backbone]).double().train()
         torch.manual_seed(0)  # Drop path.
-        values = run(model, pixels(2, 64, 96).double(), arithmetic)
+        values = run(model, pixels(2, 64, 96).double(), implementation)
         weighted = [value * torch.linspace(-1, 1, value.shape[-1], dtype=value.dtype) for value in values]
         torch.stack([value.sum() for value in weighted]).sum().backward()
         gradients.append({name: p.grad for name, p in model.named_parameters() if p.grad is not None})
-    plain, fast = gradients
-    assert plain.keys() == fast.keys()
-    for name, wanted in plain.items():
+    reference, optimized = gradients
+    assert reference.keys() == optimized.keys()
+    for name, wanted in reference.items():
         scale = max(1.0, float(wanted.abs().max()))
-        assert (fast[name] - wanted).abs().max() < 1e-9 * scale, name
+        assert (optimized[name] - wanted).abs().max() < 1e-9 * scale, name
 
 
 def test_published_weights_agree_on_a_real_video() -> None:
     frames = torch.from_numpy(np.load("tests/golden/inference/video.npz")["frames"]).permute(0, 3, 1, 2)[None]
     for name in ("r50", "swin"):
-        model = load_genvis(f"tests/golden/inference/genvis_{name}_tiny.pth")
+        model = GenVIS.from_pretrained(f"tests/golden/inference/genvis_{name}_tiny.pth")
         with torch.inference_mode():
             prepared = model.prepare_frames(frames)
-            expected = run(model.detector, prepared, "plain", layers=4)
-            for actual, wanted in zip(run(model.detector, prepared, "fast", layers=4), expected, strict=True):
+            expected = run(model.detector, prepared, "reference", layers=4)
+            for actual, wanted in zip(run(model.detector, prepared, "optimized", layers=4), expected, strict=True):
                 torch.testing.assert_close(actual, wanted, atol=2e-5, rtol=1e-4)
 
 
-def test_fast_is_the_default_and_unusual_models_take_the_plain_path() -> None:
+def test_optimized_is_the_default_and_unusual_models_take_the_reference() -> None:
     model = detector(RESNET)
-    assert model.is_fast
-    model.arithmetic = "plain"
-    assert not model.is_fast
+    assert model.is_optimized
+    model.implementation = "reference"
+    assert not model.is_optimized
     pre_norm = detector(RESNET, pre_norm=True)
-    assert not pre_norm.is_fast
+    assert not pre_norm.is_optimized
     with torch.inference_mode():
-        first, second = (run(pre_norm, pixels(1, 64, 64), arithmetic) for arithmetic in ("plain", "fast"))
+        first, second = (
+            run(pre_norm, pixels(1, 64, 64), implementation) for implementation in ("reference", "optimized")
+        )
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-def change_by_optimizer(model: FrameDetector) -> None:
+def change_by_optimizer(model: Mask2FormerDetector) -> None:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(1.1)
 
 
-def change_by_loading(model: FrameDetector) -> None:
+def change_by_loading(model: Mask2FormerDetector) -> None:
     model.load_state_dict({name: tensor * 1.1 for name, tensor in model.state_dict().items()})
 
 
-def change_statistics(model: FrameDetector) -> None:
+def change_statistics(model: Mask2FormerDetector) -> None:
     model.train()
     model(pixels(2, 64, 64))
     model.eval()
 
 
-def change_behind_its_back(model: FrameDetector) -> None:
+def change_behind_its_back(model: Mask2FormerDetector) -> None:
     for parameter in model.parameters():
         parameter.data.mul_(1.1)
     model.eval()
@@ -146,10 +148,10 @@ def change_behind_its_back(model: FrameDetector) -> None:
 def test_changed_weights_are_folded_anew(change: Any) -> None:
     model = detector(RESNET)
     with torch.inference_mode():
-        before = run(model, pixels(1, 64, 64), "fast")
+        before = run(model, pixels(1, 64, 64), "optimized")
     change(model)
     with torch.inference_mode():
-        expected, actual = run(model, pixels(1, 64, 64), "plain"), run(model, pixels(1, 64, 64), "fast")
+        expected, actual = run(model, pixels(1, 64, 64), "reference"), run(model, pixels(1, 64, 64), "optimized")
     assert not torch.allclose(before[1], actual[1])
     for a, wanted in zip(actual, expected, strict=True):
         torch.testing.assert_close(a, wanted, atol=1e-4, rtol=1e-4)
@@ -158,22 +160,24 @@ def test_changed_weights_are_folded_anew(change: Any) -> None:
 def test_another_number_format_and_back() -> None:
     model = detector(RESNET)
     with torch.inference_mode():
-        expected = run(model, pixels(1, 64, 64), "fast")
+        expected = run(model, pixels(1, 64, 64), "optimized")
         model.to(torch.bfloat16)
-        reduced = run(model, pixels(1, 64, 64).bfloat16(), "fast")
+        reduced = run(model, pixels(1, 64, 64).bfloat16(), "optimized")
     assert reduced[0].dtype == torch.bfloat16
     assert (reduced[1].float() - expected[1]).abs().mean() < 0.1 * expected[1].abs().mean()
 
 
 def test_copies_and_pickles_hold_nothing_derived() -> None:
     model = detector(RESNET)
-    model.arithmetic = "fast"
+    model.implementation = "optimized"
     size = len(pickle.dumps(model))
     with torch.inference_mode():
-        expected = run(model, pixels(1, 64, 64), "fast")
+        expected = run(model, pixels(1, 64, 64), "optimized")
         assert len(pickle.dumps(model)) == size
         for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
-            assert all(torch.equal(a, b) for a, b in zip(run(other, pixels(1, 64, 64), "fast"), expected, strict=True))
+            assert all(
+                torch.equal(a, b) for a, b in zip(run(other, pixels(1, 64, 64), "optimized"), expected, strict=True)
+            )
 
 
 def test_folded_convolutions_die_with_their_model() -> None:
@@ -181,7 +185,7 @@ def test_folded_convolutions_die_with_their_model() -> None:
     known = len(_folded)
     model = detector(RESNET)
     with torch.inference_mode():
-        run(model, pixels(1, 64, 64), "fast")
+        run(model, pixels(1, 64, 64), "optimized")
     assert len(_folded) > known
     del model
     gc.collect()
@@ -224,17 +228,17 @@ def test_every_pixel_has_one_slot() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backbone", ["resnet", "swin"])
-@pytest.mark.parametrize("arithmetic", ["plain", "fast"])
-def test_a_graph_of_the_detector_can_be_exported(backbone: str, arithmetic: str) -> None:
+@pytest.mark.parametrize("implementation", ["reference", "optimized"])
+def test_a_graph_of_the_detector_can_be_exported(backbone: str, implementation: str) -> None:
     model = detector(BACKBONES[backbone], decoder_layers=2, encoder_layers=1)
     with torch.no_grad():
-        expected = run(model, pixels(1, 64, 64), arithmetic)
+        expected = run(model, pixels(1, 64, 64), implementation)
         exported = torch.export.export(model, (pixels(1, 64, 64),), strict=False).module()
         # A traced Swin takes transformers' modules; on maps this small, group norm enlarges the last digits.
         tolerance = 1e-3 if backbone == "swin" else 1e-5
         torch.testing.assert_close(exported(pixels(1, 64, 64))[1], expected[1], atol=tolerance, rtol=tolerance)
         # What was remembered before or after must be real tensors.
-        torch.testing.assert_close(run(model, pixels(1, 64, 64), arithmetic)[0], expected[0])
+        torch.testing.assert_close(run(model, pixels(1, 64, 64), implementation)[0], expected[0])
 
 
 def test_recipes_are_fast() -> None:
