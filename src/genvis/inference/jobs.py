@@ -21,7 +21,7 @@ from genvis.results.types import VideoResult
 from genvis.video import Frame, FrameSource, prefetch
 from genvis.video.drawing.contact_sheet import ContactSheet
 from genvis.video.writing.background_writer import BackgroundWriter
-from genvis.video.writing.video_writer import VideoWriter
+from genvis.video.writing.video_writer import video_writer
 
 RUN_FOLDER = ".unfinished"
 SAVE_EVERY_SECONDS = 30.0
@@ -196,7 +196,7 @@ def predict_live(
     saved_at = time.monotonic()
     with ExitStack() as stack:
         video = folder / FILE_NAMES["video"] if "video" in options.outputs else None
-        writer = video and stack.enter_context(BackgroundWriter(VideoWriter(video, frame_rate=source.frame_rate)))
+        writer = video and stack.enter_context(BackgroundWriter(video_writer(video, source)))
         frames = stack.enter_context(prefetch(source, drop_late=source.is_live, should_stop=should_stop))
         for clip in segmenter.clips(frames):
             for frame, found in zip(clip, session.step_clip(clip), strict=True):

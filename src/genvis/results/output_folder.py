@@ -18,7 +18,7 @@ from genvis.video.sources.opening import Source, open_source
 from genvis.video.sources.prefetch import prefetch
 from genvis.video.sources.source import RGBImage
 from genvis.video.writing.background_writer import BackgroundWriter
-from genvis.video.writing.video_writer import VideoWriter
+from genvis.video.writing.video_writer import video_writer
 
 OutputName = Literal["result", "youtube_vis", "mots", "pngs", "video", "contact_sheet"]
 """What can be written: see :func:`save_result`."""
@@ -146,9 +146,7 @@ def render_result(
             raise InputError(
                 f"'{frames.name}' is live and cannot be read again to draw on: draw while it is segmented."
             )
-        writer = video and stack.enter_context(
-            BackgroundWriter(VideoWriter(video, frame_rate=frames.frame_rate), waiting=2)
-        )
+        writer = video and stack.enter_context(BackgroundWriter(video_writer(video, frames), waiting=2))
         for frame in prefetch(frames, size=2):
             if frame.index not in positions:
                 continue

@@ -52,3 +52,23 @@ def test_after_an_error_of_the_caller_no_finished_video_pretends(tmp_path):
 def test_at_least_one_frame_waits(tmp_path):
     with pytest.raises(InputError, match="At least 1"):
         BackgroundWriter(VideoWriter(tmp_path / "v.mp4"), waiting=0)
+
+
+def test_a_late_drawing_error_leaves_no_open_file(tmp_path):
+    """The drawing of the last frames may fail when the writer is closed already: the part must be closed too."""
+
+    def broken():
+        raise RuntimeError("drawing failed")
+
+    inner = VideoWriter(tmp_path / "v.mp4", frame_rate=10)
+    writer = BackgroundWriter(inner)
+    for number in range(3):
+        writer.write(lambda: picture(1), time=number / 10)
+    writer.write(broken, time=0.3)
+    with pytest.raises(RuntimeError, match="drawing failed"):
+        writer.close()
+    assert inner.is_closed
+    assert not (tmp_path / "v.mp4").exists()
+    with av.open(str(tmp_path / "v.part.mp4")) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 3
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("writer")]

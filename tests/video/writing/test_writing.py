@@ -1,11 +1,13 @@
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import textwrap
 from collections.abc import Sequence
 from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -18,7 +20,7 @@ from PIL import Image
 
 from genvis.errors import InputError, OutputError
 from genvis.files import atomic_file, make_folder, write_json, write_text
-from genvis.video import open_source
+from genvis.video import ContactSheet, open_source
 from genvis.video.drawing.palette import identity_color
 from genvis.video.writing import video_writer as writing_module
 from genvis.video.writing.label_png import read_label_png, safe_name, write_label_png
@@ -59,13 +61,23 @@ def test_it_is_h264_that_every_player_plays(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "out.mp4", frame_rate=10) as writer:
         for number in range(5):
             writer.write(flat(number), time=number / 10)
-    data = (tmp_path / "out.mp4").read_bytes()
-    assert data.index(b"moov") < data.index(b"mdat"), "the index comes first, for the web"
-    assert b"moof" not in data
+    kinds = [kind for kind, _ in boxes(tmp_path / "out.mp4")]
+    assert kinds.count(b"moov") == kinds.count(b"mdat") == 1
+    assert b"moof" not in kinds
     with av.open(str(tmp_path / "out.mp4")) as container:
         stream = container.streams.video[0]
         assert (stream.codec_context.name, stream.pix_fmt, stream.start_time) == ("h264", "yuv420p", 0)
         assert float(stream.duration * stream.time_base) == pytest.approx(0.5, abs=1e-3)
+
+
+def boxes(path: Path) -> list[tuple[bytes, int]]:
+    """The kinds and sizes of an MP4 file's parts."""
+    data, place, found = path.read_bytes(), 0, []
+    while place < len(data):
+        size, kind = struct.unpack(">I4s", data[place : place + 8])
+        found.append((kind, size))
+        place += size
+    return found
 
 
 def test_without_libx264_another_encoder_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,14 +167,72 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "out.mp4").exists()
 
 
-@needs_dev_full
-def test_a_disk_that_is_full_for_the_copy_leaves_the_fragments(tmp_path: Path) -> None:
-    (tmp_path / ".out.whole.mp4").symlink_to("/dev/full")
-    with VideoWriter(tmp_path / "out.mp4") as writer:
-        for number in range(5):
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of file sizes are those of Linux here")
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.999])
+def test_a_file_that_may_not_grow_leaves_a_playable_part(tmp_path: Path, share: float) -> None:
+    """The limit stands for a disk that fills up: at the first frame, on the way, and at the index."""
+    write_frames(tmp_path / "whole.mp4", list(np.random.default_rng(0).integers(0, 255, (60, 48, 64, 3), np.uint8)))
+    limit = int(share * (tmp_path / "whole.mp4").stat().st_size)
+    script = textwrap.dedent(
+        f"""
+        import resource, signal, sys, numpy as np
+        from genvis.errors import OutputError
+        from genvis.video.writing.background_writer import BackgroundWriter
+        from genvis.video.writing.video_writer import VideoWriter
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+        images = np.random.default_rng(0).integers(0, 255, (60, 48, 64, 3), np.uint8)
+        try:
+            with BackgroundWriter(VideoWriter(sys.argv[1])) as writer:
+                for number, image in enumerate(images):
+                    writer.write(lambda image=image: image, time=number / 25)
+        except OutputError as error:
+            print(error)
+        """
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "out.mp4")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert f"Cannot write '{tmp_path / 'out.mp4'}': it is larger than" in done.stdout
+    assert not (tmp_path / "out.mp4").exists()
+    if share > 0.1:
+        assert len(list(open_source(tmp_path / "out.part.mp4"))) >= 50 * share
+
+
+def test_the_last_frame_lasts_as_long_as_most(tmp_path: Path) -> None:
+    """Half an hour between two frames does not make the average the duration of the last."""
+    times = [0, 0.1, 0.2, 0.3, 1800.3, 1800.4]
+    with VideoWriter(tmp_path / "out.mp4", frame_rate=6 / 1800) as writer:
+        for number, time in enumerate(times):
+            writer.write(flat(number), time=time)
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert container.duration / 1e6 == pytest.approx(1800.5, abs=0.01)
+    assert [frame.time for frame in open_source(tmp_path / "out.mp4")] == pytest.approx(times, abs=1e-3)
+
+
+def test_pixels_that_are_not_square_stay_so(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "out.mp4", pixel_aspect=Fraction(16, 11)) as writer:
+        for number in range(3):
             writer.write(flat(number), time=number / 25)
-    assert os.listdir(tmp_path) == ["out.mp4"]
-    assert len(list(open_source(tmp_path / "out.mp4"))) == 5
+    with open_source(tmp_path / "out.mp4") as source:
+        assert source.pixel_aspect == Fraction(16, 11)
+
+
+@needs_dev_full
+def test_a_full_disk_is_named_by_every_writer(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (200, 300, 3), np.uint8)
+    sheet = ContactSheet()
+    sheet.add(noise, time=0, index=0)
+    for name, write in (
+        ("sheet.png", sheet.save),
+        ("map.png", lambda path: write_label_png(path, noise[..., 0])),
+        ("text.txt", lambda path: write_text(path, "x" * 100_000)),
+    ):
+        target = tmp_path / name
+        target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}").symlink_to("/dev/full")
+        with pytest.raises(OutputError, match=f"Cannot write '.*{name}': the disk is full"):
+            write(target)
+    assert os.listdir(tmp_path) == []
 
 
 @needs_dev_full

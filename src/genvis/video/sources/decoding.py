@@ -18,7 +18,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from genvis.errors import InputError
-from genvis.video.sources.missing_frames import Losses, announced_seconds
+from genvis.video.sources.missing_frames import MP4_AND_MOV, Losses, announced_seconds
 
 # Demuxers that take any text for a picture: a wrong path must not become a film of ASCII art.
 TEXT_FORMATS = frozenset({"tty", "ass", "srt", "webvtt", "subviewer", "microdvd", "jacosub", "mpl2", "stl"})
@@ -109,10 +109,12 @@ class Decoding:
     @property
     def announced_frames(self) -> int | None:
         """Estimate of the frames that the whole video has."""
-        frames, seconds = self.stream.frames, self.announced_seconds
+        seconds = self.announced_seconds
         estimate = max(1, round(seconds * self.average_rate)) if seconds and self.average_rate else None
-        # An edit list shows less than the file holds.
-        return min(frames, estimate) if frames and estimate else frames or estimate
+        # An edit list shows less than the file holds, and a file that still grows says what its first part holds.
+        is_indexed = self.container.format.name == MP4_AND_MOV
+        listed = sum(not entry.is_discard for entry in self.stream.index_entries) if is_indexed else 0
+        return listed or self.stream.frames or estimate
 
     def frames(self) -> Iterator[tuple[float, VideoFrame]]:
         """Deliver every frame that can be decoded, with its time in seconds since the first one."""

@@ -12,8 +12,9 @@ from av.video.stream import VideoStream
 from genvis.video.sources.file_structure import CUT_OFF, structural_damage
 
 MICROSECONDS = 1_000_000
-# Their index lists every frame, and is exact: an edit list, or a chunk that was left empty, is accounted for in it.
-INDEXED_FORMATS = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "avi"})
+# The index of these lists every frame exactly: an edit list, or a chunk that was left empty, is accounted for in it.
+MP4_AND_MOV = "mov,mp4,m4a,3gp,3g2,mj2"
+INDEXED_FORMATS = frozenset({MP4_AND_MOV, "avi"})
 # Their structure tells every loss; the duration may be that of a recording in which nothing moved at the end.
 SELF_DESCRIBING_FORMATS = frozenset({"matroska,webm", "gif", "mpegts"})
 # Decoders that make one frame of every packet. Others have packets that show nothing (VP8), or two for one frame.

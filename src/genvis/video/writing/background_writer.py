@@ -41,7 +41,7 @@ class BackgroundWriter:
             time: Its seconds.
 
         Raises:
-            InputError: If an earlier frame could not be written.
+            OutputError: If an earlier frame could not be written.
         """
         while len(self._pending) >= self._waiting:
             self._pending.popleft().result()
@@ -51,13 +51,16 @@ class BackgroundWriter:
         """Write what waits, and finish the video.
 
         Raises:
-            InputError: If that fails.
+            OutputError: If that fails.
         """
         try:
             while self._pending:
                 self._pending.popleft().result()
-        finally:
+        except BaseException:
             self._thread.shutdown(cancel_futures=True)
+            self._writer.abandon()
+            raise
+        self._thread.shutdown()
         self._writer.close()
 
     def __enter__(self) -> Self:

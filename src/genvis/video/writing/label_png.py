@@ -25,7 +25,8 @@ def write_label_png(path: str | Path, label_map: NDArray[np.integer], *, indexed
         indexed: 8-bit indexed with the identities' colours (identities to 255); otherwise 16-bit grey (to 65,535).
 
     Raises:
-        InputError: If an identity is too large, or the file cannot be written.
+        InputError: If a track id is too large.
+        OutputError: If the file cannot be written.
     """
     limit = MAX_INDEX if indexed else MAX_GREY
     if label_map.size and not 0 <= int(label_map.max()) <= limit:

@@ -1,9 +1,10 @@
 """Writing H.264 video with the source's own timing; what is written stays playable whatever happens."""
 
-import errno
+from collections import deque
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
+from statistics import median_low
 from types import TracebackType
 from typing import Self
 
@@ -18,7 +19,7 @@ from av.video.stream import VideoStream
 
 from genvis.errors import InputError, OutputError
 from genvis.files import cannot_write
-from genvis.video.sources.source import RGBImage
+from genvis.video.sources.source import FrameSource, RGBImage
 
 # The best first. The wheels of PyAV bring libx264; builds without it have others.
 ENCODERS = ("libx264", "libopenh264", "h264_videotoolbox", "h264_mf", "mpeg4")
@@ -26,11 +27,15 @@ ENCODER_OPTIONS = {"libx264": {"preset": "veryfast", "bf": "0", "rc-lookahead": 
 # Every millisecond and nearly every common frame rate is a whole number of ticks; MPEG-4 has 16 bits for it.
 TICKS = 60_000
 KEY_FRAME_INTERVAL = 48
+# A source with long gaps has next to no frames per second on average.
+LONGEST_STEP = TICKS
 BT709 = 1
 LIMITED_RANGE = 1
-# Fragments make the file playable up to the last one while it grows, and after a kill.
-GROWING = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "frag_duration": "200000", "flush_packets": "1"}
-FINISHED = {"movflags": "faststart"}
+# While it grows the file consists of fragments, playable up to the last one. Closing it writes an index of them all at
+# its end, in place: what was written is not copied again.
+MUXER_OPTIONS = {"movflags": "hybrid_fragmented+frag_keyframe", "frag_duration": "200000", "flush_packets": "1"}
+# The last frame lasts as long as most of so many before it: one long gap is no measure.
+INTERVALS = 31
 SMALLEST_SIDE = 16
 
 
@@ -38,12 +43,13 @@ class VideoWriter:
     """Writes an mp4 frame by frame.
 
     While it grows, the video is ``NAME.part.mp4`` beside the target, playable even if the process is killed, but for
-    its last dozen frames. ``close()``, or leaving the ``with`` block, turns it into the target, which every player can
-    seek in; after an error the part stays as it is. Without a frame there is no file.
+    its last dozen frames. ``close()``, or leaving the ``with`` block, completes it and gives it its name; after an
+    error the part stays as it is. Without a frame there is no file.
 
     Args:
         path: The target, ``.mp4``; its folder must exist.
-        frame_rate: Frames per second on average, for the duration of the last frame; None for 25.
+        frame_rate: Frames per second on average, a hint for the encoder; None for 25.
+        pixel_aspect: Width of a pixel divided by its height, for players to stretch the picture.
         quality: Constant rate factor of H.264: 18 is hardly distinguishable from the source, 23 is small, 28 is poor.
 
     Attributes:
@@ -55,13 +61,22 @@ class VideoWriter:
         InputError: If the target is no ``.mp4``.
     """
 
-    def __init__(self, path: str | Path, *, frame_rate: float | None = None, quality: int = 20) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        frame_rate: float | None = None,
+        pixel_aspect: Fraction = Fraction(1),
+        quality: int = 20,
+    ) -> None:
         self.path = Path(path)
         if self.path.suffix.lower() != ".mp4":
             raise InputError(f"'{path}' must end in .mp4.")
         self.part = self.path.with_name(f"{self.path.stem}.part.mp4")
         self.frames = 0
-        self._step = max(1, round(TICKS / (frame_rate or 25)))
+        self._step = max(1, min(LONGEST_STEP, round(TICKS / (frame_rate or 25))))
+        self._intervals: deque[int] = deque(maxlen=INTERVALS)
+        self._pixel_aspect = pixel_aspect
         self._quality = quality
         self._container: OutputContainer | None = None
         self._stream: VideoStream | None = None
@@ -69,6 +84,11 @@ class VideoWriter:
         self._size = (0, 0)
         self._first_time = 0.0
         self._ticks = -1
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether no file is open."""
+        return self._container is None
 
     def write(self, image: RGBImage, *, time: float) -> None:
         """Write the next frame.
@@ -88,7 +108,10 @@ class VideoWriter:
                 self._first_time = time
             if image.shape[:2] != self._size:
                 raise InputError(f"A frame of {image.shape[:2]} cannot join '{self.path}', whose are {self._size}.")
-            self._ticks = max(self._ticks + 1, round((time - self._first_time) * TICKS))
+            ticks = max(self._ticks + 1, round((time - self._first_time) * TICKS))
+            if self.frames:
+                self._intervals.append(ticks - self._ticks)
+            self._ticks = ticks
             frame = self._reformatter.reformat(
                 VideoFrame.from_ndarray(_padded(image), format="rgb24"),
                 format="yuv420p",
@@ -113,7 +136,7 @@ class VideoWriter:
         try:
             self._mux(None)
             self._close_part()
-            self._finish()
+            self.part.replace(self.path)
         except (av.error.FFmpegError, OSError) as error:
             raise self._failed(error) from error
 
@@ -137,7 +160,7 @@ class VideoWriter:
             self._close_part()
 
     def _start(self, height: int, width: int) -> None:
-        self._container = av.open(str(self.part.absolute()), "w", format="mp4", options=dict(GROWING))
+        self._container = av.open(str(self.part.absolute()), "w", format="mp4", options=dict(MUXER_OPTIONS))
         self._size = (height, width)
         rows, columns, _ = _padded(np.zeros((height, width, 3), np.uint8)).shape
         for name in ENCODERS:
@@ -147,6 +170,7 @@ class VideoWriter:
             assert isinstance(stream, VideoStream)
             stream.width, stream.height, stream.pix_fmt = columns, rows, "yuv420p"
             stream.time_base = stream.codec_context.time_base = Fraction(1, TICKS)
+            stream.codec_context.sample_aspect_ratio = self._pixel_aspect
             stream.gop_size = KEY_FRAME_INTERVAL
             stream.max_b_frames = 0
             stream.colorspace = stream.color_primaries = stream.color_trc = BT709
@@ -161,9 +185,9 @@ class VideoWriter:
     def _mux(self, frame: VideoFrame | None) -> None:
         if self._container is None or self._stream is None:
             return
+        step = int(median_low(self._intervals)) if self._intervals else self._step
         for packet in self._stream.encode(frame):
-            if not packet.duration:
-                packet.duration = self._step
+            packet.duration = step
             self._container.mux(packet)
 
     def _close_part(self) -> None:
@@ -171,24 +195,16 @@ class VideoWriter:
         if container is not None:
             container.close()
 
-    def _finish(self) -> None:
-        """Copy the packets into a plain mp4 with its index in front; on a full disk the fragments will do."""
-        whole = self.path.with_name(f".{self.path.stem}.whole.mp4")
-        try:
-            _copy_packets(self.part, whole)
-            whole.replace(self.path)
-            self.part.unlink()
-        except (av.error.FFmpegError, OSError) as error:
-            whole.unlink(missing_ok=True)
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            self.part.replace(self.path)
-
     def _failed(self, error: av.error.FFmpegError | OSError) -> OutputError:
         with suppress(av.error.FFmpegError, OSError):
             self._close_part()
         sentence = str(cannot_write(self.path, OSError(error.errno or 0, error.strerror or str(error))))
         return OutputError(f"{sentence} '{self.part}' holds the video so far." if self.frames else sentence)
+
+
+def video_writer(path: Path, source: FrameSource) -> VideoWriter:
+    """Return a writer for a video with the rate and the pixels of a source."""
+    return VideoWriter(path, frame_rate=source.frame_rate, pixel_aspect=source.pixel_aspect)
 
 
 def _has_encoder(name: str) -> bool:
@@ -205,16 +221,3 @@ def _padded(image: RGBImage) -> RGBImage:
     if (height, width) == image.shape[:2]:
         return np.ascontiguousarray(image)
     return np.pad(image, ((0, height - image.shape[0]), (0, width - image.shape[1]), (0, 0)), mode="edge")
-
-
-def _copy_packets(source: Path, target: Path) -> None:
-    with (
-        av.open(str(source.absolute()), "r") as reader,
-        av.open(str(target.absolute()), "w", format="mp4", options=dict(FINISHED)) as writer,
-    ):
-        stream = reader.streams.video[0]
-        copy = writer.add_stream_from_template(stream)
-        for packet in reader.demux(stream):
-            if packet.dts is not None:
-                packet.stream = copy
-                writer.mux(packet)
