@@ -12,7 +12,6 @@ frames (after a warm-up) and over the last ones of the same run.
 import argparse
 import itertools
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -37,6 +36,7 @@ def measure(video: Path, out: Path, weights: str, memory_clips: int | None, clip
     """Segment one video and print the figures as JSON; runs in a process of its own."""
     from genvis import GenVIS, VideoSegmenter
     from genvis.inference.jobs import PredictionOptions, predict_video
+    from genvis.memory import peak_memory
     from genvis.video import open_source
 
     model = GenVIS.from_pretrained(weights)
@@ -60,7 +60,7 @@ def measure(video: Path, out: Path, weights: str, memory_clips: int | None, clip
         "objects": len(prediction.result.tracks),
         "first_ms": 1000 * statistics.median(per_frame[WARM_UP : WARM_UP + WINDOW]),
         "last_ms": 1000 * statistics.median(per_frame[-WINDOW:]),
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mb": peak_memory() / 2**20,
     }
     print(json.dumps(figures))
 

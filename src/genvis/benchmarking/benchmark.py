@@ -16,7 +16,7 @@ from torch import Tensor
 
 from genvis.benchmarking.bench_report import BenchReport, PartReport, ReferenceReport
 from genvis.benchmarking.clip_parts import ClipBenchmark, Stopwatch
-from genvis.benchmarking.machine import measure_machine, peak_memory, synchronize
+from genvis.benchmarking.machine import measure_machine, peak_memories, synchronize
 from genvis.errors import InputError
 from genvis.inference.run_setup import RunSetup
 from genvis.model.detector.mask2former import as_mask2former
@@ -187,7 +187,7 @@ def _report(
         clips=len(stopwatch.seconds["tracker"]),
         machine=machine_fields,
         parts=parts,
-        peak_memory=peak_memory(model.device),
+        peak_memory=peak_memories(model.device),
         reference=compared,
     )
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import torch
 
+from genvis.memory import peak_memory
 from genvis.model.detector.optimized.linear import linear
 
 _MATRIX_SIZE = 1024
@@ -73,14 +74,9 @@ def synchronize(device: torch.device) -> None:
         torch.accelerator.synchronize(device)
 
 
-def peak_memory(device: torch.device) -> dict[str, float]:
+def peak_memories(device: torch.device) -> dict[str, float]:
     """Return the greatest memory so far, in megabytes: of the process, and of a CUDA device."""
-    peaks = {}
-    if sys.platform != "win32":
-        import resource
-
-        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        peaks["process"] = used / 1e6 if sys.platform == "darwin" else used * 1024 / 1e6
+    peaks = {"process": peak_memory() / 1e6}
     if device.type == "cuda":
         peaks["device"] = torch.cuda.max_memory_allocated(device) / 1e6
     return peaks

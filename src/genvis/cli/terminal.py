@@ -4,12 +4,13 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
+
+from genvis.memory import used_memory
 
 
 class FrameRateColumn(ProgressColumn):
@@ -41,19 +42,8 @@ def video_progress(console: Console) -> Progress:
 
 
 def memory_used() -> str:
-    """Return the memory that this process uses now, or the most it used where the system does not tell."""
-    statistics = Path("/proc/self/statm")
-    if statistics.exists():
-        import resource
-
-        used = int(statistics.read_text().split()[1]) * resource.getpagesize()
-    elif sys.platform != "win32":
-        import resource
-
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        used = peak if sys.platform == "darwin" else peak * 1024
-    else:
-        return ""
+    """Return the memory that this process uses now, for the live line."""
+    used = used_memory()
     return f"{used / 1e9:.1f} GB" if used > 1e9 else f"{used / 1e6:.0f} MB"
 
 

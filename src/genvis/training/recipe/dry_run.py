@@ -1,7 +1,5 @@
 """What a recipe would do, measured on a few real steps instead of guessed."""
 
-import resource
-import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
+from genvis.memory import peak_memory
 from genvis.training.recipe.data_options import SourceOptions
 from genvis.training.recipe.recipe import Recipe
 from genvis.training.run.data_module import TrainingData
@@ -129,7 +128,7 @@ def _measure(recipe: Recipe, module: StageModule, data: TrainingData) -> Measure
         else:
             data_seconds += prepared - start
             seconds += time.perf_counter() - prepared
-    memory = torch.cuda.max_memory_allocated() if device.type == "cuda" else _peak_memory()
+    memory = torch.cuda.max_memory_allocated() if device.type == "cuda" else peak_memory()
     # AdamW keeps two more numbers for each trained one.
     memory += sum(2 * 4 * parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
     return Measurement(seconds / _MEASURED_STEPS, data_seconds / _MEASURED_STEPS, memory, first)
@@ -137,11 +136,6 @@ def _measure(recipe: Recipe, module: StageModule, data: TrainingData) -> Measure
 
 def _dtype(recipe: Recipe) -> torch.dtype:
     return torch.float16 if recipe.run.precision == "16-mixed" else torch.bfloat16
-
-
-def _peak_memory() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _batch(recipe: Recipe) -> str:
