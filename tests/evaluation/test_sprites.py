@@ -47,7 +47,7 @@ def test_a_small_shift_costs_only_high_thresholds(truth: tuple[VideoAnnotations,
     # Only slivers of a few pixels are lost at once.
     assert 0.9 < (report.scores.ap50 or 0) <= 1
     assert 0.3 < (report.scores.ap or 0) < 0.95
-    assert report.errors[0].kind == "poor mask"
+    assert report.errors[0].kind == "localization"
     assert report.errors[0].cost > 0.8 * (1 - (report.scores.ap or 0))
 
 
@@ -58,7 +58,7 @@ def test_relabelled_copies_find_nothing(truth: tuple[VideoAnnotations, list[dict
     other = next(number for number in ids if number not in used)
     report = evaluate([{**one, "category_id": other} for one in results], annotations, errors=True)
     assert report.scores.ap == 0
-    assert (report.errors[0].kind, report.errors[0].cost) == ("wrong class", pytest.approx(1))
+    assert (report.errors[0].kind, report.errors[0].cost) == ("classification", pytest.approx(1))
 
 
 def test_identities_that_change_hands_half_way(truth: tuple[VideoAnnotations, list[dict[str, Any]]]) -> None:
@@ -72,5 +72,5 @@ def test_identities_that_change_hands_half_way(truth: tuple[VideoAnnotations, li
     report = evaluate(switched, annotations, errors=True, identity=True)
     assert report.identity is not None
     assert (report.scores.ap or 0) < 0.5
-    assert report.errors[0].kind == "switched identity"
+    assert report.errors[0].kind == "id switch"
     assert report.identity.assa < 0.75

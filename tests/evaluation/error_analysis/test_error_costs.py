@@ -44,7 +44,7 @@ def test_missed(tmp_path: Path) -> None:
 
 def test_wrong_class(tmp_path: Path) -> None:
     found = errors([annotation(TOP), annotation(BOTTOM, 2)], [detection(TOP), detection(BOTTOM, 1, 0.5)], tmp_path)
-    only(found, "wrong class", count=1, cost=0.5)
+    only(found, "classification", count=1, cost=0.5)
 
 
 def test_duplicate_with_a_lower_score_costs_only_where_objects_follow(tmp_path: Path) -> None:
@@ -57,40 +57,40 @@ def test_duplicate_with_a_lower_score_costs_only_where_objects_follow(tmp_path: 
 def test_false_alarm(tmp_path: Path) -> None:
     results = [detection(moving(20, 7, step=0), score=0.95), detection(TOP, score=0.9)]
     found = errors([annotation(TOP)], results, tmp_path)
-    only(found, "false alarm", count=1, cost=0.5)
+    only(found, "background", count=1, cost=0.5)
 
 
 def test_fragments_of_one_object(tmp_path: Path) -> None:
     parts = [TOP[:4] + NOTHING[4:], NOTHING[:4] + TOP[4:7] + NOTHING[7:], NOTHING[:7] + TOP[7:]]
     results = [detection(masks, score=score) for masks, score in zip(parts, (0.9, 0.8, 0.7), strict=True)]
     found = errors([annotation(TOP)], results, tmp_path)
-    only(found, "fragmented identity", count=3, cost=1)
+    only(found, "fragmentation", count=3, cost=1)
 
 
 def test_switched_identities(tmp_path: Path) -> None:
     results = [detection(TOP[:5] + BOTTOM[5:]), detection(BOTTOM[:5] + TOP[5:], score=0.8)]
     found = errors([annotation(TOP), annotation(BOTTOM)], results, tmp_path)
-    only(found, "switched identity", count=2, cost=1)
+    only(found, "id switch", count=2, cost=1)
 
 
 def test_switch_to_an_object_of_another_class(tmp_path: Path) -> None:
     results = [detection(TOP[:5] + BOTTOM[5:]), detection(BOTTOM, 2)]
     found = errors([annotation(TOP), annotation(BOTTOM, 2)], results, tmp_path)
-    only(found, "switched identity", count=1, cost=0.5)
+    only(found, "id switch", count=1, cost=0.5)
 
 
 def test_poor_masks(tmp_path: Path) -> None:
     # Moved by 3 of 8 columns, the IoU is 5/11; by 1, 7/9, which fails only at 0.8 and above.
     poor = errors([annotation(TOP)], [detection(moving(3, 0))], tmp_path)
-    only(poor, "poor mask", count=1, cost=1)
+    only(poor, "localization", count=1, cost=1)
     better = errors([annotation(TOP)], [detection(moving(1, 0))], tmp_path)
-    only(better, "poor mask", count=0, cost=0.4)
+    only(better, "localization", count=0, cost=0.4)
 
 
 def test_error_of_a_detection_that_another_makes_up_for(tmp_path: Path) -> None:
-    # The object is found, so that mending the poor mask only takes it away.
+    # The object is found, so that correcting its mask only takes it away.
     results = [detection(moving(3, 0), score=0.95), detection(TOP, score=0.9)]
-    only(errors([annotation(TOP)], results, tmp_path), "poor mask", count=1, cost=0.5)
+    only(errors([annotation(TOP)], results, tmp_path), "localization", count=1, cost=0.5)
 
 
 def test_crowds_are_no_errors(tmp_path: Path) -> None:

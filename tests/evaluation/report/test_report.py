@@ -67,11 +67,22 @@ def test_terminal(report: EvaluationReport, width: int) -> None:
     print_report(report, console)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "detections 3 · objects 3 · videos 2" in text
-    for word in ("AP50", "AR10", "slight", "poor mask", "missed", "<b>cat & dog</b>", "v2"):
+    for word in ("AP50", "AR10", "slight", "localization", "missed", "<b>cat & dog</b>", "v2"):
         assert word in text
     assert ("overlaps an object" in text) == (width > 100)
     assert "–" in text  # no medium objects
     assert max(map(len, text.splitlines())) <= width
+
+
+def test_names_are_text_and_no_markup(tmp_path: Path) -> None:
+    document, results = poor_case()
+    document["categories"][0]["name"] = "[red]cat[/]"
+    document["videos"][0]["file_names"] = [f"[/x]/{frame}.jpg" for frame in range(10)]
+    console = Console(file=io.StringIO(), width=140)
+    print_report(evaluate(results, load(document, tmp_path), errors=True), console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "[red]cat[/]" in text
+    assert "[/x]" in text
 
 
 class _Tags(HTMLParser):
@@ -99,7 +110,7 @@ def test_page_without_pictures(report: EvaluationReport, tmp_path: Path) -> None
     assert (tags.open, tags.links) == ([], [])
     assert "&lt;b&gt;cat &amp; dog&lt;/b&gt;" in page
     assert "<b>cat" not in page
-    assert "fragmented identity" in page
+    assert "fragmentation" in page
     assert not re.search(r"https?://|@import|url\(", page)
 
 

@@ -1,4 +1,4 @@
-"""Which kind of error costs how much average precision.
+"""Average precision that each kind of error costs.
 
 The evaluation is repeated as if no error of one kind had been made, one kind at a time, at each of the ten IoU
 thresholds: the costs are in points of AP. Detections with the error find their object, if no other detection does, and
@@ -65,7 +65,7 @@ class ErrorAnalysis:
             if kind is ErrorKind.MISSED:
                 after, count = _mean_average_precision(outcomes, missed), int(missed[0].sum())
             else:
-                after = _mean_average_precision(_mended(outcomes, number_of(kind)), none)
+                after = _mean_average_precision(_corrected(outcomes, number_of(kind)), none)
                 count = int((outcomes.kinds[0] == number_of(kind)).sum())
             costs.append(ErrorCost(kind.label, kind.meaning, after - before, count))
         return tuple(sorted(costs, key=lambda cost: -cost.cost))
@@ -128,7 +128,7 @@ def _missed(outcomes: VideoErrors) -> NDArray[np.bool_]:
     return ~outcomes.found & ~explained
 
 
-def _mended(outcomes: VideoErrors, kind: int) -> VideoErrors:
+def _corrected(outcomes: VideoErrors, kind: int) -> VideoErrors:
     """Return the outcomes without the errors of one kind."""
     labels, right, kinds = outcomes.labels.copy(), outcomes.right.copy(), outcomes.kinds.copy()
     taken = outcomes.found.copy()

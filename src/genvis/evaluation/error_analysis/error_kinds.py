@@ -1,7 +1,4 @@
-"""The kinds of errors that a detection can make, and how to tell which one it made.
-
-The idea is that of TIDE (Bolya et al., ECCV 2020), with the kinds that matter in videos.
-"""
+"""Kinds of errors after TIDE (Bolya et al., ECCV 2020), and two that only videos have: id switch and fragmentation."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -21,14 +18,14 @@ _SHARE_OF_FRAMES = 0.1
 
 
 class ErrorKind(Enum):
-    """The kinds of errors with their names and meanings; a detection's error is the first that explains it."""
+    """Kinds of errors with their names and meanings; a detection's error is the first that explains it."""
 
     DUPLICATE = ("duplicate", "finds an object that a detection with a better score has found already")
-    WRONG_CLASS = ("wrong class", "would find an object if it had that object's class")
-    SWITCHED_IDENTITY = ("switched identity", "goes over from one object to another, and follows each well")
-    FRAGMENTED_IDENTITY = ("fragmented identity", "follows an object well, but only in a part of its frames")
-    POOR_MASK = ("poor mask", "overlaps an object of its class, but not well enough")
-    FALSE_ALARM = ("false alarm", "has nothing to do with any object of its class")
+    CLASSIFICATION = ("classification", "would find an object if it had that object's category")
+    ID_SWITCH = ("id switch", "follows one object and then another, and each well")
+    FRAGMENTATION = ("fragmentation", "follows an object well, but only in a part of its frames")
+    LOCALIZATION = ("localization", "overlaps an object of its category, but not well enough")
+    BACKGROUND = ("background", "overlaps no object of its category")
     MISSED = ("missed", "an object that no detection finds, and that none of the errors above explains")
 
     def __init__(self, label: str, meaning: str) -> None:
@@ -38,7 +35,7 @@ class ErrorKind(Enum):
 
 @dataclass(frozen=True)
 class Evidence:
-    """What tells the errors of D detections of one video apart; objects are numbered without crowds, -1 for none.
+    """Measures that tell the errors of D detections of one video apart; objects count without crowds, -1 for none.
 
     Attributes:
         same_class: (D,) best IoU with an object of the detection's class.
@@ -68,12 +65,12 @@ def gather_evidence(comparison: VideoComparison) -> Evidence:
     targets = np.full((len(ErrorKind), len(iou), 2), -1)
     for kind, found in (
         (ErrorKind.DUPLICATE, nearest),
-        (ErrorKind.WRONG_CLASS, nearest_other),
-        (ErrorKind.FRAGMENTED_IDENTITY, followed),
-        (ErrorKind.POOR_MASK, nearest),
+        (ErrorKind.CLASSIFICATION, nearest_other),
+        (ErrorKind.FRAGMENTATION, followed),
+        (ErrorKind.LOCALIZATION, nearest),
     ):
         targets[number_of(kind), :, 0] = found
-    targets[number_of(ErrorKind.SWITCHED_IDENTITY)] = held
+    targets[number_of(ErrorKind.ID_SWITCH)] = held
     return Evidence(same_class, other_class, switched, in_part, targets)
 
 
@@ -94,12 +91,12 @@ def explain(
     threshold = IOU_THRESHOLDS[:, None]
     signs = {
         ErrorKind.DUPLICATE: evidence.same_class[detections] >= threshold,
-        ErrorKind.WRONG_CLASS: evidence.other_class[detections] >= threshold,
-        ErrorKind.SWITCHED_IDENTITY: evidence.switched[detections] >= threshold,
-        ErrorKind.FRAGMENTED_IDENTITY: evidence.in_part[detections] >= threshold,
-        ErrorKind.POOR_MASK: np.broadcast_to(evidence.same_class[detections] >= _RELATED, wrong.shape),
+        ErrorKind.CLASSIFICATION: evidence.other_class[detections] >= threshold,
+        ErrorKind.ID_SWITCH: evidence.switched[detections] >= threshold,
+        ErrorKind.FRAGMENTATION: evidence.in_part[detections] >= threshold,
+        ErrorKind.LOCALIZATION: np.broadcast_to(evidence.same_class[detections] >= _RELATED, wrong.shape),
     }
-    first = np.select(list(signs.values()), [number_of(kind) for kind in signs], number_of(ErrorKind.FALSE_ALARM))
+    first = np.select(list(signs.values()), [number_of(kind) for kind in signs], number_of(ErrorKind.BACKGROUND))
     targets = evidence.targets[first, detections]
     return np.where(wrong, first, -1), np.where(wrong[..., None], targets, -1)
 

@@ -25,7 +25,6 @@ class Subset(StrEnum):
 
 
 SIZES = (Subset.SMALL, Subset.MEDIUM, Subset.LARGE)
-OCCLUSIONS = (Subset.SLIGHTLY_OCCLUDED, Subset.MODERATELY_OCCLUDED, Subset.HEAVILY_OCCLUDED)
 
 # Pixels per frame, both ends included: the ranges of the YouTube-VIS evaluation, which differ from COCO's.
 AREA_RANGES = {

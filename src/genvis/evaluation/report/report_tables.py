@@ -1,4 +1,4 @@
-"""The report of an evaluation as tables for the terminal."""
+"""Report of an evaluation as tables for the terminal."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ def percent(value: float | None) -> str:
 
 
 def print_report(report: EvaluationReport, console: Console) -> None:
-    """Print the scores, the classes, the costs of errors and the worst videos."""
+    """Print the scores, the categories, the costs of errors and the worst videos."""
     console.print(
         f"detections {report.detection_count:,} · objects {report.object_count:,} · videos {report.video_count:,}",
         highlight=False,
@@ -34,7 +34,7 @@ def print_report(report: EvaluationReport, console: Console) -> None:
     elif report.errors:
         console.print("No errors at any IoU threshold", style="bold")
     if report.identity is not None:
-        console.print(_identity(report.identity))
+        console.print(_tracking(report.identity))
     if len(report.videos) > 1:
         console.print(_worst_videos(report))
 
@@ -63,15 +63,15 @@ def _scores(scores: AveragePrecision) -> Table:
 
 
 def _categories(report: EvaluationReport) -> Table:
-    table = _table("Classes")
-    table.add_column("class", overflow="fold")
+    table = _table("Categories")
+    table.add_column("category", overflow="fold")
     for name in ("objects", "detections", "AP", "AP50", "AP75", "AR10"):
         table.add_column(name, justify="right")
     table.add_column("", no_wrap=True)
     for category in report.categories:
         if category.objects or category.detections:
             table.add_row(
-                category.name,
+                Text(category.name),
                 str(category.objects),
                 str(category.detections),
                 *map(percent, (category.ap, category.ap50, category.ap75, category.ar10)),
@@ -96,25 +96,25 @@ def _errors(errors: Sequence[ErrorCost], *, meanings: bool) -> Table:
     return table
 
 
-def _identity(identity: IdentityScores) -> Table:
-    table = _table(f"Identities, of detections scored {identity.score_threshold:g} or more")
-    entries = identity_entries(identity)
+def _tracking(identity: IdentityScores) -> Table:
+    table = _table(f"Tracking, of detections scored {identity.score_threshold:g} or more")
+    entries = tracking_entries(identity)
     for name, _ in entries:
         table.add_column(name, justify="right")
     table.add_row(*(value for _, value in entries))
     return table
 
 
-def identity_entries(identity: IdentityScores) -> list[tuple[str, str]]:
+def tracking_entries(identity: IdentityScores) -> list[tuple[str, str]]:
     """Return the tracking metrics with their names."""
     return [
         ("HOTA", percent(identity.hota)),
         ("DetA", percent(identity.deta)),
         ("AssA", percent(identity.assa)),
         ("IDF1", percent(identity.idf1)),
-        ("identity switches", f"{identity.id_switches:,}"),
+        ("id switches", f"{identity.id_switches:,}"),
         ("fragmentations", f"{identity.fragmentations:,}"),
-        ("HOTA, mean of classes", percent(identity.hota_per_class)),
+        ("HOTA, mean of categories", percent(identity.hota_per_class)),
     ]
 
 
@@ -126,7 +126,7 @@ def _worst_videos(report: EvaluationReport) -> Table:
         table.add_column(name, justify="right")
     for video in report.worst_videos[:_WORST]:
         numbers = (video.objects, video.found, video.detections)
-        table.add_row(video.name, str(video.video_id), percent(video.ap), *map(str, numbers))
+        table.add_row(Text(video.name), str(video.video_id), percent(video.ap), *map(str, numbers))
     return table
 
 
