@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genvis.errors import InputError
+from genvis.errors import TrainingDiverged
 from genvis.training.criterion.assignment import (
     UNASSIGNED,
     TooManyObjectsWarning,
@@ -96,7 +96,7 @@ def test_nothing_new_needs_no_costs() -> None:
 
 
 def test_costs_that_are_not_finite_say_that_training_diverged() -> None:
-    with pytest.raises(InputError, match="diverged"):
+    with pytest.raises(TrainingDiverged, match="diverged"):
         VideoLabelAssignment(layers=1, objects=1).update(np.array([[[np.nan]]]), np.array([True]))
 
 

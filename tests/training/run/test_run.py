@@ -7,7 +7,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from genvis.errors import InputError
+from genvis.errors import TrainingDiverged
 from genvis.model.genvis import GenVIS
 from genvis.training.recipe.loss_options import LossWeights
 from genvis.training.recipe.recipe import Recipe
@@ -108,7 +108,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_in_one_sentence(tmp_path: Path) 
         module.model.detector.class_predictor.bias.fill_(float("nan"))
     recipe.loss.fixed_grid = 8
     before = module.model.detector.mask_projection.weight.clone()
-    with pytest.raises(InputError, match="diverged"):
+    with pytest.raises(TrainingDiverged, match="diverged"):
         build_trainer(recipe).fit(module, build_data(recipe, module))
     assert torch.equal(before, module.model.detector.mask_projection.weight)
 
@@ -122,5 +122,5 @@ def test_the_loss_guard_names_the_step(tmp_path: Path, monkeypatch: pytest.Monke
         "losses",
         lambda batch: {k: v * (float("inf") if module.global_step else 1.0) for k, v in original(batch).items()},
     )
-    with pytest.raises(InputError, match="loss is inf in step 1: training diverged"):
+    with pytest.raises(TrainingDiverged, match="loss is inf in step 1: training diverged"):
         build_trainer(recipe).fit(module, build_data(recipe, module))

@@ -25,6 +25,7 @@ from genvis.training.cache.detector_cache import CachedView, DetectorCache
 from genvis.training.criterion.targets import ObjectTargets
 from genvis.training.recipe.data_options import CacheOptions, DataOptions
 from genvis.training.recipe.loss_options import LossOptions
+from genvis.training.run.failures import FaultCarrier, FaultCollate, without_fault
 
 
 def collate_views(views: Sequence[CachedView]) -> DetectedVideos:
@@ -162,16 +163,16 @@ def fill_cache(
         return
     first = len(cache)
     batches = DataLoader(
-        stream,
+        FaultCarrier(stream),
         batch_sampler=StreamBatches(batch_size=1, start=first),
         num_workers=workers,
-        collate_fn=collate,
+        collate_fn=FaultCollate(collate),
     )
     with Progress(transient=True) as progress:
         task = progress.add_task("Caching the frozen detector", total=views, completed=len(cache))
         for position, batch in zip(range(first, views), batches, strict=False):
             torch.manual_seed(hash((seed, position)) & 0x7FFF_FFFF_FFFF_FFFF)
-            found = detect_videos(model, batch.to(model.device), loss=loss)
+            found = detect_videos(model, without_fault(batch).to(model.device), loss=loss)
             (target,) = found.targets
             cache.append(
                 CachedView(

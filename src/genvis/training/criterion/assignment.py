@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from genvis.errors import InputError
+from genvis.errors import TrainingDiverged
 from genvis.training.recipe.loss_options import AssignmentMethod
 
 UNASSIGNED = -1
@@ -34,10 +34,10 @@ def match(cost: Costs) -> tuple[Indices, Indices]:
         Queries and objects of the min(Q, N) pairs. With more objects than queries the worst objects are left out.
 
     Raises:
-        InputError: If a cost is not finite, which happens when training diverges.
+        TrainingDiverged: If a cost is not finite, which happens when training diverges.
     """
     if not np.isfinite(cost).all():
-        raise InputError("The matching cost is not finite: training diverged; lower the learning rate.")
+        raise TrainingDiverged("The matching cost is not finite: training diverged; lower the learning rate.")
     queries, objects = linear_sum_assignment(cost)
     return queries.astype(np.int64), objects.astype(np.int64)
 
@@ -58,7 +58,7 @@ def match_new_objects(cost: Costs, *, visible: Flags, assigned: Indices) -> Indi
         (N,) the assignment after this clip.
 
     Raises:
-        InputError: If a cost is not finite.
+        TrainingDiverged: If a cost is not finite.
     """
     free = np.setdiff1d(np.arange(cost.shape[0]), assigned)
     new = np.flatnonzero(visible & (assigned == UNASSIGNED))
@@ -129,7 +129,7 @@ class VideoLabelAssignment:
             (layers, N) the assignment to learn the clip from.
 
         Raises:
-            InputError: If a cost is not finite.
+            TrainingDiverged: If a cost is not finite.
             ValueError: If costs are missing that are needed.
         """
         wanted = self.wants_costs(visible)

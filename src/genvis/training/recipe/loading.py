@@ -8,8 +8,10 @@ import yaml
 from jsonargparse import ArgumentParser, Namespace
 
 from genvis.errors import InputError
-from genvis.files import write_text
+from genvis.files import make_folder, write_text
+from genvis.training.recipe.checks import check_recipe
 from genvis.training.recipe.recipe import Recipe
+from genvis.training.recipe.yaml_files import read_yaml
 
 
 def bundled_recipes() -> tuple[str, ...]:
@@ -43,10 +45,7 @@ def read_recipe(path: Path, *, _above: tuple[Path, ...] = ()) -> dict[str, Any]:
     """
     if path.resolve() in _above:
         raise InputError(f"The recipe {path} is its own base: remove one of the 'base' lines.")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"The recipe {path} cannot be read: {' '.join(str(error).split())}.") from None
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise InputError(f"The recipe {path} must be a mapping of options, not {type(content).__name__}.")
     base = content.pop("base", None)
@@ -102,7 +101,7 @@ def load_recipe(name: str | Path, overrides: list[str] | None = None) -> Recipe:
         overrides: Options as on the command line, for example ``["--optimizer.learning_rate", "1e-4"]``.
 
     Raises:
-        InputError: If an option is unknown or its value impossible.
+        InputError: If an option is unknown or its value impossible, or options contradict each other.
     """
     path = recipe_file(name)
     content = yaml.safe_dump(read_recipe(path), sort_keys=False)
@@ -116,15 +115,20 @@ def _parsed(words: list[str], *, source: str) -> Recipe:
         values = parser.instantiate(parsed)
     except Exception as error:  # argparse, jsonargparse and the dataclasses raise several kinds for a wrong option.
         raise InputError(f"{source}: {' '.join(str(error).split()).rstrip('.')}.") from None
-    fields = {name: values[name] for name in Recipe.__dataclass_fields__}
-    return Recipe(**fields)
+    recipe = Recipe(**{name: values[name] for name in Recipe.__dataclass_fields__})
+    check_recipe(recipe)
+    return recipe
 
 
 def save_recipe(recipe: Recipe, path: Path) -> None:
-    """Write a recipe with all its values, so that the run can be repeated from this file alone."""
+    """Write a recipe with all its values, so that the run can be repeated from this file alone.
+
+    Raises:
+        OutputError: If it cannot be written.
+    """
     from dataclasses import asdict
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_text(path, yaml.safe_dump(_plain(asdict(recipe)), sort_keys=False, allow_unicode=True))
 
 

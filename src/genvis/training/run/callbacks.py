@@ -1,6 +1,7 @@
 """What happens around the steps: a clear end when training diverges, and checkpoints that can be resumed exactly."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,7 +10,8 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from torch import Tensor
 from torch.optim import Optimizer
 
-from genvis.errors import InputError
+from genvis.errors import TrainingDiverged
+from genvis.training.run.checkpoint_files import LAST
 
 
 class DivergenceGuard(Callback):
@@ -19,7 +21,7 @@ class DivergenceGuard(Callback):
         """Check the loss."""
         value = float(loss.detach())
         if not math.isfinite(value):
-            raise InputError(self._sentence(f"The loss is {value}", trainer))
+            raise TrainingDiverged(self._sentence(f"The loss is {value}", trainer))
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Check and log the norm of the gradient; with float16 the gradient scaler skips bad steps itself."""
@@ -28,7 +30,7 @@ class DivergenceGuard(Callback):
         if trainer.precision == "16-mixed":
             return
         if not math.isfinite(norm):
-            raise InputError(self._sentence(f"The gradient's norm is {norm}", trainer))
+            raise TrainingDiverged(self._sentence(f"The gradient's norm is {norm}", trainer))
         pl_module.log("gradient_norm", norm)
 
     @staticmethod
@@ -40,11 +42,18 @@ class DivergenceGuard(Callback):
 
 
 class ResumableCheckpoint(ModelCheckpoint):
-    """A checkpoint that is only taken when no gradient is half accumulated, so that nothing is lost by resuming."""
+    """A checkpoint that is only taken when no gradient is half accumulated, so that nothing is lost by resuming.
+
+    One that keeps the last state, not the best, is also taken after the last step: the run can be made longer.
+    """
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save, if it is time and a step has just been completed."""
-        if (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
-            super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        if (batch_idx + 1) % trainer.accumulate_grad_batches:
+            return
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        is_saved = self._last_global_step_saved == trainer.global_step
+        if self.monitor is None and self.dirpath and trainer.global_step >= trainer.max_steps and not is_saved:
+            trainer.save_checkpoint(Path(self.dirpath) / LAST)

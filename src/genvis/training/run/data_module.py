@@ -11,6 +11,7 @@ from genvis.data.sampling.stream_loader import StreamBatches
 from genvis.errors import InputError
 from genvis.training.cache.cached_stream import CachedViews
 from genvis.training.cache.detected_videos import DetectedVideos
+from genvis.training.run.failures import FaultCarrier, FaultCollate
 from genvis.training.run.sample_stream import HeldOut
 
 
@@ -57,7 +58,7 @@ class TrainingData(lightning.LightningDataModule):
             )
         # A loader without a state of its own: it would have counted the batch that Lightning takes ahead of the step.
         return DataLoader(
-            self.stream,  # type: ignore[arg-type]  # the loader's type is that of a batch, the data set's of a sample
+            FaultCarrier(self.stream),
             batch_sampler=StreamBatches(
                 batch_size=self._batch_size // trainer.world_size,
                 rank=trainer.global_rank,
@@ -65,7 +66,7 @@ class TrainingData(lightning.LightningDataModule):
                 start=trainer.global_step * self._accumulate * self._batch_size,
             ),
             num_workers=self._workers,
-            collate_fn=self.collate_items,
+            collate_fn=FaultCollate(self.collate_items),
             pin_memory=trainer.strategy.root_device.type == "cuda" and isinstance(self.stream, SampleStream),
         )
 

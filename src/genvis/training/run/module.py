@@ -13,6 +13,7 @@ from genvis.model.genvis import GenVIS
 from genvis.training.criterion.targets import ObjectTargets
 from genvis.training.recipe.loss_options import LossOptions
 from genvis.training.recipe.recipe import OptimizerOptions
+from genvis.training.run.failures import without_fault
 from genvis.training.run.optimization import parameter_groups, rate_factor
 
 _BATCH_NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)
@@ -91,8 +92,8 @@ class StageModule(lightning.LightningModule):
         return total
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Move a batch of whichever kind; Lightning does not know ours."""
-        return batch.to(device, non_blocking=True)
+        """Move a batch of whichever kind; Lightning does not know ours. An error from a worker is raised here."""
+        return without_fault(batch).to(device, non_blocking=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return AdamW with its schedule, which advances in every optimizer step."""

@@ -1,11 +1,20 @@
 """Sums over all processes, so that many processes learn exactly as one with the joint batch would."""
 
+import os
 from typing import TypeVar
 
 import torch
 from torch import Tensor, distributed
 
 Item = TypeVar("Item")
+
+# As Lightning, torchrun, SLURM and LSF number processes and machines.
+_RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
+
+
+def is_first_process() -> bool:
+    """Return whether this is the process of a run that writes, before there is a process group."""
+    return all(os.environ.get(name, "0") in ("", "0") for name in _RANKS)
 
 
 def process_count() -> int:

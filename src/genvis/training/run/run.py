@@ -1,8 +1,8 @@
 """A training run from its recipe to the finished model."""
 
 import logging
-import os
 import warnings
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,24 @@ import torch
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, LearningRateMonitor
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
-from genvis.checkpoints.build import without_progress_bars
+from genvis.checkpoints.save import save_model
 from genvis.data.samples.batch import collate
 from genvis.data.sampling.clip_sampling import ClipSampling
 from genvis.data.sampling.mixture import SampleStream
 from genvis.errors import InputError
+from genvis.fingerprint import claim
 from genvis.training.cache.cached_stream import CachedViews, cached_data, collate_views, fill_cache, open_cache
+from genvis.training.recipe.checks import check_recipe
 from genvis.training.recipe.loading import save_recipe
 from genvis.training.recipe.recipe import Recipe
 from genvis.training.run.callbacks import DivergenceGuard, ResumableCheckpoint
+from genvis.training.run.checkpoint_files import PlainCheckpointIO, usable_checkpoint
 from genvis.training.run.data_module import TrainingData
+from genvis.training.run.failures import explained_failures
 from genvis.training.run.module import StageModule
+from genvis.training.run.process_group import is_first_process
 from genvis.training.run.progress import TrainingProgress
+from genvis.training.run.run_identity import CHECKPOINTS, open_run
 from genvis.training.run.sample_pictures import SamplePictures
 from genvis.training.run.sample_stream import HeldOut, held_out_set, training_stream
 from genvis.training.stages.detector import DetectorStage
@@ -36,7 +42,7 @@ _BEST_BY = {"detector": "frame_AP", "vita": "video_AP", "genvis": "video_AP"}
 
 
 def train(recipe: Recipe) -> Path:
-    """Train as the recipe says, from its last checkpoint if there is one.
+    """Train as the recipe says, from its last checkpoint if there is one; a finished run is left as it is.
 
     Args:
         recipe: All of it.
@@ -45,27 +51,38 @@ def train(recipe: Recipe) -> Path:
         The folder of the finished model.
 
     Raises:
-        InputError: If the recipe is impossible or training diverges.
+        InputError: If the recipe is impossible, or the output folder holds a run of other settings.
+        OutputError: If the output folder cannot be written.
+        TrainingDiverged: If the loss or a gradient is not finite.
     """
+    check_recipe(recipe)
     output = Path(recipe.run.output)
     _quieten_lightning()
     if recipe.run.threads:
         torch.set_num_threads(recipe.run.threads)
-    save_recipe(recipe, output / "recipe.yaml")
     module = build_module(recipe)
-    data = build_data(recipe, module)
-    trainer = build_trainer(recipe, data)
-    if recipe.model.compile:
-        module.compile_network()
-    last = output / "checkpoints" / "last.ckpt"
-    if recipe.run.resume and last.is_file():
-        print(f"Continuing from {last}.", flush=True)
-    trainer.fit(module, data, ckpt_path=last if recipe.run.resume and last.is_file() else None, weights_only=False)
-    folder = output / "model"
-    if trainer.is_global_zero:
-        with without_progress_bars():
-            module.model.eval().save_pretrained(folder)
-    return folder
+    is_first = is_first_process()
+    with claim(output) if is_first else nullcontext(), explained_failures(output):
+        start = (
+            open_run(recipe, module)
+            if is_first
+            else usable_checkpoint(output / CHECKPOINTS, weights=module.state_dict())
+        )
+        if start is not None and start.step == recipe.run.max_steps and (output / "model" / "config.json").is_file():
+            print(f"The run in {output} has finished its {start.step:,} steps; a larger run.max_steps continues it.")
+            return output / "model"
+        if is_first:
+            save_recipe(recipe, output / "recipe.yaml")
+        data = build_data(recipe, module)
+        trainer = build_trainer(recipe, data)
+        if recipe.model.compile:
+            module.compile_network()
+        if start is not None and is_first:
+            print(f"Continuing from {start.path}, step {start.step:,}.", flush=True)
+        trainer.fit(module, data, ckpt_path=None if start is None else start.path, weights_only=True)
+        if trainer.is_global_zero:
+            save_model(module.model.eval(), output / "model", overwrite=True)
+    return output / "model"
 
 
 def _quieten_lightning() -> None:
@@ -82,8 +99,11 @@ def _quieten_lightning() -> None:
 def build_module(recipe: Recipe) -> StageModule:
     """Build the network with its first weights, and the stage that trains it."""
     torch.manual_seed(recipe.run.seed)
+    model = build_model(recipe.model)
+    if recipe.stage == "genvis":
+        model.config.clip_length = recipe.data.frames_per_clip
     return _STAGES[recipe.stage](
-        build_model(recipe.model),
+        model,
         optimizer=recipe.optimizer,
         loss=recipe.loss,
         max_steps=recipe.run.max_steps,
@@ -96,11 +116,10 @@ def build_data(recipe: Recipe, module: StageModule) -> TrainingData:
     """Build the stream of training samples, or of cached views, and the held-out set, in the model's classes.
 
     Raises:
-        InputError: If a source is impossible, or a cache is asked for where the detector is trained.
+        InputError: If the recipe or a source is impossible.
     """
+    check_recipe(recipe)
     labels = module.model.config.categories
-    if recipe.cache.folder and recipe.stage != "genvis":
-        raise InputError("cache.folder needs a frozen detector: it is for stage 'genvis' only.")
     stream: SampleStream | CachedViews = (
         _cached(recipe, module)
         if recipe.cache.folder
@@ -123,7 +142,7 @@ def _cached(recipe: Recipe, module: StageModule) -> CachedViews:
     options: dict[str, Any] = {"model": module.model, "loss": recipe.loss, "seed": seed}
     cache = open_cache(cache_options, data=samples, **options)
     if len(cache) < cache_options.views:
-        if int(os.environ.get("LOCAL_RANK", "0")) or int(os.environ.get("NODE_RANK", "0")):
+        if not is_first_process():
             raise InputError("Several processes need a finished cache: run the recipe once with --run.devices 1 first.")
         stream = training_stream(samples, labels=module.model.config.categories, seed=seed)
         fill_cache(cache, stream, views=cache_options.views, workers=data.workers, **options)
@@ -162,6 +181,7 @@ def build_trainer(recipe: Recipe, data: TrainingData | None = None) -> lightning
         use_distributed_sampler=False,
         enable_model_summary=False,
         default_root_dir=output,
+        plugins=[PlainCheckpointIO()],
     )
 
 
@@ -173,7 +193,7 @@ def _loggers(recipe: Recipe, output: Path) -> list[Logger]:
 
 
 def _callbacks(recipe: Recipe, output: Path, *, validates: bool, held_out: HeldOut | None) -> list[Callback]:
-    run, folder = recipe.run, output / "checkpoints"
+    run, folder = recipe.run, output / CHECKPOINTS
     callbacks: list[Callback] = [
         DivergenceGuard(),
         LearningRateMonitor("step"),
@@ -184,11 +204,11 @@ def _callbacks(recipe: Recipe, output: Path, *, validates: bool, held_out: HeldO
     if run.picture_steps and validates and held_out is not None:
         callbacks.append(SamplePictures(held_out, folder=output / "pictures", every=run.picture_steps))
     resuming: dict[str, Any] = {"dirpath": folder, "filename": "last", "save_top_k": 1, "enable_version_counter": False}
-    if run.checkpoint_steps:
-        callbacks.append(ResumableCheckpoint(**resuming, every_n_train_steps=run.checkpoint_steps))
-    elif run.checkpoint_minutes:
-        every = timedelta(minutes=run.checkpoint_minutes)
-        callbacks.append(ResumableCheckpoint(**resuming, train_time_interval=every))
+    if run.checkpoint_minutes and not run.checkpoint_steps:
+        resuming["train_time_interval"] = timedelta(minutes=run.checkpoint_minutes)
+    else:
+        resuming["every_n_train_steps"] = run.checkpoint_steps or run.max_steps
+    callbacks.append(ResumableCheckpoint(**resuming))
     if validates:
         callbacks.append(
             ResumableCheckpoint(

@@ -1,0 +1,129 @@
+"""Checkpoints of a run: plain values only, two kept, damage found and told, nothing executed."""
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from genvis.errors import InputError, OutputError
+from genvis.model.genvis import GenVIS
+from genvis.training.recipe.recipe import Recipe
+from genvis.training.run.checkpoint_files import PlainCheckpointIO
+from genvis.training.run.run import train
+from tests.training.tiny import tiny_recipe
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def recipe_of(folder: Path, steps: int) -> Recipe:
+    return tiny_recipe(folder, "genvis", max_steps=steps, checkpoint_steps=1)
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    left, right = (GenVIS.from_pretrained(folder).state_dict() for folder in (one, other))
+    return all(torch.equal(value, right[name]) for name, value in left.items())
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    path.write_bytes(content)
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def execute(path: Path) -> None:
+    content = torch.load(path, weights_only=True)
+    content["more"] = _Payload(path.with_name("executed"))
+    torch.save(content, path)
+
+
+def plain_pickle(path: Path) -> None:
+    path.write_bytes(pickle.dumps(_Payload(path.with_name("executed"))))
+
+
+def other_network(path: Path) -> None:
+    content = torch.load(path, weights_only=True)
+    content["state_dict"] = {"weight": torch.zeros(3)}
+    torch.save(content, path)
+
+
+def expanded(path: Path) -> None:
+    content = torch.load(path, weights_only=True)
+    content["optimizer_states"][0]["state"][0]["exp_avg"] = torch.zeros(1).expand(1 << 50)
+    torch.save(content, path)
+
+
+class _Payload:
+    def __init__(self, mark: Path) -> None:
+        self._mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self._mark,))
+
+
+DAMAGES = [cut, flip, empty, execute, plain_pickle, other_network, expanded]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    train(recipe_of(folder / "two", 2))
+    train(recipe_of(folder / "three", 3))
+    return folder
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(
+    tmp_path: Path, run: Path, damage: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(recipe_of(tmp_path, 2))
+    damage(tmp_path / "checkpoints" / "last.ckpt")
+    folder = train(recipe_of(tmp_path, 3))
+    said = capsys.readouterr().out
+    assert "last.ckpt cannot be used" in said
+    assert "Going back to" in said
+    assert "previous.ckpt, step 1" in said
+    assert same_weights(folder, run / "three" / "model")
+    assert not (tmp_path / "checkpoints" / "executed").exists()
+
+
+def test_without_a_whole_checkpoint_nothing_starts_over_silently(tmp_path: Path) -> None:
+    train(recipe_of(tmp_path, 2))
+    for name in ("last.ckpt", "previous.ckpt"):
+        cut(tmp_path / "checkpoints" / name)
+    with pytest.raises(InputError, match=r"no other checkpoint: start over with --run\.resume false") as raised:
+        train(recipe_of(tmp_path, 3))
+    assert "\n" not in str(raised.value)
+
+
+def test_killed_between_two_renames(tmp_path: Path, run: Path) -> None:
+    train(recipe_of(tmp_path, 2))
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    last.replace(last.with_name("previous.ckpt"))
+    (last.with_name(".last.123.part.ckpt")).write_bytes(b"half")
+    assert same_weights(train(recipe_of(tmp_path, 3)), run / "three" / "model")
+    assert sorted(path.name for path in last.parent.iterdir()) == ["last.ckpt", "previous.ckpt"]
+
+
+def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    # What stands in the way of the temporary file is always full.
+    (tmp_path / "checkpoints" / f".last.{os.getpid()}.part.ckpt").symlink_to("/dev/full")
+    with pytest.raises(OutputError, match=r"last\.ckpt'.*disk is full"):
+        PlainCheckpointIO().save_checkpoint({"weights": torch.zeros(100_000)}, tmp_path / "checkpoints" / "last.ckpt")
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"a part of its path is a file|in the way"):
+        train(recipe_of(tmp_path / "file" / "run", 1))
