@@ -13,9 +13,9 @@ from genvis.data.samples.batch import collate
 from genvis.data.sprites import SpriteVideos
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.model.genvis import GenVIS
-from genvis.training.run.frame_average_precision import frame_average_precision, frame_instances, frame_record
-from genvis.training.run.module import network_input
-from genvis.training.run.video_average_precision import evaluate_videos, video_record
+from genvis.training.stages.stage_module import network_input
+from genvis.training.validation.frame_average_precision import frame_average_precision, frame_instances, frame_record
+from genvis.training.validation.video_average_precision import evaluate_videos, video_record
 
 
 @torch.no_grad()

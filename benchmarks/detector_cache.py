@@ -18,8 +18,8 @@ from genvis.model.detector.mask2former import as_mask2former
 from genvis.training.recipe.data_options import CacheOptions, DataOptions, SourceOptions
 from genvis.training.recipe.recipe import ModelOptions, Recipe, RunOptions
 from genvis.training.run.data_module import TrainingData
-from genvis.training.run.module import StageModule
 from genvis.training.run.run import build_data, build_module
+from genvis.training.stages.stage_module import StageModule
 
 KINDS = ("reference", "optimized", "float32", "float16")
 CACHED = ("float32", "float16")

@@ -23,7 +23,7 @@ from genvis.inference.run_setup import RunSetup
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.model.config import GenVISConfig
 from genvis.model.genvis import GenVIS
-from genvis.training.run.video_average_precision import evaluate_videos, video_record
+from genvis.training.validation.video_average_precision import evaluate_videos, video_record
 
 FORMATS = ("float32", "bfloat16", "int8")
 

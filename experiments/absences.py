@@ -11,7 +11,7 @@ from pycocotools import mask as mask_tools
 from scipy.optimize import linear_sum_assignment
 
 from genvis.masks import mask_areas
-from genvis.training.run.video_average_precision import VideoRecord
+from genvis.training.validation.video_average_precision import VideoRecord
 
 BOUNDS = (1, 5, 10, 20, 40, 80)
 """Frames from which an absence is counted in the next group: 1-4, 5-9, ... 80 and more."""

@@ -16,7 +16,7 @@ from experiments.recordings import RecordedVideo, Recording, ReplayedDetector
 from genvis.categories import Categories
 from genvis.masks import RLEMask
 from genvis.model.genvis import GenVIS
-from genvis.training.run.video_average_precision import VideoRecord
+from genvis.training.validation.video_average_precision import VideoRecord
 
 _LEAST_SCORE = 0.01
 

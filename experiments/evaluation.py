@@ -17,7 +17,7 @@ from genvis.inference.trackers.propagation import Association
 from genvis.model.genvis import GenVIS
 from genvis.results.formats.export import youtube_vis_entries
 from genvis.results.types import VideoResult
-from genvis.training.run.video_average_precision import VideoRecord, evaluate_videos
+from genvis.training.validation.video_average_precision import VideoRecord, evaluate_videos
 from genvis.video import Frame
 
 _ONE_CLASS = Categories("objects", (1,), ("object",))

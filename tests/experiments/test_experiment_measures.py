@@ -16,7 +16,7 @@ from genvis.errors import InputError
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.masks import RLEMask
 from genvis.model.genvis import GenVIS
-from genvis.training.run.video_average_precision import VideoRecord, evaluate_videos, video_record
+from genvis.training.validation.video_average_precision import VideoRecord, evaluate_videos, video_record
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from genvis.model.genvis import GenVIS
+from genvis.training.process_group import gathered, process_count, shared_normalizers
 from genvis.training.recipe.loading import save_recipe
 from genvis.training.recipe.recipe import Recipe
-from genvis.training.run.process_group import gathered, process_count, shared_normalizers
 from tests.training.tiny import tiny_recipe
 
 

@@ -14,7 +14,7 @@ from genvis.training.criterion.assignment import Indices
 from genvis.training.criterion.targets import ObjectTargets
 from genvis.training.criterion.uvla import frame_matching
 from genvis.training.recipe.loss_options import LossOptions
-from genvis.training.run.module import batch_targets, network_input
+from genvis.training.stages.stage_module import batch_targets, network_input
 
 
 @dataclass(frozen=True)

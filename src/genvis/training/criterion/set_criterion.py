@@ -19,8 +19,8 @@ from genvis.training.criterion.losses import classification_loss, mask_losses
 from genvis.training.criterion.matching_cost import matching_cost
 from genvis.training.criterion.points import PointSource, sample_at_points
 from genvis.training.criterion.targets import ObjectTargets
+from genvis.training.process_group import shared_normalizers
 from genvis.training.recipe.loss_options import LossWeights
-from genvis.training.run.process_group import shared_normalizers
 
 _LOGITS_AT_ONCE = 2**22
 """Of masks at points: they need not be in memory all at once, and on a CPU fresh memory takes longer than products."""

@@ -21,8 +21,8 @@ from genvis.training.criterion.set_criterion import (
     video_costs,
 )
 from genvis.training.criterion.targets import ObjectTargets
+from genvis.training.process_group import shared_normalizers
 from genvis.training.recipe.loss_options import AssignmentMethod, LossWeights
-from genvis.training.run.process_group import shared_normalizers
 
 
 class ClipLosses(NamedTuple):

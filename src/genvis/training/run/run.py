@@ -19,6 +19,7 @@ from genvis.data.sampling.mixture import SampleStream
 from genvis.errors import InputError
 from genvis.fingerprint import claim
 from genvis.training.cache.cached_stream import CachedViews, cached_data, collate_views, fill_cache, open_cache
+from genvis.training.process_group import is_first_process
 from genvis.training.recipe.checks import check_recipe
 from genvis.training.recipe.loading import save_recipe
 from genvis.training.recipe.recipe import Recipe
@@ -26,16 +27,15 @@ from genvis.training.run.callbacks import DivergenceGuard, ResumableCheckpoint
 from genvis.training.run.checkpoint_files import PlainCheckpointIO, usable_checkpoint
 from genvis.training.run.data_module import TrainingData
 from genvis.training.run.failures import explained_failures
-from genvis.training.run.module import StageModule
-from genvis.training.run.process_group import is_first_process
 from genvis.training.run.progress import TrainingProgress
 from genvis.training.run.run_identity import CHECKPOINTS, open_run
-from genvis.training.run.sample_pictures import SamplePictures
 from genvis.training.run.sample_stream import HeldOut, held_out_set, training_stream
 from genvis.training.stages.detector import DetectorStage
 from genvis.training.stages.genvis import TrackerStage
 from genvis.training.stages.model_building import build_model
+from genvis.training.stages.stage_module import StageModule
 from genvis.training.stages.vita import VitaStage
+from genvis.training.validation.sample_pictures import SamplePictures
 
 _STAGES: dict[str, type[StageModule]] = {"detector": DetectorStage, "genvis": TrackerStage, "vita": VitaStage}
 _BEST_BY = {"detector": "frame_AP", "vita": "video_AP", "genvis": "video_AP"}

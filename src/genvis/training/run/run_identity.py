@@ -12,7 +12,7 @@ from genvis.model.genvis import GenVIS
 from genvis.training.recipe.data_options import SourceOptions
 from genvis.training.recipe.recipe import Recipe
 from genvis.training.run.checkpoint_files import BEST, LAST, PREVIOUS, Checkpoint, usable_checkpoint
-from genvis.training.run.module import StageModule
+from genvis.training.stages.stage_module import StageModule
 
 CHECKPOINTS = "checkpoints"
 """Folder of the checkpoints below the run's."""
@@ -43,7 +43,7 @@ MAY_CHANGE: dict[str, tuple[str, ...]] = {
 """Options that a run which goes on may have different from before, by section; docs/training.md lists them."""
 
 # The weights to start from and the configuration stand in the fingerprint themselves, whatever their names.
-_RESOLVED = ("name", "config", "init", "backbone", "label_set")
+_RESOLVED = ("name", "config", "init", "backbone", "categories")
 _NOT_THE_NETWORK = ("transformers_version", "architectures", "dtype", "_name_or_path")
 
 

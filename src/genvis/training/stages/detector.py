@@ -7,14 +7,14 @@ from genvis.data.samples.batch import VideoBatch
 from genvis.model.detector.mask2former import as_mask2former
 from genvis.model.outputs import FramePrediction
 from genvis.training.criterion.detector import detector_losses
-from genvis.training.run.frame_average_precision import (
+from genvis.training.process_group import gathered
+from genvis.training.stages.stage_module import StageModule, batch_norms, batch_targets, network_input
+from genvis.training.validation.frame_average_precision import (
     FrameRecord,
     frame_average_precision,
     frame_instances,
     frame_record,
 )
-from genvis.training.run.module import StageModule, batch_norms, batch_targets, network_input
-from genvis.training.run.process_group import gathered
 
 
 class DetectorStage(StageModule):

@@ -12,11 +12,11 @@ from genvis.model.mask_product import embeddings_before_projection
 from genvis.training.cache.detected_videos import DetectedVideos, detect_videos
 from genvis.training.criterion.full_precision import full_precision
 from genvis.training.criterion.uvla import TrackerCriterion
+from genvis.training.process_group import gathered
 from genvis.training.recipe.loss_options import LossOptions
-from genvis.training.run.module import StageModule
-from genvis.training.run.process_group import gathered
-from genvis.training.run.video_average_precision import VideoRecord, evaluate_videos, video_record
 from genvis.training.stages.detector import by_layer
+from genvis.training.stages.stage_module import StageModule
+from genvis.training.validation.video_average_precision import VideoRecord, evaluate_videos, video_record
 
 
 def clip_losses(model: GenVIS, videos: DetectedVideos, *, frames_per_clip: int, loss: LossOptions) -> dict[str, Tensor]:

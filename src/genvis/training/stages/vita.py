@@ -7,9 +7,9 @@ from genvis.model.detector.mask2former import as_mask2former
 from genvis.training.cache.detected_videos import DetectedVideos
 from genvis.training.criterion.detector import detector_losses
 from genvis.training.criterion.uvla import by_video
-from genvis.training.run.module import batch_norms, batch_targets, network_input
 from genvis.training.stages.detector import by_layer
 from genvis.training.stages.genvis import VideoStage, clip_losses
+from genvis.training.stages.stage_module import batch_norms, batch_targets, network_input
 
 
 class VitaStage(VideoStage):

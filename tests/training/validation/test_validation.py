@@ -13,9 +13,9 @@ from genvis.data.sprites import SpriteVideos
 from genvis.model.genvis import GenVIS
 from genvis.model.outputs import FramePrediction
 from genvis.training.recipe.data_options import SourceOptions
-from genvis.training.run.frame_average_precision import frame_average_precision, frame_instances, frame_record
 from genvis.training.run.run import train
-from genvis.training.run.video_average_precision import VideoRecord, _encoded, evaluate_videos
+from genvis.training.validation.frame_average_precision import frame_average_precision, frame_instances, frame_record
+from genvis.training.validation.video_average_precision import VideoRecord, _encoded, evaluate_videos
 from tests.training.tiny import tiny_recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore")
