@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
+from genvis.checkpoints.load import load_genvis
 from genvis.errors import InputError, OutputError
-from genvis.model.genvis import GenVIS
 from genvis.training.recipe.recipe import Recipe
 from genvis.training.run.checkpoint_files import PlainCheckpointIO
 from genvis.training.run.run import train
@@ -23,7 +23,7 @@ def recipe_of(folder: Path, steps: int) -> Recipe:
 
 
 def same_weights(one: Path, other: Path) -> bool:
-    left, right = (GenVIS.from_pretrained(folder).state_dict() for folder in (one, other))
+    left, right = (load_genvis(folder).state_dict() for folder in (one, other))
     return all(torch.equal(value, right[name]) for name, value in left.items())
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 
+from genvis.checkpoints.load import load_genvis
 from genvis.data.sprites.dataset import SpriteVideos
 from genvis.data.sprites.export import export_sprites
 from genvis.errors import InputError
 from genvis.fingerprint import claim
-from genvis.model.genvis import GenVIS
 from genvis.training.recipe.data_options import SourceOptions
 from genvis.training.recipe.recipe import Recipe
 from genvis.training.run.run import train
@@ -29,7 +29,7 @@ def recipe_of(folder: Path, **run: Any) -> Recipe:
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
-    state: dict[str, torch.Tensor] = GenVIS.from_pretrained(folder).state_dict()
+    state: dict[str, torch.Tensor] = load_genvis(folder).state_dict()
     return state
 
 
