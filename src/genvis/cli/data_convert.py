@@ -46,7 +46,14 @@ def from_cvat(
     _write(dataset, output)
 
 
-def from_coco(input: Path, output: Path, *, identity: str | None = None, overwrite: bool = False) -> None:
+def from_coco(
+    input: Path,
+    output: Path,
+    *,
+    identity: str | None = None,
+    crowds: Literal["auto", "object", "keep"] = "auto",
+    overwrite: bool = False,
+) -> None:
     """Turn a COCO file of video frames, whose annotations have track ids, into a YouTube-VIS file.
 
     Images of the same video_id, or else of the same folder, are a video.
@@ -56,12 +63,14 @@ def from_coco(input: Path, output: Path, *, identity: str | None = None, overwri
         output: The YouTube-VIS file (JSON) to write.
         identity: The key of the track id in the annotations or their attributes. Without it, track_id, instance_id
             and tracking_id are looked for.
+        crowds: What becomes of masks with iscrowd 1: "object" takes them as objects, "keep" as crowds, which are not
+            trained on; "auto" takes them as objects where every mask is marked so, as in CVAT's export of masks.
         overwrite: Replace an existing file.
     """
     from genvis.data.convert.coco_tracks import read_coco_tracks
 
     _refuse_existing(output, overwrite)
-    _write(read_coco_tracks(input, identity=identity), output)
+    _write(read_coco_tracks(input, identity=identity, crowds=crowds), output)
 
 
 def from_indexed_png(

@@ -1,6 +1,8 @@
 """Files as other tools write them: COCO with track ids, DAVIS, YouTube-VOS, KITTI MOTS and MOTSChallenge."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -261,3 +263,192 @@ def test_faults_of_mots_files_are_named(tmp_path, line, message):
     (tmp_path / "a.txt").write_text(mots_line(0, 1000, rectangle(0, 0, 3, 3)) + "\n" + line + "\n")
     with pytest.raises(InputError, match=message):
         read_mots(tmp_path)
+
+
+CASES = Path(__file__).parents[1] / "cases"
+CVAT_FRAMES = [f"images/frame_{number:06d}.png" for number in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("given", "images", "above"),
+    [
+        ("task", "task", "default/"),
+        ("task", "task/default", ""),
+        ("task/default", "task/default", ""),
+        ("task/default", "task/default/images", None),
+        ("task/default/instances", "task/default", ""),
+        ("task/default/instances", "task", "default/"),
+    ],
+)
+def test_case_cvat_mots_export(given, images, above):
+    """A frame without objects has no PNG in CVAT's export, and mask files are never taken as images."""
+    root = CASES / "cvat_mots_export"
+    dataset = read_mots(root / given, images=root / images)
+    (video,) = dataset.videos
+    names = (
+        [name.removeprefix("images/") for name in CVAT_FRAMES] if above is None else [above + n for n in CVAT_FRAMES]
+    )
+    assert list(video.file_names) == names
+    assert [category.name for category in dataset.categories] == ["crab", "urchin"]
+    assert [(track.category_id, sorted(track.masks)) for track in video.tracks] == [(1, [0, 1, 3]), (2, [0, 1, 3])]
+    assert video.name == "default"
+
+
+def test_cvat_mots_export_without_its_images(tmp_path):
+    shutil.copytree(CASES / "cvat_mots_export/task/default/instances", tmp_path / "task/default/instances")
+    dataset = read_mots(tmp_path / "task")
+    assert sorted(dataset.videos[0].tracks[0].masks) == [0, 1, 3]
+    assert dataset.videos[0].file_names[2] == "default/frame_000002.jpg"
+    assert "Frames without a mask file between the others, taken to show no object: 1." in dataset.remarks
+
+
+def test_cvat_mots_export_of_several_subsets(tmp_path):
+    for subset in ("Train", "Validation"):
+        shutil.copytree(CASES / "cvat_mots_export/task/default", tmp_path / subset)
+    dataset = read_mots(tmp_path, images=tmp_path)
+    assert [video.name for video in dataset.videos] == ["Train", "Validation"]
+    assert dataset.videos[1].file_names[3] == "Validation/images/frame_000003.png"
+    (tmp_path / "Train/instances/labels.txt").chmod(0o644)
+    (tmp_path / "Train/instances/labels.txt").write_text("urchin\ncrab\n")
+    with pytest.raises(InputError, match="name other classes"):
+        read_mots(tmp_path)
+    (tmp_path / "Train/images/frame_000001.png").unlink()
+    with pytest.raises(InputError, match="has no image"):
+        read_mots(tmp_path)
+
+
+@pytest.mark.parametrize("reader", [read_mots, read_indexed_png])
+def test_mask_files_are_never_taken_as_images(tmp_path, reader):
+    folder = tmp_path / "masks" / "video"
+    folder.mkdir(parents=True)
+    Image.fromarray(np.full((HEIGHT, WIDTH), 1001, np.uint16)).save(folder / "00000.png")
+    with pytest.raises(InputError, match="no images of the video"):
+        reader(tmp_path / "masks", images=tmp_path / "masks")
+
+
+def test_case_davis16_grey_alpha():
+    dataset = read_indexed_png(CASES / "davis16_grey_alpha/davis16", void=-1)
+    assert sizes(dataset) == [(255, 1, {0: 100, 1: 100, 2: 100})]
+
+
+@pytest.mark.parametrize("mode", ["LA", "L", "P", "1", "I;16"])
+def test_masks_of_every_mode_without_colours_are_read(tmp_path, mode):
+    (tmp_path / "video").mkdir()
+    pixels = rectangle(4, 5, 6, 7).astype(np.uint8)
+    image = Image.fromarray(pixels.astype(np.uint16)) if mode == "I;16" else Image.fromarray(pixels * 255).convert(mode)
+    image.save(tmp_path / "video" / "0.png")
+    assert list(sizes(read_indexed_png(tmp_path, void=-1))[0][2].values()) == [42]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("labels.txt", b"\xff\xfecar", "no text file in UTF-8"),
+        ("seqmap.txt", b"a empty 0 " + b"9" * 5000, None),
+        ("seqmap.txt", b"a empty 0 999999999", None),
+        ("seqmap.txt", b"\xff\xff\xff", None),
+        ("a.txt", b"0 1001 1 4294967296 4 06", "is not 'frame id"),
+        ("a.txt", b"0 1001 1 999999 999999 06", "no possible size"),
+        ("a.txt", b"0 1001 1 4 4 4<1", "mask in line 1"),
+        ("a.txt", "0 1001 1 4 4 \u00e9".encode(), "not a text file of MOTS"),
+    ],
+)
+def test_hostile_mots_files(tmp_path, name, content, message):
+    (tmp_path / "a.txt").write_bytes(b"0 1001 1 4 4 04<\n")
+    (tmp_path / name).write_bytes(content)
+    if message is None:
+        assert len(read_mots(tmp_path).videos[0].file_names) == 1
+    else:
+        with pytest.raises(InputError, match=message):
+            read_mots(tmp_path)
+
+
+def crowd_case():
+    return json.loads((CASES / "coco_cvat_masks_crowd/instances_default.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("crowds", "crowd", "remark"),
+    [
+        ("auto", False, "taken as objects: 6 (--crowds keep"),
+        ("object", False, "taken as objects: 6 (--crowds keep"),
+        ("keep", True, "not trained on or scored: 6 (--crowds object"),
+    ],
+)
+def test_case_coco_cvat_masks_crowd(crowds, crowd, remark):
+    path = CASES / "coco_cvat_masks_crowd/instances_default.json"
+    dataset = read_coco_tracks(path, identity="who", crowds=crowds)
+    assert [track.crowd for track in dataset.videos[0].tracks] == [crowd] * 2
+    assert [size for _, _, size in sizes(dataset)] == [{0: 80, 1: 80, 2: 80}] * 2
+    assert any(remark in sentence for sentence in dataset.remarks)
+
+
+def test_some_crowds_stay_crowds_and_are_told(tmp_path):
+    """COCO itself marks a few masks; then CVAT's are not to be told from real crowds."""
+    content = crowd_case()
+    content["annotations"][0]["iscrowd"] = content["annotations"][2]["iscrowd"] = 0
+    content["annotations"][4]["iscrowd"] = 0
+    path = write_json(tmp_path / "a.json", content)
+    dataset = read_coco_tracks(path, identity="who")
+    assert [track.crowd for track in dataset.videos[0].tracks] == [False, True]
+    assert any("not trained on or scored: 3" in sentence for sentence in dataset.remarks)
+
+
+def test_a_check_warns_where_everything_is_a_crowd(tmp_path):
+    result = check_annotations(CASES / "coco_cvat_masks_crowd/instances_default.json")
+    assert result.findings.get("all-crowds").kind.severity == "warning"
+    content = crowd_case()
+    content["annotations"][0]["iscrowd"] = 0
+    assert check_annotations(write_json(tmp_path / "a.json", content)).findings.get("all-crowds") is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c["images"][0].update(id=10**400), "'id' of an image is 1000"),
+        (lambda c: c["images"][0].update(height=1e400), "'height' of image 1 is inf"),
+        (lambda c: c["images"][0].update(height=2**40), "no possible size"),
+        (lambda c: c["images"][0].update(file_name="\udc80"), r"'file_name' of image 1 is '.udc80'"),
+        (lambda c: c["categories"][0].update(name="\ud800"), "'name' of a category"),
+        (
+            lambda c: c["annotations"][0].update(segmentation={"size": [48, 64], "counts": [2**63, 2**63, 3072]}),
+            "too long",
+        ),
+        (
+            lambda c: c["annotations"][0]["segmentation"].update(counts="4<1"),
+            "mask of annotation 1",
+        ),
+        (lambda c: c["annotations"][0].update(image_id=None), "'image_id' of annotation 1 is None"),
+    ],
+)
+def test_hostile_coco_files(tmp_path, change, message):
+    content = crowd_case()
+    change(content)
+    with pytest.raises(InputError, match=message):
+        read_coco_tracks(write_json(tmp_path / "a.json", content), identity="who")
+
+
+def test_whole_numbers_may_be_floats(tmp_path):
+    """As pandas writes them."""
+    content = crowd_case()
+    expected = sizes(read_coco_tracks(write_json(tmp_path / "a.json", content), identity="who"))
+    for entry in content["images"]:
+        entry.update({key: float(entry[key]) for key in ("id", "width", "height")})
+    for entry in content["annotations"]:
+        entry.update({key: float(entry[key]) for key in ("id", "image_id", "category_id", "iscrowd")})
+        entry["segmentation"]["size"] = [48.0, 64.0]
+        entry["segmentation"]["counts"] = [float(count) for count in entry["segmentation"]["counts"]]
+        entry["track_id"] = float(entry["attributes"]["who"][-1])
+    path = write_json(tmp_path / "b.json", content)
+    assert sizes(read_coco_tracks(path, identity="who")) == expected
+    assert [identity for identity, _, _ in sizes(read_coco_tracks(path))] == [0, 1]
+    assert check_annotations(path).passed
+
+
+def test_names_with_numbers_of_thousands_of_digits_have_an_order(tmp_path):
+    content = crowd_case()
+    for number, entry in zip(("9" * 4999, "9" * 5000, "1" * 5000), content["images"], strict=True):
+        entry["file_name"] = f"{number}.jpg"
+    dataset = read_coco_tracks(write_json(tmp_path / "a.json", content), identity="who")
+    assert [len(name) for name in dataset.videos[0].file_names] == [5003, 5004, 5004]
+    assert dataset.videos[0].file_names[1].startswith("1")

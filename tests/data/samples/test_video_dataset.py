@@ -109,3 +109,14 @@ def test_images_of_every_mode_are_read_as_rgb_and_upright(tmp_path: Path) -> Non
     exif[0x0112] = 6  # shown turned by a quarter to the right
     Image.fromarray(grey).save(tmp_path / "turned.png", exif=exif)
     np.testing.assert_array_equal(read_frame(tmp_path / "turned.png", height=4, width=3)[..., 0], np.rot90(grey, -1))
+
+
+def test_crowds_are_never_lost_without_a_word(tmp_path: Path, root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    content = files.document()
+    content["annotations"][0]["iscrowd"] = 1
+    VideoDataset(load_youtube_vis(files.write(tmp_path, content)), root)
+    assert "2 of 4 annotations" in caplog.text
+    for annotation in content["annotations"]:
+        annotation["iscrowd"] = 1
+    with pytest.raises(InputError, match=r"4 of 4 annotations .* are marked as crowds"):
+        VideoDataset(load_youtube_vis(files.write(tmp_path, content)), root)

@@ -34,6 +34,13 @@ SHARED_FRAME = Kind(
 )
 UNUSED_CATEGORY = Kind("unused-category", Severity.NOTE, "a category has no annotation")
 EMPTY_VIDEO = Kind("empty-video", Severity.NOTE, "a video (or image) has no annotation")
+ALL_CROWDS = Kind(
+    "all-crowds",
+    Severity.WARNING,
+    "every annotation is marked as a crowd",
+    "Crowds are not trained on or scored. CVAT marks all masks of a COCO export so: `genvis data convert from-coco` "
+    "takes them as objects; else set 'iscrowd' to 0.",
+)
 CROWD = Kind("crowd", Severity.NOTE, "an annotation is marked as a crowd", "Crowds are not trained on or scored.")
 
 
@@ -100,6 +107,8 @@ def _check_references(records: AnnotationRecords, findings: Findings) -> None:
     for video in records.videos:
         lengths.setdefault(video.id, len(video.file_names) if video.file_names else None)
     word = "image" if records.layout is Layout.COCO else "video"
+    if records.tracks and all(track.crowd for track in records.tracks):
+        findings.add(ALL_CROWDS, f"{len(records.tracks)} of {len(records.tracks)} annotations")
     for track in records.tracks:
         if track.crowd:
             findings.add(CROWD, track.where)

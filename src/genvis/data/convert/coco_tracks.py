@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 from genvis.data.annotations.video_annotations import VideoAnnotations
 from genvis.data.convert.tracks import (
@@ -17,11 +17,14 @@ from genvis.data.convert.tracks import (
 )
 from genvis.errors import InputError
 from genvis.files import make_folder, read_json_object, write_json
+from genvis.json_values import finite_number, is_text, shown, whole_number
 from genvis.masks import MaskError, RLEMask, merge_masks, read_mask
 from genvis.video.sources.image_folders import natural_key
 
 IDENTITY_KEYS = ("track_id", "instance_id", "tracking_id")
 """Where the identity of an annotation is looked for, in itself and in its 'attributes'."""
+
+CrowdMode = Literal["auto", "object", "keep"]
 
 FRAME_KEYS = ("frame_id", "frame_index", "frame_number", "frame")
 """What tells the order of the images of a video; without it, the names of the files do."""
@@ -63,17 +66,23 @@ class _CocoFile:
             raise self.error(f"'{key}' is not a list of objects")
         return values
 
-    def value(self, entry: Mapping[str, Any], key: str, kind: type, where: str) -> Any:
+    def whole(self, entry: Mapping[str, Any], key: str, where: str) -> int:
+        found = whole_number(entry.get(key))
+        if found is None:
+            raise self.error(f"'{key}' of {where} is {shown(entry.get(key))}")
+        return found
+
+    def text(self, entry: Mapping[str, Any], key: str, where: str) -> str:
         found = entry.get(key)
-        if not isinstance(found, kind) or isinstance(found, bool):
-            raise self.error(f"'{key}' of {where} is {found!r:.60}")
+        if not is_text(found):
+            raise self.error(f"'{key}' of {where} is {shown(found)}")
         return found
 
     def error(self, problem: str) -> InputError:
         return InputError(f"In '{self.path}', {problem}; `genvis data check` lists everything that is wrong.")
 
 
-def read_coco_tracks(path: Path, *, identity: str | None = None) -> ConvertedDataset:
+def read_coco_tracks(path: Path, *, identity: str | None = None, crowds: CrowdMode = "auto") -> ConvertedDataset:
     """Read a COCO file of video frames.
 
     Images belong to one video if they have the same ``video_id``, or else lie in the same folder. They are ordered by
@@ -84,6 +93,9 @@ def read_coco_tracks(path: Path, *, identity: str | None = None) -> ConvertedDat
         path: The COCO file.
         identity: The key of the track id, in the annotations or their ``attributes``; None looks for "track_id",
             "instance_id" and "tracking_id".
+        crowds: What becomes of masks with ``iscrowd`` 1: "object" takes them as objects, "keep" as crowds, which are
+            not trained on or scored. "auto" takes them as objects where every mask is marked so, as in CVAT's export
+            of masks.
 
     Returns:
         The videos; ids of categories, and of videos where the file has them, are kept.
@@ -94,13 +106,16 @@ def read_coco_tracks(path: Path, *, identity: str | None = None) -> ConvertedDat
     file = _CocoFile(path)
     remarks = Remarks()
     categories = tuple(
-        Category(file.value(entry, "id", int, "a category"), file.value(entry, "name", str, "a category"))
+        Category(file.whole(entry, "id", "a category"), file.text(entry, "name", "a category"))
         for entry in file.entries("categories")
     )
     images = _images_by_video(file)
     place = {image.id: (video, frame) for video, frames in images.items() for frame, image in enumerate(frames)}
     category_ids = {category.id for category in categories}
-    tracks = _tracks(file, identity, images=images, place=place, category_ids=category_ids, remarks=remarks)
+    are_objects = _crowds_are_objects(file, crowds, remarks)
+    tracks = _tracks(
+        file, identity, are_objects, images=images, place=place, category_ids=category_ids, remarks=remarks
+    )
     names = unique_names(_video_name(file, video, frames) for video, frames in images.items())
     videos = []
     for name, (video, frames) in zip(names, images.items(), strict=True):
@@ -119,6 +134,23 @@ def read_coco_tracks(path: Path, *, identity: str | None = None) -> ConvertedDat
     return ConvertedDataset(categories, tuple(videos), remarks.sentences())
 
 
+def _crowds_are_objects(file: _CocoFile, crowds: CrowdMode, remarks: Remarks) -> bool:
+    """Return whether masks that are marked as crowds are objects, and remark what becomes of them."""
+    masks = [entry for entry in file.entries("annotations") if entry.get("segmentation")]
+    marked = sum(entry.get("iscrowd") == 1 for entry in masks)
+    if crowds == "object" or (crowds == "auto" and marked == len(masks)):
+        remarks.add(
+            "Masks marked as crowds (iscrowd 1), taken as objects: {n} (--crowds keep leaves them crowds).", marked
+        )
+        return True
+    remarks.add(
+        "Masks marked as crowds (iscrowd 1), which are not trained on or scored: {n} (--crowds object takes them as "
+        "objects).",
+        marked,
+    )
+    return False
+
+
 def _number(key: str, index: int) -> int:
     # Ids in words are numbered; the writer sees to it that ids are unique over the file.
     return int(key) if key.isdecimal() and len(key) < 16 else index
@@ -128,17 +160,19 @@ def _images_by_video(file: _CocoFile) -> dict[Any, list[_Image]]:
     videos: dict[Any, list[_Image]] = defaultdict(list)
     seen = set()
     for entry in file.entries("images"):
-        identifier = file.value(entry, "id", int, "an image")
+        identifier = file.whole(entry, "id", "an image")
         where = f"image {identifier}"
         if identifier in seen:
             raise file.error(f"two images have the id {identifier}")
         seen.add(identifier)
-        name = file.value(entry, "file_name", str, where)
-        size = (file.value(entry, "height", int, where), file.value(entry, "width", int, where))
+        name = file.text(entry, "file_name", where)
+        size = (file.whole(entry, "height", where), file.whole(entry, "width", where))
         video = entry.get("video_id")
-        if not isinstance(video, int | str):
+        if whole_number(video) is not None:
+            video = whole_number(video)
+        elif not is_text(video):
             video = str(PurePosixPath(name.replace("\\", "/")).parent)
-        number = next((entry[key] for key in FRAME_KEYS if isinstance(entry.get(key), int | float)), None)
+        number = next((found for key in FRAME_KEYS if (found := finite_number(entry.get(key))) is not None), None)
         videos[video].append(_Image(identifier, name, size, video, number))
     if not videos:
         raise file.error("there is no image")
@@ -153,7 +187,7 @@ def _images_by_video(file: _CocoFile) -> dict[Any, list[_Image]]:
 
 def _video_name(file: _CocoFile, video: Any, images: list[_Image]) -> str:
     for entry in file.entries("videos"):
-        if entry.get("id") == video and isinstance(entry.get("name"), str):
+        if entry.get("id") == video and is_text(entry.get("name")):
             return str(entry["name"])
     folder = PurePosixPath(images[0].file_name.replace("\\", "/")).parent
     return folder.name or (f"video_{video}" if isinstance(video, int) else file.path.stem)
@@ -164,16 +198,20 @@ def _identity(entry: Mapping[str, Any], identity: str | None) -> str | None:
     for key in IDENTITY_KEYS if identity is None else (identity,):
         for holder in (entry, attributes):
             value = holder.get(key) if isinstance(holder, dict) else None
-            if isinstance(value, int | str) and not isinstance(value, bool) and value != "":
-                return str(value)
+            number = whole_number(value)
+            if number is not None:
+                return str(number)
+            if isinstance(value, str) and value:
+                return value
     return None
 
 
 def _tracks(
     file: _CocoFile,
     identity: str | None,
-    *,
+    crowds_are_objects: bool,
     images: Mapping[Any, list[_Image]],
+    *,
     place: Mapping[int, tuple[Any, int]],
     category_ids: set[int],
     remarks: Remarks,
@@ -185,14 +223,14 @@ def _tracks(
         looked = f"'{identity}'" if identity else ", ".join(f"'{key}'" for key in IDENTITY_KEYS)
         raise InputError(
             f"{len(without)} of the {len(annotations)} annotations of '{file.path}' have no track id ({looked}), first "
-            f"annotation {without[0].get('id')}; name its key with --identity, or convert what tracks them."
+            f"annotation {shown(without[0].get('id'))}; name its key with --identity, or convert what tracks them."
         )
     for entry in annotations:
-        where = f"annotation {entry.get('id')}"
-        image_id = file.value(entry, "image_id", int, where)
+        where = f"annotation {shown(entry.get('id'))}"
+        image_id = file.whole(entry, "image_id", where)
         if image_id not in place:
             raise file.error(f"{where} is of image {image_id}, which is not there")
-        category = file.value(entry, "category_id", int, where)
+        category = file.whole(entry, "category_id", where)
         if category not in category_ids:
             raise file.error(f"{where} is of category {category}, which is not there")
         video, frame = place[image_id]
@@ -205,7 +243,7 @@ def _tracks(
             remarks.add("Annotations without a mask, or with no pixel in it, left out: {n}.")
             continue
         key = _identity(entry, identity) or ""
-        track = tracks[video].setdefault(key, _Track(category, entry.get("iscrowd") == 1))
+        track = tracks[video].setdefault(key, _Track(category, entry.get("iscrowd") == 1 and not crowds_are_objects))
         if track.category_id != category:
             raise file.error(
                 f"track {key} of the video of image {image_id} is of category {track.category_id} in one image and of "

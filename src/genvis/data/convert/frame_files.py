@@ -9,13 +9,14 @@ from genvis.files import atomic_folder
 from genvis.video.sources.opening import images_in, open_source
 
 
-def frame_folder(root: Path, name: str, *, only_video: bool) -> Path:
+def frame_folder(root: Path, name: str, *, only_video: bool, masks: Path | None = None) -> Path:
     """Return the folder that holds the frames of a video.
 
     Args:
         root: The image folder.
         name: The video's name, safe as the name of a folder.
         only_video: Whether there is only one, so that its frames may be in ``root`` itself.
+        masks: The folder of its mask files, which are no images.
 
     Returns:
         The first that holds images of ``root/name``, ``root/name/img1`` (as MOTS has it), ``root/images/name`` and, for
@@ -30,12 +31,14 @@ def frame_folder(root: Path, name: str, *, only_video: bool) -> Path:
     if only_video:
         candidates += [root / "images", root]
     for folder in candidates:
-        if folder.is_dir() and images_in(folder):
+        if folder.is_dir() and not (masks is not None and folder.samefile(masks)) and images_in(folder):
             return folder
     raise InputError(f"There are no images of the video '{name}': put them into '{candidates[0]}'.")
 
 
-def images_by_stem(root: Path, name: str, stems: Sequence[str], *, only_video: bool) -> list[str]:
+def images_by_stem(
+    root: Path, name: str, stems: Sequence[str], *, only_video: bool, masks: Path | None = None
+) -> list[str]:
     """Return the image file of each frame, found by its name without the ending.
 
     Args:
@@ -43,6 +46,7 @@ def images_by_stem(root: Path, name: str, stems: Sequence[str], *, only_video: b
         name: The video's name.
         stems: One a frame.
         only_video: See :func:`frame_folder`.
+        masks: See :func:`frame_folder`.
 
     Returns:
         Paths relative to ``root``, with forward slashes.
@@ -50,7 +54,7 @@ def images_by_stem(root: Path, name: str, stems: Sequence[str], *, only_video: b
     Raises:
         InputError: If images are missing.
     """
-    folder = frame_folder(root, name, only_video=only_video)
+    folder = frame_folder(root, name, only_video=only_video, masks=masks)
     files = {path.stem: path for path in images_in(folder)}
     missing = [stem for stem in stems if stem not in files]
     if missing:

@@ -110,7 +110,9 @@ def _file_names(
     remarks: Remarks,
 ) -> tuple[str, ...]:
     if images is not None:
-        return tuple(images_by_stem(images, folder, [path.stem for path in files], only_video=only_video))
+        return tuple(
+            images_by_stem(images, folder, [path.stem for path in files], only_video=only_video, masks=files[0].parent)
+        )
     names = known.get("file_names")
     if isinstance(names, list) and len(names) == len(files) and all(isinstance(name, str) for name in names):
         return tuple(names)

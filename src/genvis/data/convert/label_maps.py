@@ -28,12 +28,10 @@ def sequence_folders(root: Path) -> list[tuple[str, list[Path]]]:
     """
     if not root.is_dir():
         raise InputError(f"There is no folder '{root}'.")
-    own = _png_files(root)
+    own = png_files(root)
     if own:
         return [(root.name, own)]
-    found = [
-        (folder.name, files) for folder in sorted(root.iterdir(), key=natural_key) if (files := _png_files(folder))
-    ]
+    found = [(folder.name, files) for folder in sorted(root.iterdir(), key=natural_key) if (files := png_files(folder))]
     if found:
         return found
     for between in ("Annotations", "annotations", "instances", "480p", "Full-Resolution"):
@@ -42,11 +40,12 @@ def sequence_folders(root: Path) -> list[tuple[str, list[Path]]]:
     raise InputError(f"'{root}' has no folders with PNG files, one for each video.")
 
 
-def _png_files(folder: Path) -> list[Path]:
+def png_files(folder: Path) -> list[Path]:
+    """Return the PNG files of a folder in natural order; none if it is no folder."""
     if not folder.is_dir():
         return []
     files = (path for path in folder.iterdir() if path.suffix.lower() == ".png" and not path.name.startswith("."))
-    return sorted(files, key=natural_key)
+    return sorted((path for path in files if path.is_file()), key=natural_key)
 
 
 def masks_of(label_map: NDArray[np.integer], ignore: frozenset[int]) -> dict[int, RLEMask]:

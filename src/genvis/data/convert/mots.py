@@ -7,13 +7,8 @@ from pathlib import Path
 
 from genvis.data.annotations.video_annotations import VideoAnnotations
 from genvis.data.convert.frame_files import image_numbers, image_size, images_by_number, images_by_stem
-from genvis.data.convert.label_maps import (
-    CROWD_REMARK,
-    masks_of,
-    paint,
-    sequence_folders,
-    video_names,
-)
+from genvis.data.convert.label_maps import CROWD_REMARK, masks_of, paint, video_names
+from genvis.data.convert.mots_sources import LABELS, SEQUENCE_MAP, MotsSource, find_labels, mots_sources
 from genvis.data.convert.tracks import (
     Category,
     ConvertedDataset,
@@ -23,16 +18,15 @@ from genvis.data.convert.tracks import (
     unique_names,
 )
 from genvis.errors import InputError
-from genvis.files import atomic_folder
+from genvis.files import atomic_folder, require_file
 from genvis.masks import MaskError, RLEMask, read_mask
+from genvis.video.sources.opening import images_in
 from genvis.video.writing.label_png import read_label_png
 
 INSTANCES = 1000
 IGNORE_ID = 10_000
 IGNORE_CLASS = 10
 IGNORE_LABEL = "ignore"
-LABELS = "labels.txt"
-SEQUENCE_MAP = "seqmap.txt"
 MOTS_LABELS = {1: "car", 2: "pedestrian"}
 """The classes of KITTI MOTS and MOTSChallenge."""
 
@@ -48,7 +42,7 @@ class _Sequence:
     masks: dict[int, dict[int, RLEMask]] = field(default_factory=dict)
     numbers: Sequence[int] = ()
     numbers_known: bool = False
-    stems: list[str] | None = None
+    source: MotsSource | None = None
 
 
 def read_mots(
@@ -76,14 +70,13 @@ def read_mots(
     """
     remarks = Remarks()
     sequences = []
-    found = _sources(root)
-    for position, (name, source) in enumerate(found, start=1):
-        read = _read_text(name, source, remarks) if isinstance(source, Path) else _read_png(name, source, remarks)
-        sequences.append(read)
-        progress(position, len(found))
+    sources = mots_sources(root)
+    for position, source in enumerate(sources, start=1):
+        sequences.append(_read_png(source, remarks) if source.text is None else _read_text(source.text, remarks))
+        progress(position, len(sources))
     _read_sequence_map(root if root.is_dir() else root.parent, sequences)
     classes = {identifier // INSTANCES for sequence in sequences for identifier in sequence.masks}
-    categories = _categories(root, labels, classes)
+    categories = _categories(root, labels or find_labels(root, sources), classes)
     only_video = len(sequences) == 1
     names = unique_names(sequence.name for sequence in sequences)
     videos = [
@@ -93,20 +86,8 @@ def read_mots(
     return ConvertedDataset(categories, tuple(videos), remarks.sentences())
 
 
-def _sources(root: Path) -> list[tuple[str, Path | list[Path]]]:
-    """Return the videos with their text file, or their PNG files."""
-    if root.is_file():
-        return [(root.stem, root)]
-    if not root.is_dir():
-        raise InputError(f"There is no file or folder '{root}'.")
-    texts = [path for path in sorted(root.glob("*.txt")) if path.name not in (LABELS, SEQUENCE_MAP)]
-    if texts:
-        return [(path.stem, path) for path in texts]
-    return list(sequence_folders(root))
-
-
-def _read_text(name: str, path: Path, remarks: Remarks) -> _Sequence:
-    sequence = _Sequence(name)
+def _read_text(path: Path, remarks: Remarks) -> _Sequence:
+    sequence = _Sequence(path.stem)
     try:
         lines = path.read_text(encoding="ascii").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -145,9 +126,13 @@ def _read_text(name: str, path: Path, remarks: Remarks) -> _Sequence:
     return sequence
 
 
-def _read_png(name: str, files: list[Path], remarks: Remarks) -> _Sequence:
-    sequence = _Sequence(name, numbers=range(len(files)), stems=[path.stem for path in files])
-    for frame, path in enumerate(files):
+def _read_png(source: MotsSource, remarks: Remarks) -> _Sequence:
+    sequence = _Sequence(source.name, numbers=range(len(source.frames)), source=source)
+    remarks.add("Frames without a mask file between the others, taken to show no object: {n}.", source.filled)
+    for frame, stem in enumerate(source.frames):
+        path = (source.masks or {}).get(stem)
+        if path is None:
+            continue
         label_map = read_label_png(path)
         if sequence.size not in (None, label_map.shape):
             raise InputError(
@@ -168,25 +153,23 @@ def _read_sequence_map(folder: Path, sequences: list[_Sequence]) -> None:
     if not path.is_file():
         return
     ranges = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        words = line.split()
-        if len(words) == 4 and words[2].isdecimal() and words[3].isdecimal():
-            ranges[words[0]] = range(int(words[2]), int(words[3]) + 1)
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        found = re.fullmatch(r"(\S+)\s+\S+\s+(\d{1,6})\s+(\d{1,6})", line.strip())
+        if found is not None:
+            ranges[found[1]] = range(int(found[2]), int(found[3]) + 1)
     for sequence in sequences:
         numbers = ranges.get(sequence.name)
-        if numbers is not None and sequence.stems is None and all(number in numbers for number in sequence.numbers):
+        if numbers is not None and sequence.source is None and all(number in numbers for number in sequence.numbers):
             sequence.numbers, sequence.numbers_known = numbers, True
 
 
 def _categories(root: Path, labels: Path | None, classes: set[int]) -> tuple[Category, ...]:
-    folder = root if root.is_dir() else root.parent
-    if labels is None:
-        labels = next((at / LABELS for at in (folder, folder.parent) if (at / LABELS).is_file()), None)
     names = dict(MOTS_LABELS)
     if labels is not None:
-        if not labels.is_file():
-            raise InputError(f"There is no file '{labels}'.")
-        lines = labels.read_text(encoding="utf-8").splitlines()
+        try:
+            lines = require_file(labels).read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"'{labels}' is no text file in UTF-8 with names of classes: {error}.") from None
         names = {number: line.strip() for number, line in enumerate(lines, start=1) if line.strip()}
     unnamed = sorted(classes - set(names))
     if unnamed:
@@ -204,16 +187,16 @@ def _categories(root: Path, labels: Path | None, classes: set[int]) -> tuple[Cat
 def _video(
     sequence: _Sequence, name: str, images: Path | None, *, only_video: bool, remarks: Remarks
 ) -> ConvertedVideo:
-    numbers = list(sequence.numbers)
+    numbers, source = list(sequence.numbers), sequence.source
     if images is not None:
-        if sequence.stems is not None:
-            file_names = images_by_stem(images, sequence.name, sequence.stems, only_video=only_video)
+        if source is not None:
+            file_names = _images_of(source, images, only_video=only_video)
         else:
             if not sequence.numbers_known:
                 numbers = _numbers_of_images(images, sequence, only_video=only_video) or numbers
             file_names = images_by_number(images, sequence.name, numbers, only_video=only_video)
     else:
-        stems = sequence.stems or [f"{number:06d}" for number in numbers]
+        stems = [f"{number:06d}" for number in numbers] if source is None else source.frames
         file_names = [f"{name}/{stem}.jpg" for stem in stems]
         remarks.add("Images are named '<video>/<frame>.jpg'; give --images to use their real names and number.")
     size = sequence.size
@@ -233,6 +216,15 @@ def _video(
         if masks
     )
     return ConvertedVideo(name, size[0], size[1], tuple(file_names), tracks)
+
+
+def _images_of(source: MotsSource, images: Path, *, only_video: bool) -> list[str]:
+    """Return the images of a video whose masks are PNG files: those that lie beside them, or by their names."""
+    if source.images is not None and source.images.resolve().is_relative_to(images.resolve()):
+        folder = images / source.images.resolve().relative_to(images.resolve())
+        files = {path.stem: path for path in images_in(folder)}
+        return [files[stem].relative_to(images).as_posix() for stem in source.frames]
+    return images_by_stem(images, source.name, source.frames, only_video=only_video, masks=source.folder)
 
 
 def _numbers_of_images(images: Path, sequence: _Sequence, *, only_video: bool) -> list[int]:

@@ -1,5 +1,6 @@
 """Frames and masks of annotated videos, read from disk when asked for."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +13,8 @@ from genvis.data.annotations.video_annotations import Video, VideoAnnotations
 from genvis.data.samples.frames import image_path, read_frame
 from genvis.data.samples.sample import VideoSample
 from genvis.errors import InputError
+
+_log = logging.getLogger(__name__)
 
 
 class VideoSource(Protocol):
@@ -33,7 +36,8 @@ class VideoSource(Protocol):
 class VideoDataset(Dataset[VideoSample]):
     """The videos of an annotation file with their frames; an item is a whole video.
 
-    Crowds are left out: they are not objects that one query could follow.
+    Crowds are left out: they are not objects that one query could follow. A warning of the log says so where they are
+    more than a tenth of what is annotated.
 
     Args:
         annotations: From ``load_youtube_vis`` or ``load_coco`` (:mod:`genvis.data.annotations`).
@@ -46,7 +50,7 @@ class VideoDataset(Dataset[VideoSample]):
         videos: The positions of the videos of this data set in the annotations.
 
     Raises:
-        InputError: If the folder does not exist, or if no video is left.
+        InputError: If the folder does not exist, if no video is left, or if everything annotated is marked as a crowd.
     """
 
     def __init__(self, annotations: VideoAnnotations, image_root: str | Path, *, skip_empty: bool = False) -> None:
@@ -54,6 +58,7 @@ class VideoDataset(Dataset[VideoSample]):
         self.image_root = Path(image_root)
         if not self.image_root.is_dir():
             raise InputError(f"The folder of the images '{image_root}' does not exist: check the path.")
+        self._tell_crowds()
         self.videos = np.arange(len(annotations))
         if skip_empty:
             usable = [self._objects(int(index)).size > 0 for index in self.videos]
@@ -117,6 +122,18 @@ class VideoDataset(Dataset[VideoSample]):
             video_id=video.id,
             source=self.annotations.path.stem,
         )
+
+    def _tell_crowds(self) -> None:
+        """Refuse annotations that are crowds only, as other tools mark all masks, and warn of many."""
+        total, crowds = len(self.annotations.track_crowds), int(self.annotations.track_crowds.sum())
+        where = f"{crowds:,} of {total:,} annotations of '{self.annotations.path}' are marked as crowds"
+        if total and crowds == total:
+            raise InputError(
+                f"{where} (iscrowd 1), which are not trained on: set iscrowd to 0 where they are objects, or convert "
+                "the file again with `genvis data convert from-coco`, which does."
+            )
+        if 10 * crowds > total:
+            _log.warning("%s and are left out.", where)
 
     def _objects(self, position: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.int64]]":
         """Return which tracks of a video are objects: no crowds, and present in some frame."""

@@ -19,7 +19,9 @@ PAGED_FORMATS = frozenset({"PNG", "WEBP", "AVIF", "TIFF"})
 def natural_key(path: Path) -> list[tuple[int, int, str]]:
     """Sort key that puts ``frame2`` before ``frame10``."""
     parts = re.split(r"(\d+)", str(path).casefold())
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
+    # The longer number is the larger one; Python reads none of more than 4,300 digits.
+    numbers = ((part, part.lstrip("0")) for part in parts)
+    return [(0, len(digits), digits) if part.isdecimal() else (1, 0, part) for part, digits in numbers]
 
 
 class ImageSource(FrameSource):
