@@ -219,3 +219,23 @@ def test_the_gradient_reaches_every_parameter_of_the_tracker_through_two_clips()
     gradients = {name: parameter.grad for name, parameter in tracker.named_parameters()}
     gradients.pop("memory_reader.memory_key.bias")  # It adds the same to all logits of a softmax.
     assert [name for name, gradient in gradients.items() if gradient is None or not gradient.any()] == []
+
+
+def test_occupancy_weighted_propagation_mixes_each_query_with_the_previous_one():
+    tracker = shared_tracker()
+    with torch.no_grad():
+        _, before = tracker(random_queries(2, 1, 5, 32))
+        output, after = tracker(random_queries(2, 1, 5, 32, seed=1), before)
+        same, mixed = tracker(random_queries(2, 1, 5, 32, seed=1), before, occupancy_weighted=True)
+    assert torch.equal(output.class_logits, same.class_logits)  # It changes what follows, not this clip.
+    assert torch.equal(mixed.memory.keys, after.memory.keys)
+    occupied = 1 - output.class_logits[-1].softmax(dim=-1)[..., -1:]
+    assert_close(mixed.instance_queries, occupied * after.instance_queries + (1 - occupied) * before.instance_queries)
+
+
+@pytest.mark.parametrize("memory_clips", [0, -1])
+def test_a_memory_of_no_clip_is_an_error_not_the_default(memory_clips):
+    with pytest.raises(InputError, match=f"memory_clips is {memory_clips}"):
+        shared_model("resnet")(random_frames(1, 1, 32, 64), memory_clips=memory_clips)
+    with pytest.raises(InputError, match=f"memory_clips is {memory_clips}"):
+        shared_model("resnet").segment(random_frames(1, 1, 32, 64)[0], memory_clips=memory_clips)

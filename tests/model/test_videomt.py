@@ -123,28 +123,18 @@ def test_the_position_table_is_resampled_only_for_another_grid() -> None:
     assert not torch.equal(upright, wide)
 
 
-def test_occupancy_keeps_the_query_of_an_absent_object() -> None:
-    network: VidEoMT = VidEoMT.from_pretrained(GOLDEN / "videomt_tiny").eval()
-    pixels = pixel_values()
-    first, second = run(network, pixels[:1], [1]), run(network, pixels[:2], [2])
-    network.occupancy_weighted = True
-    with torch.no_grad():
-        network.class_predictor.bias[-1] = 1e4
-    torch.testing.assert_close(run(network, pixels[:2], [2]).state, first.state)
-    with torch.no_grad():
-        network.class_predictor.bias[-1] = -1e4
-    torch.testing.assert_close(run(network, pixels[:2], [2]).state, second.state)
-
-
-def test_occupancy_weighted_propagation_is_a_mixture_and_off_by_default() -> None:
-    network: VidEoMT = VidEoMT.from_pretrained(GOLDEN / "videomt_tiny").eval()
-    assert not network.occupancy_weighted
-    pixels = pixel_values()[:2]
-    old, new = run(network, pixels[:1], [1]), run(network, pixels, [1, 1])
-    network.occupancy_weighted = True
-    occupied = 1 - new.class_logits[1].softmax(dim=-1)[:, -1:]
-    expected = occupied * new.state + (1 - occupied) * old.state
-    torch.testing.assert_close(run(network, pixels, [1, 1]).state, expected, rtol=0, atol=1e-5)
+def test_occupancy_weighted_propagation_is_a_mixture_of_the_states() -> None:
+    network, pixels = model("folder"), pixel_values()[:2]
+    with torch.inference_mode():
+        old = network.step(pixels[:1], occupancy_weighted=True)
+        new = network.step(pixels[1:], old.state)
+        mixed = network.step(pixels[1:], old.state, occupancy_weighted=True)
+        together = network.step(pixels, occupancy_weighted=True)
+        assert torch.equal(old.state, network.step(pixels[:1]).state)  # A first frame has nothing to mix.
+    assert torch.equal(mixed.class_logits, new.class_logits)
+    occupied = 1 - new.class_logits[0].softmax(dim=-1)[:, -1:]
+    torch.testing.assert_close(mixed.state, occupied * new.state + (1 - occupied) * old.state, rtol=0, atol=1e-5)
+    torch.testing.assert_close(together.state, mixed.state, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(("name", "resolution"), [("ovis", 544), ("youtube_vis_2019", 448), ("youtube_vis_2021", 448)])

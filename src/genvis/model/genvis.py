@@ -82,23 +82,32 @@ class GenVIS(PreTrainedModel):
         return nn.Module.to(other, device=self.device, dtype=self.dtype).train(self.training)
 
     def forward(
-        self, frames: Tensor, state: TrackerState | None = None, *, memory_clips: int | None = None
+        self,
+        frames: Tensor,
+        state: TrackerState | None = None,
+        *,
+        memory_clips: int | None = None,
+        occupancy_weighted: bool = False,
     ) -> tuple[ClipPrediction, TrackerState]:
         """Segment one clip of each of B videos.
 
         Args:
             frames: (B, T, 3, H, W), RGB, 0..255, uint8 or float; any T from 1 up.
             state: What the previous clip of the same videos left; None for their first.
-            memory_clips: How many past clips the memory is to keep; None takes the configured number.
+            memory_clips: How many past clips the memory is to keep, at least 1; None takes the configured number.
+            occupancy_weighted: Propagate a query only as far as it holds an object: p·new + (1 - p)·old, with
+                p = 1 - P(no object). Off, as published.
 
         Returns:
             The prediction, whose masks have the padded size, and the state for the next clip.
 
         Raises:
-            InputError: If the frames have another shape or range, the state is of other videos, or the model has no
-                tracker.
+            InputError: If the frames have another shape or range, the state is of other videos, ``memory_clips`` is
+                less than 1, or the model has no tracker.
         """
-        tracker, detected, output, state = self._track(frames, state, memory_clips=memory_clips)
+        tracker, detected, output, state = self._track(
+            frames, state, memory_clips=memory_clips, occupancy_weighted=occupancy_weighted
+        )
         batch, length = frames.shape[:2]
         prediction = ClipPrediction(
             class_logits=output.class_logits[-1],
@@ -109,7 +118,12 @@ class GenVIS(PreTrainedModel):
         return prediction, state
 
     def segment(
-        self, frames: Tensor, state: TrackerState | None = None, *, memory_clips: int | None = None
+        self,
+        frames: Tensor,
+        state: TrackerState | None = None,
+        *,
+        memory_clips: int | None = None,
+        occupancy_weighted: bool = False,
     ) -> tuple[ClipMasks, TrackerState]:
         """Segment one clip of one video: the masks that `forward` leaves as a product, in less time than that takes.
 
@@ -117,19 +131,22 @@ class GenVIS(PreTrainedModel):
             frames: (T, 3, H, W), as in `forward`.
             state: What the previous clip of the same video left; None for its first.
             memory_clips: As in `forward`.
+            occupancy_weighted: As in `forward`.
 
         Returns:
-            Classes and masks of all identities, and the state for the next clip.
+            Classes and masks of all instance queries, and the state for the next clip.
 
         Raises:
             InputError: As in `forward`.
         """
-        tracker, detected, output, state = self._track(frames[None], state, memory_clips=memory_clips)
+        tracker, detected, output, state = self._track(
+            frames[None], state, memory_clips=memory_clips, occupancy_weighted=occupancy_weighted
+        )
         masks = projected_mask_logits(output.mask_embeddings[-1, 0], tracker.mask_features, detected.features)
         return ClipMasks(class_logits=output.class_logits[-1, 0], mask_logits=masks), state
 
     def _track(
-        self, frames: Tensor, state: TrackerState | None, *, memory_clips: int | None
+        self, frames: Tensor, state: TrackerState | None, *, memory_clips: int | None, occupancy_weighted: bool
     ) -> tuple[Tracker, DetectorOutput, TrackerOutput, TrackerState]:
         if self.tracker is None:
             raise InputError("A MinVIS model has no tracker: call predict_frames, or load a GenVIS or VITA model.")
@@ -143,7 +160,9 @@ class GenVIS(PreTrainedModel):
             )
         detected = self.detector(pixel_values)
         frame_queries = detected.frame_queries[-1].unflatten(0, (batch, length))
-        output, state = self.tracker(frame_queries, state, memory_clips=memory_clips)
+        output, state = self.tracker(
+            frame_queries, state, memory_clips=memory_clips, occupancy_weighted=occupancy_weighted
+        )
         return self.tracker, detected, output, state
 
     def predict_frames(self, frames: Tensor) -> FramePrediction:

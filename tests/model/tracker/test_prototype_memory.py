@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from genvis.model.tracker.memory_bank import PrototypeMemory, PrototypeMemoryReader
+from genvis.model.tracker.memory_bank import PrototypeMemory
+from genvis.model.tracker.memory_reader import PrototypeMemoryReader
 
 few = settings(max_examples=25, deadline=None)
 Q, C = 4, 6

@@ -1,9 +1,9 @@
-"""The instance prototype memory: what was seen in past clips, by identity (paper, section 3.3)."""
+"""Instance prototype memory: keys and values of past clips, by instance query (paper, section 3.3)."""
 
 from typing import Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
 class PrototypeMemory:
@@ -79,47 +79,3 @@ class PrototypeMemory:
         longer._values[:, self._length] = value
         longer._length = longer._used[0] = self._length + 1
         return longer
-
-
-class PrototypeMemoryReader(nn.Module):
-    """Add to each instance query what its identity, or any, was in past clips: q = p + V_q(p) + z.
-
-    The softmax has no scaling by the width, as in the published weights.
-
-    Args:
-        hidden_dim: C.
-        is_global: Read the prototypes of all identities (paper, Table 5) instead of only the query's own.
-    """
-
-    def __init__(self, *, hidden_dim: int, is_global: bool) -> None:
-        super().__init__()
-        self.is_global = is_global
-        self.query_key = nn.Linear(hidden_dim, hidden_dim)
-        self.query_value = nn.Linear(hidden_dim, hidden_dim)
-        self.memory_key = nn.Linear(hidden_dim, hidden_dim)
-        self.memory_value = nn.Linear(hidden_dim, hidden_dim)
-
-    def forward(self, prototypes: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """Read the memory.
-
-        Args:
-            prototypes: (B, Q, C), the previous clip's instance prototypes, or the learned queries of the first clip.
-            keys: (B, M, Q, C) of M past clips.
-            values: (B, M, Q, C).
-
-        Returns:
-            (B, Q, C), the instance queries of this clip.
-        """
-        queries = prototypes + self.query_value(prototypes)
-        if keys.shape[1] == 0:
-            return queries
-        query_key = self.query_key(prototypes)
-        if self.is_global:
-            weights = (query_key @ keys.flatten(1, 2).mT).softmax(dim=-1)
-            return queries + weights @ values.flatten(1, 2)
-        weights = torch.einsum("bqc,bmqc->bqm", query_key, keys).softmax(dim=-1)
-        return queries + torch.einsum("bqm,bmqc->bqc", weights, values)
-
-    def store(self, normalised_prototypes: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the key and value, (B, Q, C) each, that the memory keeps of a clip's normalised prototypes."""
-        return self.memory_key(normalised_prototypes), self.memory_value(normalised_prototypes)

@@ -1,7 +1,6 @@
 """The object decoder D: instance queries read the encoded frame queries of a clip (paper, Figure 2, left)."""
 
 from torch import Tensor, nn
-from torchvision.ops import MLP
 
 
 class ObjectDecoderLayer(nn.Module):
@@ -30,7 +29,7 @@ class ObjectDecoderLayer(nn.Module):
             (B, Q, C).
         """
         keys = tokens if token_position is None else tokens + token_position
-        attended, _ = self.cross_attention(queries + query_position, keys, tokens, need_weights=False)
+        attended, _ = self.cross_attention(queries + query_position, keys, tokens, need_weights=False)  # (B, Q, C)
         queries = self.cross_attention_norm(queries + attended)
         keys = queries + query_position
         attended, _ = self.self_attention(keys, keys, queries, need_weights=False)
@@ -80,7 +79,7 @@ class ObjectDecoder(nn.Module):
         Returns:
             The raw output of each layer, (B, Q, C) each; the last is the clip's instance prototypes p.
         """
-        tokens = encoded_frame_queries.flatten(1, 2)
+        tokens = encoded_frame_queries.flatten(1, 2)  # (B, T·Q_f, C)
         token_position = None
         if self.frame_query_position is not None:
             token_position = self.frame_query_position.weight.repeat(encoded_frame_queries.shape[1], 1)  # (T·Q_f, C)
@@ -89,24 +88,3 @@ class ObjectDecoder(nn.Module):
             instance_queries = layer(instance_queries, self.query_position.weight, tokens, token_position)
             outputs.append(instance_queries)
         return outputs
-
-
-class PredictionHeads(nn.Module):
-    """Class and mask embedding of a query, read from its LayerNorm.
-
-    Args:
-        hidden_dim: C.
-        mask_feature_size: C_m.
-        num_classes: K; one more logit, the last, is "no object".
-    """
-
-    def __init__(self, *, hidden_dim: int, mask_feature_size: int, num_classes: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(hidden_dim)
-        self.class_predictor = nn.Linear(hidden_dim, num_classes + 1)
-        self.mask_embedder = MLP(hidden_dim, [hidden_dim, hidden_dim, mask_feature_size])
-
-    def forward(self, queries: Tensor) -> tuple[Tensor, Tensor]:
-        """Predict: (..., C) to class logits (..., K + 1) and mask embeddings (..., C_m)."""
-        normalised = self.norm(queries)
-        return self.class_predictor(normalised), self.mask_embedder(normalised)

@@ -36,10 +36,10 @@ class ObjectEncoder(nn.Module):
         Returns:
             (B, T, Q_f, C).
         """
+        frames, queries = frame_queries.shape[1:3]
         for index, layer in enumerate(self.layers):
             if self.window_size == 0:
-                frames, queries = frame_queries.shape[1:3]
-                frame_queries = layer(frame_queries.flatten(1, 2)).unflatten(1, (frames, queries))
+                frame_queries = layer(frame_queries.flatten(1, 2)).unflatten(1, (frames, queries))  # (B, T, Q_f, C)
             else:
                 # Shifted windows reach over the borders of the plain ones. Training never shifts.
                 is_shifted = index % 2 == 1 and not self.training
@@ -55,11 +55,11 @@ class ObjectEncoder(nn.Module):
         window = self.window_size
         front = (window + 1) // 2 if is_shifted else 0
         back = -(front + frames) % window
-        padded = F.pad(frame_queries, (0, 0, 0, 0, front, back))
+        padded = F.pad(frame_queries, (0, 0, 0, 0, front, back))  # (B, N·W, Q_f, C), N windows of W frames
         windows = padded.reshape(batch, -1, window, queries, padded.shape[-1]).flatten(2, 3).flatten(0, 1)
         is_padding = torch.ones(padded.shape[1], dtype=torch.bool, device=padded.device)
         is_padding[front : front + frames] = False
         is_padding = is_padding.reshape(-1, window, 1).expand(-1, -1, queries).flatten(1).repeat(batch, 1)
-        encoded = layer(windows, src_key_padding_mask=is_padding)
+        encoded = layer(windows, src_key_padding_mask=is_padding)  # (B·N, W·Q_f, C)
         encoded = encoded.reshape(batch, -1, queries, encoded.shape[-1])
         return encoded[:, front : front + frames]

@@ -1,20 +1,25 @@
-"""The tracker: object encoder, object decoder, heads, propagation and memory; frame queries in, identities out."""
+"""The GenVIS tracker: object encoder, object decoder, heads, propagation and memory (paper, Figure 2)."""
 
 import torch
 from torch import Tensor, nn
 
+from genvis.errors import InputError
 from genvis.model.config import GenVISConfig
 from genvis.model.detector.base import DetectorSizes
 from genvis.model.outputs import TrackerOutput, TrackerState
-from genvis.model.tracker.memory_bank import PrototypeMemory, PrototypeMemoryReader
-from genvis.model.tracker.object_decoder import ObjectDecoder, PredictionHeads
+from genvis.model.tracker.heads import PredictionHeads
+from genvis.model.tracker.memory_bank import PrototypeMemory
+from genvis.model.tracker.memory_reader import PrototypeMemoryReader
+from genvis.model.tracker.object_decoder import ObjectDecoder
 from genvis.model.tracker.object_encoder import ObjectEncoder
+from genvis.model.tracker.occupancy import occupancy_mixture
 
 
 class Tracker(nn.Module):
-    """All that GenVIS trains (paper, section 3.1): it sees only frame queries, never pixels.
+    """Tracker of GenVIS: frame queries in, instances with one query each through the whole video out.
 
-    The network holds nothing of a video; what one clip leaves for the next is a `TrackerState`.
+    It sees frame queries, never pixels, and is all that GenVIS trains (paper, section 3.1). It holds nothing of a
+    video; what one clip leaves for the next is a `TrackerState`.
 
     Args:
         config: Of the whole model.
@@ -64,24 +69,38 @@ class Tracker(nn.Module):
         return TrackerState(instance_queries=queries.expand(batch, -1, -1), memory=memory)
 
     def forward(
-        self, frame_queries: Tensor, state: TrackerState | None = None, *, memory_clips: int | None = None
+        self,
+        frame_queries: Tensor,
+        state: TrackerState | None = None,
+        *,
+        memory_clips: int | None = None,
+        occupancy_weighted: bool = False,
     ) -> tuple[TrackerOutput, TrackerState]:
-        """Follow all identities through one clip.
+        """Track all instance queries through one clip.
 
         Args:
-            frame_queries: (B, T, Q_f, C) of the detector; any T from 1 up.
+            frame_queries: (B, T, Q_f, C_det) of the detector; any T from 1 up.
             state: What the previous clip of the same videos left; None for their first clip.
-            memory_clips: How many past clips the memory is to keep; None takes the configured number.
+            memory_clips: How many past clips the memory is to keep, at least 1; None takes the configured number.
+            occupancy_weighted: Propagate a query only as far as it holds an object, see `occupancy_mixture`. Off, as
+                published.
 
         Returns:
             The predictions of all D object-decoder layers, and the state for the next clip.
+
+        Raises:
+            InputError: If ``memory_clips`` is less than 1.
         """
+        if memory_clips is not None and memory_clips < 1:
+            raise InputError(f"memory_clips is {memory_clips}; it must be at least 1, or None for the model's number.")
         if state is None or not self.propagate_queries:
             state = self.first_state(frame_queries.shape[0])
         instance_queries, memory = state
         output, prototypes, stored = self.step(frame_queries, instance_queries, memory.keys, memory.values)
         if stored is not None and self.propagate_queries:
-            memory = memory.append(*stored, limit=memory_clips or self.memory_clips)
+            memory = memory.append(*stored, limit=self.memory_clips if memory_clips is None else memory_clips)
+        if occupancy_weighted:
+            prototypes = occupancy_mixture(prototypes, instance_queries, output.class_logits[-1])
         return output, TrackerState(instance_queries=prototypes, memory=memory)
 
     def step(
@@ -90,7 +109,7 @@ class Tracker(nn.Module):
         """Compute one clip as a pure function of tensors.
 
         Args:
-            frame_queries: (B, T, Q_f, C).
+            frame_queries: (B, T, Q_f, C_det).
             instance_queries: (B, Q, C), p of the previous clip.
             memory_keys: (B, M, Q, C) of M past clips.
             memory_values: (B, M, Q, C).
@@ -100,12 +119,12 @@ class Tracker(nn.Module):
             each, that the memory is to keep (None without a memory).
         """
         if self.memory_reader is not None:
-            instance_queries = self.memory_reader(instance_queries, memory_keys, memory_values)
-        encoded = self.encoder(self.input_projection(frame_queries))
-        layers = self.decoder(instance_queries, encoded)
-        class_logits, mask_embeddings = self.heads(torch.stack(layers))
-        prototypes = layers[-1]
-        normalised = self.heads.norm(prototypes)
+            instance_queries = self.memory_reader(instance_queries, memory_keys, memory_values)  # (B, Q, C)
+        encoded = self.encoder(self.input_projection(frame_queries))  # (B, T, Q_f, C)
+        layers = self.decoder(instance_queries, encoded)  # D of (B, Q, C)
+        class_logits, mask_embeddings = self.heads(torch.stack(layers))  # (D, B, Q, K + 1), (D, B, Q, C_m)
+        prototypes = layers[-1]  # (B, Q, C), p
+        normalised = self.heads.norm(prototypes)  # (B, Q, C), m
         output = TrackerOutput(
             class_logits=class_logits,
             mask_embeddings=mask_embeddings,

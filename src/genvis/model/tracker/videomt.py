@@ -14,6 +14,7 @@ from genvis.categories import Categories, known_categories
 from genvis.errors import InputError
 from genvis.model.eomt_blocks import check_pixel_values, embed_patches, patch_side, read_heads
 from genvis.model.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from genvis.model.tracker.occupancy import occupancy_mixture
 
 
 class VidEoMTConfig(VideomtConfig):
@@ -91,26 +92,25 @@ class VidEoMT(VideomtForUniversalSegmentation):
     """Transformers' VidEoMT as a streaming tracker: any frame size, any number of calls, one state.
 
     It fails where a query switches to another object while its own is hidden: there is no memory beyond the last frame.
-
-    Attributes:
-        occupancy_weighted: Whether a query is renewed only as far as its object is visible: the next state is
-            p·new + (1 - p)·old with p = 1 - P(no object). Off, as published.
     """
 
     config_class = VidEoMTConfig
-    occupancy_weighted: bool = False
 
     @property
     def preprocessing(self) -> Preprocessing:
         """Way from a frame to ``pixel_values``."""
         return self.config.preprocessing
 
-    def step(self, pixel_values: Tensor, state: Tensor | None = None) -> VidEoMTOutput:
+    def step(
+        self, pixel_values: Tensor, state: Tensor | None = None, *, occupancy_weighted: bool = False
+    ) -> VidEoMTOutput:
         """Segment and track one clip of one video.
 
         Args:
             pixel_values: (T, 3, H, W), normalised; H and W are multiples of the patch size, any T from 1 up.
             state: (1, Q, C), what the previous clip of the same video left; None for the first.
+            occupancy_weighted: Renew a query only as far as it holds an object, see `occupancy_mixture`. Off, as
+                published.
 
         Raises:
             InputError: If the frames or the state have another shape.
@@ -122,7 +122,7 @@ class VidEoMT(VideomtForUniversalSegmentation):
                 f"The state is {tuple(state.shape)} instead of {expected}: give what the previous clip of the same "
                 "video left, or None for its first clip."
             )
-        normalised, state = self._propagate(self._encode(pixel_values), state)
+        normalised, state = self._propagate(self._encode(pixel_values), state, occupancy_weighted=occupancy_weighted)
         heads = read_heads(self, normalised, grid)
         mask_logits = torch.einsum("tqc,tchw->tqhw", heads.mask_embeddings, heads.mask_features)
         return VidEoMTOutput(heads.class_logits, mask_logits.float(), state)
@@ -134,12 +134,13 @@ class VidEoMT(VideomtForUniversalSegmentation):
             tokens = block(tokens)
         return tokens
 
-    def _propagate(self, tokens: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _propagate(self, tokens: Tensor, state: Tensor | None, *, occupancy_weighted: bool) -> tuple[Tensor, Tensor]:
         """Run the last blocks frame after frame, each with the queries that the frame before left.
 
         Args:
             tokens: (T, S, C), of the first blocks.
             state: (1, Q, C), the queries after the last block and before the final LayerNorm, of the previous frame.
+            occupancy_weighted: As in `step`.
 
         Returns:
             The normalised output, (T, Q + S, C), and the state after the last frame.
@@ -153,14 +154,10 @@ class VidEoMT(VideomtForUniversalSegmentation):
             for block in self.layers[-self.config.num_blocks :]:
                 hidden = block(hidden)
             outputs.append(self.layernorm(hidden))
-            state = self._next_state(hidden[:, : self.config.num_queries], outputs[-1], state)
+            new = hidden[:, : self.config.num_queries]
+            if occupancy_weighted and state is not None:
+                class_logits = self.class_predictor(outputs[-1][:, : self.config.num_queries])
+                new = occupancy_mixture(new, state, class_logits)
+            state = new
         assert state is not None
         return torch.cat(outputs), state
-
-    def _next_state(self, new: Tensor, normalised: Tensor, old: Tensor | None) -> Tensor:
-        """Return the state (1, Q, C): the new queries, or a mixture with the old ones, weighted by occupancy."""
-        if old is None or not self.occupancy_weighted:
-            return new
-        class_logits = self.class_predictor(normalised[:, : self.config.num_queries])
-        occupied = 1 - class_logits.float().softmax(dim=-1)[..., -1:]  # (1, Q, 1)
-        return torch.lerp(old, new, occupied.to(new.dtype))
