@@ -11,7 +11,7 @@ from genvis.cli.main import main
 from genvis.data.annotations.youtube_vis import load_youtube_vis
 from genvis.data.sprites import SpriteVideos
 from genvis.data.sprites.export import export_sprites
-from genvis.evaluation.run_model import common_classes, run_model
+from genvis.evaluation.run_model import common_categories, run_model
 from genvis.fingerprint import claim
 
 
@@ -154,7 +154,7 @@ def test_the_same_annotations_in_another_file_continue(run, sprites, tmp_path):
 def test_results_of_unknown_origin_are_refused(run, tmp_path):
     (tmp_path / "out" / "videos").mkdir(parents=True)
     (tmp_path / "out" / "videos" / "1.json").write_text("[]")
-    with pytest.raises(InputError, match=r"holds results, but no fingerprint\.json"):
+    with pytest.raises(InputError, match=r"holds results without fingerprint\.json"):
         run()
 
 
@@ -187,9 +187,9 @@ def test_two_processes_do_not_share_a_folder(run, tmp_path):
 
 def test_categories_meet_by_name_with_the_data_s_ids():
     data = Categories("mine", (5, 9), ("giant panda", "submarine"))
-    assert common_classes(known_categories("ovis"), data, file=Path("mine.json")) == {"Giant_panda": 5}
-    with pytest.raises(InputError, match="no class in common"):
-        common_classes(known_categories("ovis"), Categories("mine", (9,), ("submarine",)), file=Path("mine.json"))
+    assert common_categories(known_categories("ovis"), data, file=Path("mine.json")) == {"Giant_panda": 5}
+    with pytest.raises(InputError, match="no category in common"):
+        common_categories(known_categories("ovis"), Categories("mine", (9,), ("submarine",)), file=Path("mine.json"))
 
 
 def test_the_command_runs_scores_and_packs(sprites, model_folder, tmp_path, capsys):

@@ -29,23 +29,24 @@ def evaluate(
 ) -> None:
     """Score results, or a model, as the servers of YouTube-VIS and OVIS do, and say which errors cost most.
 
-    Prints AP, AP50, AP75, AR1, AR10, by size, by class and, where the annotations know, by occlusion; what each kind of
-    error costs; and the worst videos.
+    Prints AP, AP50, AP75, AR1, AR10, by size, by category and, where the annotations have it, by occlusion; the AP that
+    each kind of error costs; and the worst videos.
 
     Args:
         results: The results file (JSON): a list of video_id, category_id, score and segmentations. Left out with
             --weights, which makes the results first: OUT/results.json, and OUT/submission.zip for the servers. The
-            same command continues after an interruption.
+            same command continues after an interruption; a folder with results of other weights, annotations, images
+            or settings is refused.
         annotations: The annotation file of YouTube-VIS or OVIS, or of the same format.
         images: The folder that the file names of the annotations start from, for pictures in the report and the model.
         weights: Run this model: a bundled name, a model folder, a published .pth file, or a Hub id.
         device: Where the model runs: auto, cpu, cuda, mps ...
         clip_length: Frames that the model sees together. Default: the model's.
         resolution: Frames are resized so that the shorter side has this many pixels. Default: the model's.
-        detections: How many pairs of object and class the model gives per video. Default: the model's number.
+        detections: How many pairs of object and category the model gives per video. Default: the model's number.
         out: Folder for the report: report.html, with pictures if there are images, and report.json.
-        errors: Find out which kind of error costs how much AP: missed objects, wrong classes, switched identities ...
-        identity: Also print HOTA, IDF1 and identity switches (needs the extra "eval").
+        errors: Find out which kind of error costs how much AP: missed, classification, localization, id switch ...
+        identity: Also print HOTA, IDF1 and id switches (needs the extra "eval").
         score_threshold: Detections below this score are left out of these tracking metrics, and of pictures.
         worst: How many of the worst videos the report shows pictures of.
         workers: Processes to use, on Linux. Default: one per processor if there is much to do.
@@ -66,12 +67,21 @@ def evaluate(
     from genvis.cli.progress import live_progress
     from genvis.data.annotations.youtube_vis import load_youtube_vis
     from genvis.evaluation.evaluate import evaluate as evaluate_results
+    from genvis.evaluation.metrics.tracking import TrackingMetrics
     from genvis.evaluation.report.report_folder import check_images, write_report
     from genvis.evaluation.report.report_tables import print_report
     from genvis.evaluation.results_file import load_results
     from genvis.evaluation.submission import write_submission
+    from genvis.files import make_folder
 
     console = Console()
+    # What would fail at the end fails now.
+    if out is not None:
+        make_folder(out)
+    if submission is not None:
+        make_folder(submission.parent)
+    if identity:
+        TrackingMetrics(score_threshold)
     truth = load_youtube_vis(annotations)
     if images is not None:
         check_images(truth, images)
@@ -105,10 +115,10 @@ def evaluate(
         page = write_report(
             report, out, annotations=truth, results=found, images=images, worst=worst, threshold=score_threshold
         )
-        console.print(f"Report: {page}", highlight=False, soft_wrap=True)
+        console.print(f"Report: {page}", markup=False, highlight=False, soft_wrap=True)
     if submission is not None:
         write_submission(results, submission)
-        console.print(f"Submission: {submission}", highlight=False, soft_wrap=True)
+        console.print(f"Submission: {submission}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _run_model(
@@ -124,12 +134,12 @@ def _run_model(
 ) -> Path:
     from genvis.cli.predict import load_model
     from genvis.cli.progress import live_progress
-    from genvis.evaluation.run_model import chosen_classes, common_classes, run_model
+    from genvis.evaluation.run_model import chosen_classes, common_categories, run_model
     from genvis.inference.segmenter import VideoSegmenter
 
     model = load_model(weights, device=device, dtype="float32")
     labels = model.config.categories
-    classes = chosen_classes(common_classes(labels, truth.categories, file=truth.path), labels)
+    classes = chosen_classes(common_categories(labels, truth.categories, file=truth.path), labels)
     segmenter = VideoSegmenter(model, clip_length=clip_length, min_size=resolution, classes=classes)
     with live_progress() as show:
         return run_model(

@@ -1,4 +1,4 @@
-"""Scores: average precision as YouTube-VIS defines it, identity metrics, error analysis, reports."""
+"""Average precision as YouTube-VIS defines it, tracking metrics, costs of errors, reports."""
 
 from genvis.evaluation.evaluate import evaluate
 from genvis.evaluation.evaluation_report import EvaluationReport

@@ -1,4 +1,4 @@
-"""The evaluation: results and annotations in, a report out."""
+"""Evaluation of results against annotations."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from genvis.evaluation.error_analysis.error_costs import ErrorAnalysis, VideoErr
 from genvis.evaluation.evaluation_report import AveragePrecision, CategoryScore, EvaluationReport, VideoScore
 from genvis.evaluation.metrics.average_precision import ClassScores, mean, score_class
 from genvis.evaluation.metrics.comparison import VideoComparison, compare
-from genvis.evaluation.metrics.identity import ClassResults, IdentityEvaluation
 from genvis.evaluation.metrics.matching import Matches
 from genvis.evaluation.metrics.subsets import SIZES, Subset
+from genvis.evaluation.metrics.tracking import ClassResults, TrackingMetrics
 from genvis.evaluation.parallel import map_videos, processors
 from genvis.evaluation.results_file import Results, load_results
 
 LIMITS = (1, 10, 100)
-"""Recall is given for so many best detections of a class in a video."""
+"""Numbers of detections of a category in a video, the best ones, for which recall is given."""
 
 _SUBSETS = tuple(Subset)
 _AP50, _AP75 = 0, 5
@@ -44,8 +44,8 @@ def evaluate(
     Args:
         results: A results file of the servers' format (JSON), or the list that it holds, or what was read from either.
         annotations: An annotation file of YouTube-VIS or OVIS, or of the same format, or what was read from one.
-        errors: Also find out which kind of error costs how much average precision; takes about twice as long.
-        identity: Also compute tracking metrics: HOTA, IDF1, identity switches.
+        errors: Also compute how much average precision each kind of error costs; takes about twice as long.
+        identity: Also compute tracking metrics: HOTA, IDF1, id switches.
         score_threshold: Leave out detections with a lower score from the tracking metrics, which have no use for them.
         workers: Processes to use, on Linux; 1 for none but this one. Default: one per processor if there is much to do.
         progress: Called with the number of videos done and of all videos.
@@ -59,7 +59,7 @@ def evaluate(
     """
     if not isinstance(annotations, VideoAnnotations):
         annotations = load_youtube_vis(annotations)
-    tracking = IdentityEvaluation(score_threshold) if identity else None
+    tracking = TrackingMetrics(score_threshold) if identity else None
     detections = results if isinstance(results, Results) else load_results(results, annotations)
     work = _VideoEvaluation(annotations, detections, errors=errors, tracking=tracking)
     # Detections of equal score rank by video id, as in the reference.
@@ -94,7 +94,7 @@ def evaluate(
 
 @dataclass(frozen=True)
 class _VideoOutcome:
-    """What remains of a video once it has been looked at."""
+    """Outcome of one video."""
 
     score: VideoScore
     matches: Mapping[int, Matches]
@@ -109,7 +109,7 @@ class _VideoEvaluation:
     annotations: VideoAnnotations
     results: Results
     errors: bool
-    tracking: IdentityEvaluation | None
+    tracking: TrackingMetrics | None
 
     def __call__(self, video: int) -> _VideoOutcome:
         """Evaluate the video at a position."""

@@ -1,4 +1,4 @@
-"""What an evaluation found, as plain data: for programs, and for the pages and tables made from it."""
+"""Report of an evaluation as plain data: for programs, and for the pages and tables made from it."""
 
 import json
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ class AveragePrecision:
     """The numbers of the YouTube-VIS evaluation, from 0 to 1; None where the annotations have nothing of the kind.
 
     Attributes:
-        ap: Mean over IoU thresholds 0.5, 0.55, ... 0.95 and classes.
+        ap: Mean over IoU thresholds 0.5, 0.55, ... 0.95 and categories.
         ap50: At the IoU threshold 0.5.
         ap75: At the IoU threshold 0.75.
         ap_small: Over objects of up to 128x128 pixels, averaged over the frames in which they are visible.
         ap_medium: Over objects of 128x128 to 256x256 pixels.
         ap_large: Over larger objects.
-        ar1: Share of objects found by the best detection of a class in a video, mean over thresholds and classes.
+        ar1: Share of objects found by the best detection of a category in a video, mean over thresholds and categories.
         ar10: By the 10 best.
         ar100: By the 100 best.
         ar_small: As ar100, over small objects.
@@ -56,13 +56,13 @@ class AveragePrecision:
 
 @dataclass(frozen=True)
 class CategoryScore:
-    """The scores of one class, from 0 to 1; None where there is no such object.
+    """Scores of one category, from 0 to 1; None where there is no such object.
 
     Attributes:
         category_id: The data set's own id.
         name: Its label.
         objects: Annotated objects, without crowds.
-        detections: Detections of the class.
+        detections: Detections of the category.
         ap: Average precision over all IoU thresholds.
         ap50: At the IoU threshold 0.5.
         ap75: At the IoU threshold 0.75.
@@ -81,14 +81,14 @@ class CategoryScore:
 
 @dataclass(frozen=True)
 class VideoScore:
-    """How well one video went.
+    """Scores of one video.
 
     Attributes:
         video_id: The data set's own id.
         name: The folder of its frames.
         objects: Annotated objects, without crowds.
-        found: Objects found at an IoU of 0.5 by a detection of the right class.
-        detections: Detections of any class.
+        found: Objects found at an IoU of 0.5 by a detection of its category.
+        detections: Detections of any category.
         ap: Average precision over this video alone, 0 to 1; None without objects.
     """
 
@@ -102,11 +102,11 @@ class VideoScore:
 
 @dataclass(frozen=True)
 class ErrorCost:
-    """What one kind of error costs.
+    """Cost of one kind of error.
 
     Attributes:
         kind: Name of the kind.
-        meaning: What it is, in a sentence.
+        meaning: Its definition, in a sentence.
         cost: Average precision that would be gained without it, 0 to 1. Costs do not add up to what is missing.
         count: Errors of the kind at an IoU threshold of 0.5, of detections or, for missed objects, of objects.
     """
@@ -126,10 +126,10 @@ class IdentityScores:
         hota: Higher order tracking accuracy, mean over 19 localisation thresholds.
         deta: Its part for detection.
         assa: Its part for association.
-        idf1: F1 of identities.
-        id_switches: How often an object's identity changes, as CLEAR MOT counts.
+        idf1: F1 of detections whose track id is right (IDF1).
+        id_switches: How often an object's track id changes, as CLEAR MOT counts.
         fragmentations: How often an object is lost and found again, as CLEAR MOT counts.
-        hota_per_class: HOTA averaged over the classes that have objects or detections.
+        hota_per_class: HOTA averaged over the categories that have objects or detections.
     """
 
     score_threshold: float
@@ -144,7 +144,7 @@ class IdentityScores:
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """Everything that an evaluation found.
+    """Report of an evaluation.
 
     Attributes:
         results: The results file, or "results".
@@ -153,7 +153,7 @@ class EvaluationReport:
         object_count: Annotated objects, without crowds.
         detection_count: Detections.
         scores: Average precision and recall.
-        categories: Scores per class, in the order of the category ids.
+        categories: Scores per category, in the order of the category ids.
         videos: Scores per video, in the order of the annotations.
         errors: Kinds of errors, the most costly first; empty if not asked for.
         identity: Tracking metrics, if asked for.
@@ -184,7 +184,7 @@ class EvaluationReport:
         """Write the report as JSON; the file appears when it is complete.
 
         Raises:
-            InputError: If it cannot be written.
+            OutputError: If it cannot be written.
         """
         write_text(path, json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n")
 

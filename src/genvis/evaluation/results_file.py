@@ -17,7 +17,7 @@ KEYS = ("video_id", "category_id", "score", "segmentations")
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """One object that a model says it found in a video.
+    """One detected object of a video.
 
     Attributes:
         index: Position in the list of results, from 0.
@@ -55,9 +55,9 @@ def load_results(
 
     Args:
         results: A JSON file, or what it holds: a list of dictionaries with `video_id`, `category_id`, `score` and
-            `segmentations`: per frame None or a mask as run lengths, `counts` compressed (text or bytes) or a list.
-        annotations: What the results will be compared with.
-        name: What messages call results that are no file.
+            `segmentations`: per frame None or a mask as RLE, `counts` compressed (text or bytes) or a list.
+        annotations: Of the same videos.
+        name: Of results that are no file, for messages.
 
     Raises:
         InputError: If the file cannot be read, or an entry does not fit the annotations.

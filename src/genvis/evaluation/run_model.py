@@ -24,19 +24,19 @@ RESULTS_FILE, VIDEOS_FOLDER = "results.json", "videos"
 _REMEDY = "name another folder with -o, or remove this one"
 
 
-def common_classes(model: Categories, data: Categories, *, file: Path) -> dict[str, int]:
-    """Return the category id in the data of every class of a model that the data know too, by the model's name.
+def common_categories(model: Categories, data: Categories, *, file: Path) -> dict[str, int]:
+    """Return the category ids in the data of the categories that a model shares with them, by the model's names.
 
     Names are compared without regard to case, spaces and underscores.
 
     Raises:
-        InputError: If they have no class in common.
+        InputError: If they share none.
     """
     ids = {_plain(label): number for label, number in zip(data.names, data.ids, strict=True)}
     common = {label: ids[_plain(label)] for label in model.names if _plain(label) in ids}
     if not common:
         raise InputError(
-            f"The model and {file} have no class in common: the model knows {', '.join(model.names[:5])} ..., "
+            f"The model and {file} have no category in common: the model has {', '.join(model.names[:5])} ..., "
             f"the file {', '.join(data.names[:5])} ..."
         )
     return common
@@ -54,11 +54,11 @@ def run_model(
     """Segment all videos with the published scores and selection.
 
     Args:
-        segmenter: The model and how to run it; its classes should be those of `common_classes`.
+        segmenter: The model and how to run it; its classes should be those of `common_categories`.
         annotations: The videos; their objects are not looked at.
         images: The folder that the file names start from.
         folder: Where the results go: one file per video in ``videos/``, and all of them in ``results.json``. Videos
-            that are there already are not run again. ``fingerprint.json`` says what the results belong to.
+            that are there already are not run again. ``fingerprint.json`` records what the results belong to.
         detections: Pairs of track and class per video; None takes the model's number.
         on_video: Called with the number of videos done, and of all.
 
@@ -70,7 +70,7 @@ def run_model(
             settings; or if another process works in it.
         OutputError: If a file cannot be written.
     """
-    category_ids = common_classes(segmenter.labels, annotations.categories, file=annotations.path)
+    category_ids = common_categories(segmenter.labels, annotations.categories, file=annotations.path)
     with claim(folder):
         done_folder = make_folder(folder / VIDEOS_FOLDER)
         _bind(folder, segmenter, annotations, images=images, detections=detections)
@@ -122,7 +122,9 @@ def _bind(
     )
     record = folder / FINGERPRINT_FILE
     if not record.exists() and any((folder / VIDEOS_FOLDER).iterdir()):
-        raise InputError(f"'{folder}' holds results, but no {FINGERPRINT_FILE} that says of what: {_REMEDY}.")
+        raise InputError(
+            f"'{folder}' holds results without {FINGERPRINT_FILE}, so that it is not known what they belong to: {_REMEDY}."
+        )
     fingerprint.bind(record, remedy=_REMEDY)
 
 

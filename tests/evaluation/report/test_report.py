@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+import sys
 import zipfile
 from html.parser import HTMLParser
 from pathlib import Path
@@ -188,6 +189,48 @@ def test_wrong_command_lines(
     assert words in error
     assert "Traceback" not in error
     assert len(error.strip().splitlines()) == 1
+
+
+def scored(tmp_path: Path, *more: str) -> int:
+    document, entries = poor_case()
+    load(document, tmp_path)
+    (tmp_path / "results.json").write_text(json.dumps(entries))
+    return main(["eval", str(tmp_path / "results.json"), "--annotations", str(tmp_path / "annotations.json"), *more])
+
+
+@pytest.mark.parametrize("option", ["-o", "--submission"])
+def test_an_output_that_cannot_be_written_is_said_before_the_work(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert scored(tmp_path, option, str(tmp_path / "file" / "below")) == 2
+    said = capsys.readouterr()
+    assert "Cannot write" in said.err
+    assert said.out == ""
+
+
+def test_hostile_report_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder in the place of a file is one sentence; links are replaced, and what they point to stays."""
+    report = tmp_path / "report"
+    (report / "report.html").mkdir(parents=True)
+    assert scored(tmp_path, "-o", str(report)) == 2
+    assert "report.html': a folder of that name is in the way" in capsys.readouterr().err
+    (report / "report.html").rmdir()
+    (tmp_path / "precious").write_text("mine")
+    (report / "report.html").symlink_to(tmp_path / "precious")
+    assert scored(tmp_path, "-o", str(report)) == 0
+    assert (tmp_path / "precious").read_text() == "mine"
+    assert "<html" in (report / "report.html").read_text()
+
+
+def test_a_missing_library_is_said_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "trackeval.metrics", None)
+    assert scored(tmp_path, "--identity") == 2
+    said = capsys.readouterr()
+    assert "pip install 'genvis[eval]'" in said.err
+    assert said.out == ""
 
 
 def test_missing_image_is_named(tmp_path: Path) -> None:

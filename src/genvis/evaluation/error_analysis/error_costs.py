@@ -20,7 +20,7 @@ from genvis.evaluation.metrics.matching import IOU_THRESHOLDS
 
 @dataclass(frozen=True)
 class VideoErrors:
-    """How N detections fare at K IoU thresholds, and M objects, crowds apart.
+    """Outcomes of N detections at K IoU thresholds, and of M objects, crowds apart.
 
     Attributes:
         scores: (N,) float64.
@@ -85,7 +85,7 @@ class ErrorAnalysis:
 
 
 def find_errors(comparison: VideoComparison) -> VideoErrors:
-    """Return how the detections and objects of one video fare; the comparison must be of all pairs."""
+    """Return the outcomes of the detections and objects of one video; the comparison must be of all pairs."""
     evidence = gather_evidence(comparison)
     objects = np.flatnonzero(~comparison.crowd)
     found = np.zeros((len(IOU_THRESHOLDS), len(comparison.crowd)), np.bool_)

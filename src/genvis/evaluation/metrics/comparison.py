@@ -1,4 +1,4 @@
-"""One video's detections beside its annotated objects: overlaps and matches, from which everything else is counted."""
+"""Overlaps and matches of one video's detections and objects, from which everything else is counted."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from genvis.evaluation.metrics.video_masks import VideoMasks, annotated_masks, d
 from genvis.evaluation.results_file import Results
 
 MOST_DETECTIONS = 100
-"""How many detections of a class in a video take part, the best ones."""
+"""Detections of a class in a video that take part, the best ones."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,6 @@ def compare(annotations: VideoAnnotations, results: Results, video: int, *, all_
         video: Position of the video.
         all_pairs: Compute the overlap of all pairs in all frames, as error analysis and tracking metrics need. Without
             it, only of pairs that can match, which is much faster.
-
-    Raises:
-        InputError: If a detected mask has more pixels than its frame.
     """
     detections = results.detections[video]
     detected, annotated = detected_masks(annotations, results, video), annotated_masks(annotations, video)

@@ -1,4 +1,4 @@
-"""Which detection finds which object: the greedy matching of the COCO and YouTube-VIS evaluations.
+"""Greedy matching of detections and objects, as in the COCO and YouTube-VIS evaluations.
 
 Detections choose in the order of their scores. Each takes the object of the highest IoU that is still free, if the IoU
 reaches the threshold; objects that count (not ignored) come first, and a crowd may be taken again and again. A

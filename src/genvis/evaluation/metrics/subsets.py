@@ -80,7 +80,7 @@ def membership(
     for least, most in AREA_RANGES.values():
         ignored.append((object_areas < least) | (object_areas > most))
         outside.append((detection_areas < least) | (detection_areas > most))
-    # What a detection's own occlusion might be is not known: one that finds nothing counts as wrong at every level.
+    # The occlusion of a detection itself is not known: one that finds nothing counts as wrong at every level.
     for inside in (
         occlusion <= _SLIGHT,
         (occlusion > _SLIGHT) & (occlusion <= _MODERATE),

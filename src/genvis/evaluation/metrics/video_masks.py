@@ -1,4 +1,4 @@
-"""The masks of several tracks of one video as run lengths: what overlaps are computed from."""
+"""Masks of several tracks of one video as RLE, from which overlaps are computed."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +20,7 @@ class VideoMasks:
         height: Of the frames, in pixels.
         width: Of the frames, in pixels.
         length: T.
-        counts: For each track T compressed run lengths; None where it is absent.
+        counts: For each track T compressed RLE; None where it is absent.
     """
 
     height: int

@@ -1,4 +1,4 @@
-"""The folder of a report: an HTML page for people, a JSON file for programs."""
+"""Folder of a report: an HTML page for people, a JSON file for programs."""
 
 from pathlib import Path
 
@@ -24,10 +24,10 @@ def write_report(
     """Write ``report.html`` and ``report.json``.
 
     Args:
-        report: What an evaluation found.
+        report: Of an evaluation.
         folder: Where to write; made if it is missing.
-        annotations: What was evaluated against.
-        results: What was evaluated.
+        annotations: Of the evaluation.
+        results: Of the evaluation.
         images: The folder that the file names of the annotations start from; without it there are no pictures.
         worst: How many of the worst videos have pictures.
         threshold: Detections that find nothing are drawn from this score on.
@@ -36,7 +36,8 @@ def write_report(
         The page.
 
     Raises:
-        InputError: If an image is missing, or a file cannot be written.
+        InputError: If an image is missing.
+        OutputError: If a file cannot be written.
     """
     make_folder(folder)
     pictures = {}

@@ -1,4 +1,4 @@
-"""Tracking metrics of the `trackeval` package: HOTA, IDF1, identity switches."""
+"""Tracking metrics of the `trackeval` package: HOTA, IDF1, id switches."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -19,14 +19,14 @@ _IN_CROWD = 0.5
 
 
 class ClassResults(NamedTuple):
-    """What trackeval's metrics say of one class in one video, to be combined by them later."""
+    """Results of trackeval's metrics on one class in one video, to be combined by them later."""
 
     hota: Mapping[str, Any]
     clear: Mapping[str, Any]
     identity: Mapping[str, Any]
 
 
-class IdentityEvaluation:
+class TrackingMetrics:
     """Collects the videos of a data set and computes the tracking metrics over all of them.
 
     Every class is tracked on its own: an object can be found only by detections of its class. Totals over classes
@@ -111,7 +111,7 @@ def _sequence(
     seen = areas[..., 0] > 0
     seen &= ~_in_crowd(comparison, detections, label) | (iou >= _SAME).any(axis=2)
     visible = object_areas[:, 0] > 0
-    # The metrics want identities from 0 without gaps, so that those never seen are left out.
+    # The metrics want track ids from 0 without gaps, so that tracks that are never visible are left out.
     tracks, truths = _numbered(seen), _numbered(visible)
     return {
         "num_timesteps": len(seen),
