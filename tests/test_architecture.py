@@ -51,7 +51,7 @@ CIRCLES = (
 LONG_FOLDERS = {"cli"}
 SHARED_FILE_NAMES = {
     *("masks", "genvis", "detector", "progress", "overlaps"),
-    *("export", "contact_sheet"),
+    "export",
 }
 SHARED_CLASS_NAMES = {"VideoRecord", "Track", "Category"}
 

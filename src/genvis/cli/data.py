@@ -31,7 +31,7 @@ def check(
     from rich.console import Console
 
     from genvis.cli.progress import live_progress
-    from genvis.data.check.contact_sheet import draw_contact_sheet
+    from genvis.data.check.example_frames import draw_contact_sheet
     from genvis.data.check.report import print_report, write_json
     from genvis.data.check.result import check_annotations
 

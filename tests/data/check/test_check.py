@@ -190,7 +190,7 @@ def test_the_first_examples_are_kept_and_all_are_counted(tmp_path):
 
 
 def test_colours_follow_objects_on_the_contact_sheet(good, tmp_path):
-    from genvis.data.check.contact_sheet import draw_contact_sheet
+    from genvis.data.check.example_frames import draw_contact_sheet
     from genvis.video.drawing.palette import identity_color
 
     sheet = tmp_path / "sheet.png"

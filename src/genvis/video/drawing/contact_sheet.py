@@ -1,44 +1,32 @@
 """A whole video on one picture: frames spread evenly over a stream whose length nobody knows."""
 
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from genvis.errors import InputError
-from genvis.files import atomic_file
-from genvis.video.drawing.labels import font
+from genvis.video.drawing.tiles import GAP, Tile, TileRow, lay_out, save_picture
 from genvis.video.sources.source import RGBImage
 
-GROUND = (22, 24, 29)
-CAPTION = (176, 182, 194)
-TITLE = (240, 242, 246)
-GAP = 12
-CAPTION_SIZE = 15
-TITLE_SIZE = 20
 LARGEST_ZOOM = 3.0
 SMALLEST_TILE = 120
-# Room for a caption below a narrow frame.
-SMALLEST_SLOT = 180
 # How many times more frames than the sheet shows are kept at most: the more, the more even is the choice.
 RESERVE = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Tile:
-    """A frame that was kept.
+class KeptFrame:
+    """A frame that may be shown.
 
     Attributes:
         position: How many frames were added before it.
-        caption: Its time and place.
-        image: The frame at the size of a tile.
+        tile: The frame at the size of a tile, with its time and place.
     """
 
     position: int
-    caption: str
-    image: Image.Image
+    tile: Tile
 
 
 class ContactSheet:
@@ -69,7 +57,7 @@ class ContactSheet:
         self._tile_width = (width - GAP) // columns - GAP
         self._stride = 1
         self._seen = 0
-        self.kept: list[Tile] = []
+        self.kept: list[KeptFrame] = []
         self._fitted: set[tuple[int, int]] = set()
 
     @property
@@ -97,8 +85,8 @@ class ContactSheet:
             return
         if image is None:
             raise InputError("The contact sheet wants this frame: ask `wants_next` before leaving one out.")
-        tile = Image.fromarray(self.fit(image))
-        self.kept.append(Tile(position, f"{clock_time(time)}   frame {index}", tile))
+        tile = Tile(Image.fromarray(self.fit(image)), f"{clock_time(time)}   frame {index}")
+        self.kept.append(KeptFrame(position, tile))
         if len(self.kept) >= RESERVE * self._tiles:
             self.kept = self.kept[::2]
             self._stride *= 2
@@ -109,37 +97,20 @@ class ContactSheet:
         Raises:
             InputError: If no frame was added.
         """
-        chosen = self.chosen()
-        if not chosen:
-            raise InputError("A contact sheet needs at least one frame.")
-        columns = min(self._columns, len(chosen))
-        tile_height = max(tile.image.height for tile in chosen)
-        row_height = tile_height + CAPTION_SIZE + 2 * GAP
-        top = TITLE_SIZE + 2 * GAP if self.title else GAP
-        slot = max(SMALLEST_SLOT, *(tile.image.width for tile in chosen))
-        width = columns * (slot + GAP) + GAP
-        sheet = Image.new("RGB", (width, top + ceil(len(chosen) / columns) * row_height), GROUND)
-        draw = ImageDraw.Draw(sheet)
-        if self.title:
-            draw.text((GAP, GAP), _shortened(self.title, width - 2 * GAP, draw), fill=TITLE, font=font(TITLE_SIZE))
-        for place, tile in enumerate(chosen):
-            left = GAP + place % columns * (slot + GAP)
-            upper = top + place // columns * row_height
-            sheet.paste(tile.image, (left, upper + tile_height - tile.image.height))
-            draw.text((left, upper + tile_height + 4), tile.caption, fill=CAPTION, font=font(CAPTION_SIZE))
-        return np.array(sheet)
+        tiles = [frame.tile for frame in self.chosen()]
+        rows = [tiles[first : first + self._columns] for first in range(0, len(tiles), self._columns)]
+        return lay_out([TileRow(row, heading="" if place else self.title) for place, row in enumerate(rows)])
 
     def save(self, path: str | Path) -> None:
         """Write the sheet as PNG; it appears whole or not at all.
 
         Raises:
-            InputError: If no frame was added, or the file cannot be written.
+            InputError: If no frame was added.
+            OutputError: If the file cannot be written.
         """
-        picture = Image.fromarray(self.render())
-        with atomic_file(path) as temporary:
-            picture.save(temporary, format="PNG")
+        save_picture(path, self.render())
 
-    def chosen(self) -> list[Tile]:
+    def chosen(self) -> list[KeptFrame]:
         """Return the tiles that the sheet shows now, evenly spread."""
         if len(self.kept) <= self._tiles:
             return self.kept
@@ -166,9 +137,3 @@ def clock_time(seconds: float) -> str:
     hours, minutes = divmod(minutes, 60)
     short = f"{minutes:02d}" if hours else str(minutes)
     return (f"{hours}:" if hours else "") + f"{short}:{rest // 100:02d}.{rest % 100:02d}"
-
-
-def _shortened(text: str, width: int, draw: ImageDraw.ImageDraw) -> str:
-    while len(text) > 1 and draw.textlength(text, font=font(TITLE_SIZE)) > width:
-        text = text[:-2].rstrip() + "…"
-    return text

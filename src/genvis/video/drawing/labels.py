@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 Box = tuple[int, int, int, int]
 Color = tuple[int, int, int]
 
-SMALLEST_FONT = 9
+SMALLEST_FONT = 11
 # Shorter sides below this many pixels have no room for letters.
 SMALLEST_FRAME = 48
 # At most this share of a frame is covered by labels, and a label is at most so much wider than its object.
