@@ -5,14 +5,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import Mask2FormerForUniversalSegmentation
+from safetensors.torch import load_file, save_file
+from transformers import AutoImageProcessor, Mask2FormerForUniversalSegmentation
 
 from genvis.categories import Categories, known_categories
 from genvis.checkpoints.hub_families import hub_categories
 from genvis.checkpoints.load import load
 from genvis.checkpoints.model_folder import ModelFolder
+from genvis.checkpoints.save import save_model
 from genvis.errors import InputError
 from genvis.model.config import DetectorConfig
+from tests.tiny_families import save_tiny_family, tiny_family
 
 STAGES = ["stage1", "stage2", "stage3", "stage4"]
 BACKBONES = {
@@ -141,3 +144,56 @@ def test_the_registry_tells_what_mere_numbers_are():
 
 def test_own_names_are_numbered_from_one():
     assert with_labels(["kettle", "cup"]) == Categories("", (1, 2), ("kettle", "cup"))
+
+
+@pytest.mark.parametrize("family", ["mask2former", "eomt", "rf_detr"])
+def test_every_family_becomes_a_detector_with_the_scores_and_masks_of_transformers(family, tmp_path):
+    folder = save_tiny_family(tmp_path, family)
+    source, model = tiny_family(family), load(folder)
+    assert (model.config.method, model.tracker) == ("minvis", None)
+    assert model.config.categories.names == ("cat", "dog", "boat")
+    pixel_values = torch.randn(2, 3, 96, 96)
+    with torch.no_grad():
+        expected = source(pixel_values)
+        prediction = model.detector.predict(model.detector(pixel_values))
+        masks = torch.stack([prediction.mask_logits(frame) for frame in range(2)])
+    if family == "rf_detr":
+        scores, expected_masks = expected.logits.sigmoid(), expected.pred_masks
+    else:
+        scores = expected.class_queries_logits.softmax(dim=-1)[..., :-1]
+        expected_masks = expected.masks_queries_logits
+    torch.testing.assert_close(prediction.class_scores, scores, rtol=0, atol=1e-4)
+    torch.testing.assert_close(masks, expected_masks, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["mask2former", "eomt", "rf_detr"])
+def test_every_family_prepares_frames_as_its_image_processor(family, tmp_path):
+    folder = save_tiny_family(tmp_path, family)
+    processor = AutoImageProcessor.from_pretrained(folder)
+    image = torch.randint(0, 256, (1, 3, 70, 130), dtype=torch.uint8)
+    expected = processor(images=image[0], return_tensors="pt")["pixel_values"]
+    preprocessing = load(folder).config.preprocessing
+    torch.testing.assert_close(preprocessing.normalize(preprocessing.resize(image)), expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["videomt", "mask2former", "eomt", "rf_detr"])
+def test_a_model_of_every_family_is_saved_and_comes_back(family, tmp_path):
+    model = load(save_tiny_family(tmp_path / "given", family))
+    save_model(model, tmp_path / "saved")
+    again = load(tmp_path / "saved")
+    assert type(again) is type(model)
+    assert again.config.categories == model.config.categories
+    assert again.config.preprocessing == model.config.preprocessing
+    state = again.state_dict()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize("family", ["videomt", "mask2former", "eomt", "rf_detr"])
+def test_a_missing_tensor_of_every_family_is_named(family, tmp_path):
+    folder = save_tiny_family(tmp_path, family)
+    tensors = load_file(folder / "model.safetensors")
+    name = next(name for name in tensors if "criterion" not in name and "bbox" not in name)
+    del tensors[name]
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(InputError, match=r"do not fit its config\.json; missing: "):
+        load(folder)

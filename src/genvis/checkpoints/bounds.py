@@ -75,6 +75,7 @@ BOUNDS: Mapping[str, Bound] = {
 MOST_CATEGORIES = 10_000
 MOST_CHARACTERS = 200
 _LONGEST_LIST = 64
+_OF_CHANNELS = ("pixel_mean", "pixel_std", "image_mean", "image_std")
 _MOST_NESTING = 8
 
 
@@ -115,6 +116,8 @@ def _check_bound(value: Any, bound: Bound, path: str, *, file: str) -> None:
     if isinstance(value, Sequence) and not isinstance(value, str):
         if len(value) > _LONGEST_LIST:
             raise InputError(f"{file} says {path} has {len(value)} entries: it may have {_LONGEST_LIST}.")
+        if path.rpartition(".")[2] in _OF_CHANNELS and len(value) != 3:
+            raise InputError(f"{file} says {path} has {len(value)} entries: it must have one for each of 3 channels.")
         for entry in value:
             _check_bound(entry, bound, path, file=file)
         return

@@ -50,6 +50,7 @@ def build_network(
         InputError: If the configuration is impossible, or a tensor is missing, unknown or misshapen; each is named.
     """
     with explained(name):
+        _check_finite(tensors, name=name)
         _check_size(network, config, tensors, name=name)
         with _without_warnings(), without_progress_bars():
             # transformers' own method: GenVIS has another of that name. Tensors of other sizes are let through here to
@@ -76,6 +77,13 @@ def build_network(
     if problems:
         raise InputError(f"The weights of '{name}' do not fit its config.json; {'; '.join(problems)}.")
     return model
+
+
+def _check_finite(tensors: Mapping[str, Tensor], *, name: str) -> None:
+    """Refuse weights that are infinite or no number: every result would be."""
+    for key, tensor in tensors.items():
+        if tensor.is_floating_point() and tensor.numel() and not all(map(torch.isfinite, tensor.aminmax())):
+            raise InputError(f"The weights of '{name}' hold values that are not finite numbers, in {key} for one.")
 
 
 def _check_size(

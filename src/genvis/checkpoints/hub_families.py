@@ -2,20 +2,51 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import fields
+from typing import Any, NamedTuple
 
 import torch
-from transformers import Mask2FormerForUniversalSegmentation
+from transformers import (
+    EomtConfig,
+    EomtForUniversalSegmentation,
+    Mask2FormerForUniversalSegmentation,
+    PreTrainedConfig,
+    PreTrainedModel,
+    RfDetrConfig,
+    RfDetrForInstanceSegmentation,
+)
 
 from genvis.categories import Categories, known_categories, known_category_sets
 from genvis.checkpoints.build import build_network, explained
 from genvis.checkpoints.model_folder import ModelFolder
 from genvis.checkpoints.registry import find_entry
-from genvis.model.config import DetectorConfig, GenVISConfig
+from genvis.errors import InputError
+from genvis.model.config import DETECTOR_CONFIGS, GenVISConfig
+from genvis.model.detector.base import FrameDetector
+from genvis.model.detector.eomt import EoMTDetector
+from genvis.model.detector.mask2former import Mask2FormerDetector
+from genvis.model.detector.rf_detr import RFDETRDetector, input_divisor
+from genvis.model.eomt_blocks import patch_side
 from genvis.model.genvis import GenVIS
 from genvis.model.preprocessing import Preprocessing
 
 _DETECTIONS = 100  # Of COCO's evaluation; each of them is a (query, category) pair.
+
+
+class _Family(NamedTuple):
+    """Class of transformers whose names the weights have, and our detector that takes them."""
+
+    network: type[PreTrainedModel]
+    detector: type[FrameDetector]
+
+
+_FAMILIES = {
+    "mask2former": _Family(Mask2FormerForUniversalSegmentation, Mask2FormerDetector),
+    "eomt": _Family(EomtForUniversalSegmentation, EoMTDetector),
+    "rf_detr": _Family(RfDetrForInstanceSegmentation, RFDETRDetector),
+}
+DETECTOR_FAMILIES = tuple(_FAMILIES)
+"""Values of ``model_type`` whose models become detectors."""
 
 
 def detector_config(folder: ModelFolder) -> GenVISConfig:
@@ -26,18 +57,17 @@ def detector_config(folder: ModelFolder) -> GenVISConfig:
     """
     categories = hub_categories(folder)
     with explained(folder.name):
-        preprocessing = Preprocessing.from_image_processor(folder.model_type, folder.preprocessor)
+        detector = DETECTOR_CONFIGS[folder.model_type].from_dict(folder.config | _labels(categories))
+        preprocessing = Preprocessing.from_image_processor(
+            folder.model_type, folder.preprocessor, side=_usual_side(detector), divisor=required_divisor(detector)
+        )
         return GenVISConfig(
-            detector=DetectorConfig.from_dict(folder.config | _labels(categories)).to_dict(),
+            detector=detector.to_dict(),
             method="minvis",
-            hidden_dim=folder.config.get("hidden_dim", DetectorConfig().hidden_dim),
             propagate_queries=False,
             memory_read="none",
             detections_per_video=_DETECTIONS,
-            min_size_test=preprocessing.short_side,
-            max_size_test=preprocessing.max_size or preprocessing.short_side,
-            pixel_mean=preprocessing.mean,
-            pixel_std=preprocessing.std,
+            **preprocessing_fields(preprocessing),
         ).with_labels(categories)
 
 
@@ -52,21 +82,65 @@ def detector_from_hub(folder: ModelFolder, config: GenVISConfig, dtype: torch.dt
     Raises:
         InputError: If a tensor is missing, unknown or misshapen.
     """
+    family = _FAMILIES[folder.model_type]
     source = build_network(  # transformers' own class: it knows how to convert names of older versions.
-        Mask2FormerForUniversalSegmentation,
+        family.network,
         config.detector_config,
         folder.tensors(),
         name=folder.name,
         dtype=dtype,
         may_lack=lambda name: name.startswith("criterion."),
     )
-    tensors = {}
-    for name, tensor in source.state_dict().items():
-        if name.startswith("criterion.") or ".swin.layernorm." in name:  # Of the loss; of Swin's classifier.
-            continue
-        ours = name.replace("model.pixel_level_module.decoder.mask_projection.", "mask_projection.")
-        tensors["detector." + re.sub(r"^model\.", "mask2former.", ours)] = tensor
+    tensors = {f"detector.{name}": tensor for name, tensor in family.detector.renamed(source.state_dict()).items()}
     return build_network(GenVIS, config, tensors, name=folder.name, dtype=dtype)
+
+
+def required_divisor(detector: PreTrainedConfig) -> int:
+    """Return the multiple, in pixels, that both sides of a detector's input need."""
+    if isinstance(detector, EomtConfig):
+        return patch_side(detector)
+    if isinstance(detector, RfDetrConfig):
+        return input_divisor(detector)
+    return 32  # The coarsest of Mask2Former's maps.
+
+
+def check_divisor(config: GenVISConfig, *, file: str) -> None:
+    """Check that frames are padded to sides that the detector can take.
+
+    Raises:
+        InputError: If ``size_divisibility`` is no multiple of what the detector needs.
+    """
+    divisor = required_divisor(config.detector_config)
+    if config.size_divisibility % divisor:
+        raise InputError(
+            f"{file} says size_divisibility is {config.size_divisibility}: it must be a multiple of {divisor}."
+        )
+
+
+def preprocessing_fields(preprocessing: Preprocessing) -> dict[str, Any]:
+    """Return the fields of a `GenVISConfig` that give this preprocessing."""
+    own = ("short_side", "max_size", "divisor", "mean", "std")
+    published = Preprocessing(short_side=1)
+    return {
+        "min_size_test": preprocessing.short_side,
+        "max_size_test": preprocessing.max_size or preprocessing.short_side,
+        "size_divisibility": preprocessing.divisor,
+        "pixel_mean": list(preprocessing.mean),
+        "pixel_std": list(preprocessing.std),
+        "resizing": {
+            field.name: getattr(preprocessing, field.name)
+            for field in fields(Preprocessing)
+            if field.name not in own and getattr(preprocessing, field.name) != getattr(published, field.name)
+        },
+    }
+
+
+def _usual_side(detector: PreTrainedConfig) -> int:
+    """Return the side of the input, in pixels, where there is no preprocessor configuration."""
+    if detector.model_type == "mask2former":
+        return 800
+    side = (detector if isinstance(detector, EomtConfig) else detector.backbone_config).image_size
+    return int(side if isinstance(side, int) else side[0])
 
 
 def _labels(categories: Categories) -> dict[str, Any]:

@@ -94,7 +94,12 @@ class _Reader:
                 f"{self.file} is no GenVIS, VITA or Mask2Former checkpoint: it has no tensor '{name}' among its "
                 f"{len(self.state)}."
             )
-        return self.state[name].shape[dimension]
+        shape = self.state[name].shape
+        if dimension >= len(shape):
+            raise InputError(
+                f"{self.file} is no GenVIS, VITA or Mask2Former checkpoint: its tensor '{name}' is {tuple(shape)}."
+            )
+        return shape[dimension]
 
     def rows(self, name: str) -> int:
         return self.size(name, 0)
@@ -129,7 +134,8 @@ def _swin(read: _Reader) -> dict[str, Any]:
         "num_heads": [read.size(table, 1) for table in tables],
         # The table has a row for each of the (2 w - 1)^2 offsets within a window of w x w.
         "window_size": (math.isqrt(read.rows(tables[0])) + 1) // 2,
-        "mlp_ratio": read.rows("backbone.layers.0.blocks.0.mlp.fc1.weight") / read.rows("backbone.norm0.weight"),
+        "mlp_ratio": read.rows("backbone.layers.0.blocks.0.mlp.fc1.weight")
+        / max(1, read.rows("backbone.norm0.weight")),
         "out_features": _STAGES,
     }
 

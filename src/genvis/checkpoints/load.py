@@ -10,7 +10,13 @@ from torch import nn
 
 from genvis.checkpoints.build import build_config, build_network
 from genvis.checkpoints.hub import cached_snapshot, fetch_snapshot, is_hub_id
-from genvis.checkpoints.hub_families import detector_config, detector_from_hub, hub_categories
+from genvis.checkpoints.hub_families import (
+    DETECTOR_FAMILIES,
+    check_divisor,
+    detector_config,
+    detector_from_hub,
+    hub_categories,
+)
 from genvis.checkpoints.infer_config import PublishedSettings
 from genvis.checkpoints.model_folder import ModelFolder
 from genvis.checkpoints.published_files import load_published
@@ -142,6 +148,7 @@ def _family(folder: ModelFolder) -> _Family:
 
 def _genvis_config(folder: ModelFolder) -> GenVISConfig:
     config: GenVISConfig = build_config(GenVISConfig, folder.config, name=folder.name)
+    check_divisor(config, file=str(folder.path / "config.json"))
     return config
 
 
@@ -174,7 +181,7 @@ def _load_videomt(folder: ModelFolder, config: VidEoMTConfig, dtype: torch.dtype
 _FAMILIES = {
     "genvis": _Family(_genvis_config, _load_genvis),
     "videomt": _Family(_videomt_config, _load_videomt),
-    "mask2former": _Family(detector_config, detector_from_hub),
+    **dict.fromkeys(DETECTOR_FAMILIES, _Family(detector_config, detector_from_hub)),
 }
 
 

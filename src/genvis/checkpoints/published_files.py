@@ -3,7 +3,10 @@
 import pickle
 import re
 import warnings
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +19,8 @@ from genvis.errors import InputError
 from genvis.model.genvis import GenVIS
 from genvis.model.tracker.videomt import VidEoMT
 
+_MOST_TENSORS = 20_000  # The largest published model has 1,300.
+_MOST_SHARING = 4  # Tensors may share what is stored, as tied weights do.
 # The number at the start of what torch.save wrote before it wrote zip archives.
 _TORCH_MAGIC = bytes.fromhex("6cfc9c46f9206aa85019")
 
@@ -80,6 +85,7 @@ def read_state_dict(file: Path) -> dict[str, Tensor]:
     Raises:
         InputError: If the file is absent, damaged, holds anything but tensors and plain values, or no state dict.
     """
+    _check_archive(file)
     try:
         with warnings.catch_warnings():  # Of pickle protocols: what matters of them is an exception.
             warnings.simplefilter("ignore", UserWarning)
@@ -101,7 +107,56 @@ def read_state_dict(file: Path) -> dict[str, Tensor]:
         content = content["model"]
     if not isinstance(content, dict) or not content or not all(isinstance(value, Tensor) for value in content.values()):
         raise InputError(f"{file} holds no state dict: expected tensors by name, alone or under the key 'model'.")
-    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in content.items()}
+    _check_tensors(content, file=file)
+    return {str(name): tensor.float() if tensor.is_floating_point() else tensor for name, tensor in content.items()}
+
+
+def _check_archive(file: Path) -> None:
+    """Refuse an archive that would unpack to more than it is: torch.save does not compress.
+
+    Raises:
+        InputError: If a part of the archive is compressed.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            parts = archive.infolist()
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+        return  # Of the older format, or damaged: torch.load tells.
+    if len(parts) > 2 * _MOST_TENSORS:
+        raise InputError(f"{file} is refused: it has {len(parts):,} parts, of which {2 * _MOST_TENSORS:,} may be.")
+    is_stored = all(part.compress_type == zipfile.ZIP_STORED for part in parts)
+    if not is_stored or sum(part.file_size for part in parts) > file.stat().st_size:
+        raise InputError(
+            f"{file} is refused: its parts are compressed or overlap, which torch.save never does; fetch it again."
+        )
+
+
+def _check_tensors(tensors: Mapping[Any, Tensor], *, file: Path) -> None:
+    """Refuse tensors that no network stores, before anything is computed from them.
+
+    Raises:
+        InputError: If there are too many; if one is sparse, quantised, complex or abstract; or if they claim more
+            values than are stored, alone or together.
+    """
+    if len(tensors) > _MOST_TENSORS:
+        raise InputError(f"{file} is refused: it holds {len(tensors):,} tensors, of which {_MOST_TENSORS:,} may be.")
+    claimed, stored = 0, {}
+    for name, tensor in tensors.items():
+        is_dense = tensor.layout is torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
+        if not is_dense or tensor.is_complex():
+            raise InputError(f"{file} is refused: its tensor '{name}' is no dense tensor of real numbers.")
+        storage = tensor.untyped_storage()
+        if tensor.nbytes > storage.nbytes():
+            raise InputError(
+                f"{file} is refused: its tensor '{name}' claims {tensor.nbytes:,} bytes, but {storage.nbytes():,} are "
+                "stored."
+            )
+        claimed += tensor.nbytes
+        stored[storage.data_ptr()] = storage.nbytes()
+    if claimed > _MOST_SHARING * sum(stored.values()):
+        raise InputError(
+            f"{file} is refused: its tensors claim {claimed:,} bytes together, but {sum(stored.values()):,} are stored."
+        )
 
 
 def _holds_objects(file: Path, error: Exception) -> bool:
