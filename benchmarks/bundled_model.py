@@ -9,6 +9,7 @@ import time
 
 import torch
 
+from genvis.checkpoints.load import load_genvis
 from genvis.data.samples.batch import collate
 from genvis.data.sprites import SpriteVideos
 from genvis.inference.segmenter import VideoSegmenter
@@ -40,7 +41,7 @@ def main() -> None:
     parser.add_argument("--split", default="validation", choices=["train", "validation", "novel"])
     parser.add_argument("--seed", type=int, default=2)
     options = parser.parse_args()
-    model = GenVIS.from_pretrained(options.model).eval()
+    model = load_genvis(options.model).eval()
     images = SpriteVideos(
         options.images, length=1, span=25, difficulty=options.difficulty, split=options.split, seed=options.seed + 1
     )

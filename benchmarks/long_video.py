@@ -34,12 +34,13 @@ def make_video(path: Path, frames: int) -> None:
 
 def measure(video: Path, out: Path, weights: str, memory_clips: int | None, clip_length: int | None) -> None:
     """Segment one video and print the figures as JSON; runs in a process of its own."""
-    from genvis import GenVIS, VideoSegmenter
+    from genvis import VideoSegmenter
+    from genvis.checkpoints.load import load_genvis
     from genvis.inference.jobs import PredictionOptions, predict_video
     from genvis.memory import peak_memory
     from genvis.video import open_source
 
-    model = GenVIS.from_pretrained(weights)
+    model = load_genvis(weights)
     segmenter = VideoSegmenter(model, memory_clips=memory_clips, clip_length=clip_length)
     moments: list[tuple[int, float]] = []
     with open_source(video) as source:

@@ -18,6 +18,7 @@ from torch import nn
 from torch.ao.quantization import quantize_dynamic
 
 from genvis.benchmarking.clip_parts import ClipBenchmark, Stopwatch
+from genvis.checkpoints.load import load_genvis
 from genvis.data.sprites import SpriteVideos
 from genvis.inference.run_setup import RunSetup
 from genvis.inference.segmenter import VideoSegmenter
@@ -49,7 +50,7 @@ def print_average_precision(options: argparse.Namespace) -> None:
     frames = sum(len(sample.frames) for sample in samples)
     print(f"{options.model}: video AP on {len(samples)} {options.difficulty} videos, {frames} frames", flush=True)
     for number_format in options.formats:
-        segmenter = VideoSegmenter(converted(GenVIS.from_pretrained(options.model), number_format))
+        segmenter = VideoSegmenter(converted(load_genvis(options.model), number_format))
         start = time.process_time()
         records = [video_record(sample, segmenter) for sample in samples]
         seconds = time.process_time() - start

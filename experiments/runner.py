@@ -23,6 +23,7 @@ from experiments.recordings import Recording, record
 from experiments.tables import Job
 from experiments.training import LOCK, Settings, TrainedTracker, fill_cache, recipe_of, train_tracker
 from genvis.checkpoints.build import without_progress_bars
+from genvis.checkpoints.load import load_genvis
 from genvis.errors import InputError
 from genvis.files import make_folder, write_json
 from genvis.inference.segmenter import VideoSegmenter
@@ -131,7 +132,7 @@ class Workspace:
         path = self._detector_folder / "source.json"
         source = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         # Computed anew in every process: the name may stand for other weights by now.
-        model = GenVIS.from_pretrained(self.detector).as_minvis()
+        model = load_genvis(self.detector).as_minvis()
         fingerprint = VideoSegmenter(model).setup.fingerprint
         if source and source["fingerprint"] != fingerprint:
             raise InputError(
@@ -151,8 +152,7 @@ class Workspace:
     def load_detector(self) -> GenVIS:
         """Return the detector as a MinVIS model."""
         self.prepare_detector()
-        model: GenVIS = GenVIS.from_pretrained(self._detector_folder)
-        return model
+        return load_genvis(self._detector_folder)
 
     def recording(self, held_out: HeldOutSet) -> Recording:
         """Open or make the recording of a held-out set."""
@@ -165,7 +165,7 @@ class Workspace:
             return self.load_detector(), None
         self.pretrain()
         trained = train_tracker(self.recipe(configuration, seed))
-        model: GenVIS = GenVIS.from_pretrained(trained.folder)
+        model = load_genvis(trained.folder)
         return model, trained
 
     def _with_attempt(self, name: str) -> str:

@@ -16,9 +16,9 @@ from filelock import FileLock
 
 from experiments.configurations import Configuration
 from experiments.held_out_sets import training_mixture
+from genvis.checkpoints.load import load_genvis
 from genvis.errors import InputError
 from genvis.files import write_json
-from genvis.model.genvis import GenVIS
 from genvis.training.recipe.data_options import CacheOptions, DataOptions, SourceOptions
 from genvis.training.recipe.loading import save_recipe
 from genvis.training.recipe.loss_options import LossOptions, LossWeights, PointOptions
@@ -208,8 +208,8 @@ def _train_tracker(recipe: Recipe, output: Path) -> TrainedTracker:
                 train(recipe)
             except SystemExit:  # Lightning's answer to Ctrl-C
                 raise KeyboardInterrupt from None
-        model = GenVIS.from_pretrained(output / "model")
-        parameters = sum(weight.numel() for weight in model.tracker.parameters())
+        model = load_genvis(output / "model")
+        parameters = 0 if model.tracker is None else sum(weight.numel() for weight in model.tracker.parameters())
         write_json(done, {"seconds": clock.seconds, "steps": recipe.run.max_steps, "parameters": parameters})
         shutil.rmtree(output / "checkpoints", ignore_errors=True)
     facts = json.loads(done.read_text(encoding="utf-8"))

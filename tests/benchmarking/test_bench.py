@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from genvis.benchmarking.benchmark import PARTS, BenchOptions, run_benchmark
+from genvis.checkpoints.load import load_genvis
 from genvis.cli.main import main
 from genvis.errors import InputError
-from genvis.model.genvis import GenVIS
 from genvis.video.writing.video_writer import VideoWriter
 
 WEIGHTS = "tests/golden/inference/genvis_r50_tiny.pth"
@@ -15,7 +15,7 @@ SMALL = BenchOptions(height=64, width=96, clips=2, objects=2, clip_length=2, ref
 
 
 def test_every_part_is_measured_and_counted() -> None:
-    model = GenVIS.from_pretrained(WEIGHTS)
+    model = load_genvis(WEIGHTS)
     report = run_benchmark(model, SMALL, name="tiny")
     assert tuple(part.name for part in report.parts) == PARTS
     assert all(part.milliseconds > 0 for part in report.parts)
@@ -29,7 +29,7 @@ def test_every_part_is_measured_and_counted() -> None:
 
 
 def test_fast_and_plain_are_told_apart() -> None:
-    model = GenVIS.from_pretrained(WEIGHTS)
+    model = load_genvis(WEIGHTS)
     model.detector.implementation = "reference"
     options = BenchOptions(height=64, width=64, clips=1, clip_length=1)
     reference = run_benchmark(model, options, name="tiny")
@@ -56,7 +56,7 @@ def test_a_short_video_is_refused(tmp_path: Path) -> None:
         for index in range(3):
             writer.write(np.zeros((64, 64, 3), np.uint8), time=index / 25)
     with pytest.raises(InputError, match=r"has 3 frames, but 4 are needed: ask for fewer clips\."):
-        run_benchmark(GenVIS.from_pretrained(WEIGHTS), BenchOptions(source=source, clips=2, resolution=64), name="tiny")
+        run_benchmark(load_genvis(WEIGHTS), BenchOptions(source=source, clips=2, resolution=64), name="tiny")
 
 
 def test_wrong_numbers_are_refused() -> None:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from genvis import GenVIS, VideoSegmenter
+from genvis import VideoSegmenter
+from genvis.checkpoints.load import load_genvis
 from genvis.cli.main import VERBS, main
 from tests.documents.markdown_commands import ROOT, Block, blocks_of, extras_of, inline_commands
 
@@ -104,7 +105,7 @@ def names_that_documents_use(clip: list[np.ndarray]) -> dict[str, Any]:
     """What the text around a block of Python speaks of without making it."""
     import rich
 
-    segmenter = VideoSegmenter(GenVIS.from_pretrained("sprites-tiny"))
+    segmenter = VideoSegmenter(load_genvis("sprites-tiny"))
     result = segmenter.segment("ride.mp4", detections=3, one_label_each=True)
     frame_result = result.frame(0)
     return {

@@ -7,6 +7,7 @@ import torch
 
 from genvis import GenVIS, GenVISConfig, InputError, VideoSegmenter
 from genvis.categories import Categories, known_categories
+from genvis.checkpoints.load import load_genvis
 from genvis.cli.main import main
 from genvis.data.annotations.youtube_vis import load_youtube_vis
 from genvis.data.sprites import SpriteVideos
@@ -39,7 +40,7 @@ def model_folder(tmp_path_factory):
 
 
 def segmenter_of(folder, **options):
-    return VideoSegmenter(GenVIS.from_pretrained(folder), **options)
+    return VideoSegmenter(load_genvis(folder), **options)
 
 
 def test_an_interrupted_run_continues_where_it_was(sprites, model_folder, tmp_path):
@@ -71,7 +72,7 @@ def run(sprites, model_folder, tmp_path):
     """A function that runs the model into one folder; its arguments replace the usual ones."""
 
     def start(*, annotations=None, images=None, model=None, **options):
-        segmenter = VideoSegmenter(model or GenVIS.from_pretrained(model_folder), **options)
+        segmenter = VideoSegmenter(model or load_genvis(model_folder), **options)
         truth = annotations or load_youtube_vis(sprites / "annotations.json")
         images = images or sprites / "frames"
         return run_model(segmenter, truth, images=images, folder=tmp_path / "out", on_video=lambda *_: None)
@@ -137,7 +138,7 @@ def test_a_folder_with_results_on_other_images_is_refused(run, sprites, tmp_path
 
 def test_a_folder_with_results_of_other_weights_is_refused(run, model_folder):
     run()
-    model = GenVIS.from_pretrained(model_folder)
+    model = load_genvis(model_folder)
     with torch.no_grad():
         next(model.parameters()).view(-1)[0] += 1
     with pytest.raises(InputError, match=BELONGS.format("weights was ")):

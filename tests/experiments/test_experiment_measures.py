@@ -12,10 +12,10 @@ from experiments.held_out_sets import SETS, held_out_set
 from experiments.recordings import ReplayedDetector, record
 from experiments.runner import Workspace
 
+from genvis.checkpoints.load import load_genvis
 from genvis.errors import InputError
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.masks import RLEMask
-from genvis.model.genvis import GenVIS
 from genvis.training.validation.video_average_precision import VideoRecord, evaluate_videos, video_record
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -52,7 +52,7 @@ def test_replaying_is_running_the_detector(workspace: Workspace) -> None:
 
 def test_scores_are_those_of_segmenting_the_videos_themselves(workspace: Workspace, detector_folder: Path) -> None:
     held_out = held_out_set("normal")
-    model = GenVIS.from_pretrained(detector_folder)
+    model = load_genvis(detector_folder)
     scores = evaluate_tracker(model, workspace.recording(held_out), EvaluationPlan("normal", 3))
     segmenter = VideoSegmenter(model, clip_length=3)
     records = [video_record(sample, segmenter) for sample in (held_out.load()[index] for index in range(2))]

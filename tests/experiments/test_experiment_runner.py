@@ -17,6 +17,7 @@ from experiments.tables import Job
 from filelock import FileLock
 
 from experiments import held_out_sets, runner, tables
+from genvis.checkpoints.load import load_genvis
 from genvis.errors import InputError
 from genvis.model.genvis import GenVIS
 from genvis.training.recipe.recipe import Recipe
@@ -65,7 +66,7 @@ def test_all_runs_start_from_one_pretraining(workspace: Workspace, capsys: pytes
     run_jobs(workspace, [job(GENVIS), job(VITA)], seeds=[0], workers=1)
     assert "pretraining: 2 steps on single clips" in capsys.readouterr().out
     assert result_of(workspace, GENVIS)["training"]["pretraining_seconds"] > 0
-    start = GenVIS.from_pretrained(workspace.pretrained_folder / "model").state_dict()
+    start = load_genvis(workspace.pretrained_folder / "model").state_dict()
     rates = (workspace.settings.learning_rate, workspace.settings.steps)
     for configuration in (GENVIS, VITA):
         found = workspace.model_of(configuration, 0)[0].state_dict()
@@ -172,7 +173,7 @@ def test_results_of_other_settings_or_detectors_are_never_mixed(
     with pytest.raises(InputError, match="run of another recipe"):
         run(replace(longer, results=tmp_path / "longer"), job(GENVIS), 0)
     torch.manual_seed(1)
-    GenVIS(GenVIS.from_pretrained(detector_folder).config).save_pretrained(tmp_path / "other")
+    GenVIS(load_genvis(detector_folder).config).save_pretrained(tmp_path / "other")
     other = replace(workspace, detector=str(tmp_path / "other"))
     with pytest.raises(InputError, match="choose another --output"):
         run(other, job(GENVIS), 0)
@@ -250,7 +251,7 @@ def test_two_workers_give_what_one_gives_and_stop_at_the_first_error(
     monkeypatch.undo()
     with pytest.raises(InputError, match="have 96 and 160"):
         workspace.recording(held_out_sets.held_out_set("crowd-3"))
-    model = GenVIS.from_pretrained(detector_folder)
+    model = load_genvis(detector_folder)
     model.config.min_size_test, model.config.max_size_test = 96, 160
     model.save_pretrained(tmp_path / "larger")
     workspace = replace(workspace, detector=str(tmp_path / "larger"), output=tmp_path / "side-by-side")

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genvis import GenVIS
+from genvis.checkpoints.load import load_genvis
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "inference"
 
@@ -21,7 +21,7 @@ def golden_frames():
 
 @pytest.fixture(scope="session")
 def tiny_models():
-    return {name: GenVIS.from_pretrained(GOLDEN / f"genvis_{name}_tiny.pth") for name in ("r50", "swin")}
+    return {name: load_genvis(GOLDEN / f"genvis_{name}_tiny.pth") for name in ("r50", "swin")}
 
 
 @pytest.fixture

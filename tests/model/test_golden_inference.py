@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from genvis.checkpoints.load import load_genvis
 from genvis.checkpoints.published_files import load_published
 from genvis.model.genvis import GenVIS
 from genvis.model.outputs import ClipPrediction, TrackerState
@@ -69,4 +70,4 @@ def test_the_stride_4_features_are_the_published_ones(backbone):
 
 def test_a_saved_and_loaded_folder_has_the_published_numbers_too(tmp_path):
     published_model("swin").save_pretrained(tmp_path)
-    assert_clips_are_golden(run(GenVIS.from_pretrained(tmp_path), 3), "swin_clip3")
+    assert_clips_are_golden(run(load_genvis(tmp_path), 3), "swin_clip3")

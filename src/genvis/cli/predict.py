@@ -120,10 +120,9 @@ def load_model(weights: str, *, device: str, dtype: str) -> "GenVIS":
     Raises:
         InputError: If there is no such model, device or number format.
     """
-    from genvis.model.genvis import GenVIS
+    from genvis.checkpoints.load import load_genvis
 
-    model: GenVIS = GenVIS.from_pretrained(weights)
-    return to_device(model, device=device, dtype=dtype)
+    return to_device(load_genvis(weights), device=device, dtype=dtype)
 
 
 def to_device(model: "GenVIS", *, device: str, dtype: str) -> "GenVIS":

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from transformers import SwinBackbone, SwinConfig
 
+from genvis.checkpoints.load import load_genvis
 from genvis.model.config import GenVISConfig
 from genvis.model.detector.mask2former import Mask2FormerDetector
 from genvis.model.detector.optimized.resnet import _folded, folded
 from genvis.model.detector.optimized.swin import swin_features, window_layout
-from genvis.model.genvis import GenVIS
 from genvis.model.published_models import recipe_fields
 
 STAGES = ["stage1", "stage2", "stage3", "stage4"]
@@ -100,7 +100,7 @@ def test_training_gives_the_gradients_of_the_reference(backbone: str) -> None:
 def test_published_weights_agree_on_a_real_video() -> None:
     frames = torch.from_numpy(np.load("tests/golden/inference/video.npz")["frames"]).permute(0, 3, 1, 2)[None]
     for name in ("r50", "swin"):
-        model = GenVIS.from_pretrained(f"tests/golden/inference/genvis_{name}_tiny.pth")
+        model = load_genvis(f"tests/golden/inference/genvis_{name}_tiny.pth")
         with torch.inference_mode():
             prepared = model.prepare_frames(frames)
             expected = run(model.detector, prepared, "reference", layers=4)

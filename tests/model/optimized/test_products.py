@@ -5,11 +5,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from genvis.checkpoints.load import load_genvis
 from genvis.model.detector.optimized import linear as linear_module
 from genvis.model.detector.optimized import window_attention as window_module
 from genvis.model.detector.optimized.linear import feedforward
 from genvis.model.detector.optimized.window_attention import window_attention
-from genvis.model.genvis import GenVIS
 from genvis.model.mask_product import mask_logits, projected_mask_logits
 
 WEIGHTS = "tests/golden/inference/genvis_{}_tiny.pth"
@@ -46,7 +46,7 @@ def test_mask_logits_of_half_precision_are_single() -> None:
 @pytest.mark.parametrize("name", ["r50", "swin"])
 @torch.inference_mode()
 def test_a_segmented_clip_has_the_masks_that_forward_describes(name: str) -> None:
-    model = GenVIS.from_pretrained(WEIGHTS.format(name))
+    model = load_genvis(WEIGHTS.format(name))
     clips = torch.randint(0, 256, (2, 3, 3, 64, 96), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     state = described_state = None
     for clip in clips:
@@ -95,7 +95,7 @@ def test_window_attention_is_attention(of_all: bool, at_once: int, monkeypatch: 
 
 @torch.inference_mode()
 def test_the_stride_4_map_is_channels_last_for_any_number_of_frames() -> None:
-    model = GenVIS.from_pretrained(WEIGHTS.format("r50"))
+    model = load_genvis(WEIGHTS.format("r50"))
     for frames in (1, 2):
         features = model.detector(torch.randn(frames, 3, 64, 96)).features
         assert features.is_contiguous(memory_format=torch.channels_last)

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from genvis.checkpoints.load import load_genvis
 from genvis.data.samples.batch import collate
 from genvis.data.samples.sample import VideoSample
 from genvis.data.sprites import SpriteVideos
@@ -36,21 +37,21 @@ def frames_at_once(model: GenVIS) -> list[int]:
 
 @pytest.mark.parametrize(("clip_length", "expected"), [(1, [1] * 7), (3, [3, 3, 1])])
 def test_the_frames_of_a_clip_are_detected_together(clip_length: int, expected: list[int]) -> None:
-    model = GenVIS.from_pretrained(WEIGHTS)
+    model = load_genvis(WEIGHTS)
     sizes = frames_at_once(model)
     VideoSegmenter(model, clip_length=clip_length, min_size=64).segment(VIDEO)
     assert sizes == expected
 
 
 def test_offline_models_detect_some_frames_together() -> None:
-    model = GenVIS.from_pretrained(WEIGHTS).as_vita()
+    model = load_genvis(WEIGHTS).as_vita()
     sizes = frames_at_once(model)
     VideoSegmenter(model, min_size=64).segment(VIDEO)
     assert sizes == [4, 3]
 
 
 def test_the_next_frame_is_decoded_while_the_network_works() -> None:
-    model = GenVIS.from_pretrained(WEIGHTS)
+    model = load_genvis(WEIGHTS)
     is_second_decoded = threading.Event()
     overlapped: list[bool] = []
 
@@ -78,7 +79,7 @@ def test_training_runs_its_frozen_detector_optimized(monkeypatch: pytest.MonkeyP
             return original(*arguments)
 
         monkeypatch.setattr(detector_module, name, noted)
-    model = GenVIS.from_pretrained(WEIGHTS).train()
+    model = load_genvis(WEIGHTS).train()
     model.detector.eval()  # As a stage with a frozen detector keeps it.
     videos = SpriteVideos(2, length=2, height=64, width=64, split="train", seed=0)
     samples = [VideoSample(video.frames, video.masks, video.labels % 5) for video in (videos[0], videos[1])]

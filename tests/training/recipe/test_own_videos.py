@@ -8,7 +8,7 @@ import cv2
 import pytest
 import yaml
 
-from genvis import GenVIS
+from genvis.checkpoints.load import load_genvis
 from genvis.cli.main import main
 from genvis.data.sprites import SpriteVideos, render
 from genvis.training.recipe.loading import load_recipe
@@ -121,7 +121,7 @@ def test_a_folder_of_images_that_is_not_there_is_named(four_videos: Path, capsys
 
 
 def test_a_semi_online_model_is_trained_in_clips(four_videos: Path, tmp_path: Path) -> None:
-    model = GenVIS.from_pretrained("sprites-tiny")
+    model = load_genvis("sprites-tiny")
     model.config.clip_length = 3
     model.save_pretrained(tmp_path / "clips")
     written = plan_own_recipes(name="zoo", images=four_videos / "frames", init=str(tmp_path / "clips"), folder=tmp_path)

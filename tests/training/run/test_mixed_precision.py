@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from genvis.model.genvis import GenVIS
+from genvis.checkpoints.load import load_genvis
 from genvis.training.recipe.recipe import Stage
 from genvis.training.run.run import build_data, build_module, train
 from tests.training.tiny import tiny_recipe
@@ -41,5 +41,5 @@ def test_a_step_in_half_precision_is_nearly_the_same(stage: Stage, dtype: torch.
 
 def test_a_run_in_half_precision_ends_with_a_model_in_single_precision(tmp_path: Path) -> None:
     train(tiny_recipe(tmp_path, "genvis", precision="bf16-mixed"))
-    model = GenVIS.from_pretrained(tmp_path / "model")
+    model = load_genvis(tmp_path / "model")
     assert {weight.dtype for weight in model.parameters()} == {torch.float32}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from genvis.model.genvis import GenVIS
+from genvis.checkpoints.load import load_genvis
 from genvis.training.process_group import gathered, process_count, shared_normalizers
 from genvis.training.recipe.loading import save_recipe
 from genvis.training.recipe.recipe import Recipe
@@ -26,7 +26,7 @@ def run_recipe(recipe: Recipe, *words: str) -> tuple[dict[str, torch.Tensor], li
     assert done.returncode == 0, done.stderr[-3000:]
     with next((output / "log").glob("*/metrics.csv")).open() as file:
         losses = [float(row["joint_loss"]) for row in csv.DictReader(file) if row.get("joint_loss")]
-    return GenVIS.from_pretrained(output / "model").state_dict(), losses
+    return load_genvis(output / "model").state_dict(), losses
 
 
 @pytest.mark.slow

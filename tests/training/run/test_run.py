@@ -7,8 +7,8 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from genvis.checkpoints.load import load_genvis
 from genvis.errors import TrainingDiverged
-from genvis.model.genvis import GenVIS
 from genvis.training.recipe.loss_options import LossWeights
 from genvis.training.recipe.recipe import Recipe
 from genvis.training.run import run as run_module
@@ -39,7 +39,7 @@ def weights(recipe: Recipe, monkeypatch: pytest.MonkeyPatch, *, kill_after: int 
             with pytest.raises(KilledError):
                 train(recipe)
     folder = train(recipe)
-    state = GenVIS.from_pretrained(folder).state_dict()
+    state = load_genvis(folder).state_dict()
     return {name: tensor for name, tensor in state.items() if tensor.is_floating_point()}
 
 

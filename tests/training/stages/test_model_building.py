@@ -7,8 +7,8 @@ import torch
 from transformers import AutoBackbone, AutoConfig, Mask2FormerForUniversalSegmentation
 
 from genvis.categories import known_categories
+from genvis.checkpoints.load import load_genvis
 from genvis.errors import InputError
-from genvis.model.genvis import GenVIS
 from genvis.training.recipe.recipe import ModelOptions
 from genvis.training.stages.model_building import build_model, load_backbone, parameter_table, take_over
 from tests.training.tiny import CONFIG
@@ -24,7 +24,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_same_labels_take_over_everything(saved: Path, caplog: pytest.LogCaptureFixture) -> None:
     model = build_model(ModelOptions(init=str(saved)))
-    given = GenVIS.from_pretrained(saved)
+    given = load_genvis(saved)
     assert all(torch.equal(value, given.state_dict()[name]) for name, value in model.state_dict().items())
     assert not caplog.records
 
@@ -33,7 +33,7 @@ def test_other_labels_make_the_heads_anew_and_say_so(saved: Path, caplog: pytest
     model = build_model(ModelOptions(init=str(saved), categories="youtube_vis_2021"))
     assert model.config.categories == known_categories("youtube_vis_2021")
     assert model.detector.class_predictor.out_features == 41
-    given = GenVIS.from_pretrained(saved)
+    given = load_genvis(saved)
     changed = {
         name
         for name, value in model.state_dict().items()
@@ -74,7 +74,7 @@ def test_a_backbone_gives_its_weights(tmp_path: Path) -> None:
 
 def test_a_mask2former_becomes_the_detector(saved: Path, tmp_path: Path) -> None:
     torch.manual_seed(1)
-    given = Mask2FormerForUniversalSegmentation(GenVIS.from_pretrained(saved).config.detector)
+    given = Mask2FormerForUniversalSegmentation(load_genvis(saved).config.detector)
     given.save_pretrained(tmp_path)
     tracker = {name: value for name, value in CONFIG.items() if name != "detector"}
     model = build_model(ModelOptions(init=str(tmp_path), categories="ovis", config=tracker))
@@ -92,7 +92,7 @@ def test_nothing_said_of_the_model_is_an_error() -> None:
 
 
 def test_the_table_counts_every_weight_once(saved: Path) -> None:
-    model = GenVIS.from_pretrained(saved)
+    model = load_genvis(saved)
     model.detector.requires_grad_(False)
     rows = parameter_table(model)
     assert sum(row[1] for row in rows) == sum(parameter.numel() for parameter in model.parameters())

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from genvis.categories import known_categories
+from genvis.checkpoints.load import load_genvis
 from genvis.data.sprites import SpriteVideos
-from genvis.model.genvis import GenVIS
 from genvis.model.outputs import FramePrediction
 from genvis.training.recipe.data_options import SourceOptions
 from genvis.training.run.run import train
@@ -92,7 +92,7 @@ def test_the_moving_average_is_validated_saved_and_resumed(tmp_path: Path) -> No
         for last in steps:
             recipe = tiny_recipe(folder, "genvis", max_steps=last, ema_decay=decay, checkpoint_steps=1)
             train(recipe)
-        states.append(GenVIS.from_pretrained(folder / "model").state_dict())
+        states.append(load_genvis(folder / "model").state_dict())
     name = "tracker.heads.class_predictor.weight"
     assert not torch.equal(states[0][name], states[1][name])
     assert all(torch.equal(value, states[2][key]) for key, value in states[1].items())
