@@ -60,6 +60,11 @@ OBJECT_COUNTS = (3, 6, 10, 15, 20, 25, 30)
 PIECES = (15, 30, 60, 150, 300)
 """Frames of the pieces that the set ``endless`` is cut into."""
 
+SEED = 2023
+"""Of the videos of the tables."""
+TUNING_SEED = 7
+"""Of the videos on which options are chosen."""
+
 
 def digest(value: Any) -> str:
     """Return a short name of dataclasses, dictionaries and sequences of plain values."""
@@ -77,6 +82,7 @@ class HeldOutSet:
         difficulty: With the number of frames of each.
         height: Pixels.
         width: Pixels.
+        seed: Of the videos.
     """
 
     name: str
@@ -84,6 +90,7 @@ class HeldOutSet:
     difficulty: Difficulty
     height: int = 96
     width: int = 160
+    seed: int = SEED
 
     def load(self) -> SpriteVideos:
         """Return the videos."""
@@ -93,12 +100,14 @@ class HeldOutSet:
             width=self.width,
             difficulty=self.difficulty,
             split="validation",
-            seed=2023,
+            seed=self.seed,
         )
 
     def description(self) -> dict[str, Any]:
         """Return all that tells this set from others, for fingerprints and results."""
-        return asdict(self)
+        description = asdict(self)
+        # Results from before there was a choice are of this seed.
+        return {name: value for name, value in description.items() if name != "seed" or value != SEED}
 
     @property
     def digest(self) -> str:
@@ -120,15 +129,24 @@ SETS = {
 }
 
 
+_TUNING_VIDEOS = {"normal": 80, "occluded": 60, "returning": 60, "crowd-10": 20, "endless": 14}
+TUNING_SETS = {
+    f"tuning-{name}": replace(SETS[name], name=f"tuning-{name}", videos=videos, seed=TUNING_SEED)
+    for name, videos in _TUNING_VIDEOS.items()
+}
+"""Other videos of the same kinds: options of methods without training are chosen on these, not on the sets above."""
+
+
 def held_out_set(name: str) -> HeldOutSet:
     """Return a set by its name.
 
     Raises:
         InputError: If there is none.
     """
-    if name not in SETS:
-        raise InputError(f"There is no held-out set '{name}'; choose from {', '.join(SETS)}.")
-    return SETS[name]
+    found = {**SETS, **TUNING_SETS}.get(name)
+    if found is None:
+        raise InputError(f"There is no held-out set '{name}'; choose from {', '.join((*SETS, *TUNING_SETS))}.")
+    return found
 
 
 def training_mixture(name: str) -> tuple[tuple[Difficulty, float], ...]:
