@@ -13,11 +13,11 @@ from torch import Tensor
 
 from genvis.errors import InputError
 from genvis.inference.state_file import read_state, write_state
-from genvis.inference.trackers.memory_matching import (
+from genvis.inference.trackers.frame_association import (
     FrameDetections,
     FrameTracks,
-    MemoryMatching,
     MemoryMatchingOptions,
+    associate,
     mask_certainty,
     match,
     suppress_overlaps,
@@ -53,9 +53,9 @@ def random_frame(seed: int, count: int, *, classes: int = CLASSES) -> FrameDetec
 def run(
     frames: Sequence[FrameDetections], options: MemoryMatchingOptions | None = None, memory: TrackMemory | None = None
 ) -> tuple[list[FrameTracks], TrackMemory | None]:
-    tracker, tracks = MemoryMatching(options), []
+    tracks = []
     for frame in frames:
-        found, memory = tracker.step(frame, memory)
+        found, memory = associate(frame, memory, options or MemoryMatchingOptions())
         tracks.append(found)
     return tracks, memory
 
@@ -88,11 +88,11 @@ def test_ids_are_distinct_and_a_forgotten_id_never_returns(
     counts: list[int], keep_frames: int, max_tracks: int, seed: int
 ) -> None:
     options = MemoryMatchingOptions(keep_frames=keep_frames, keep_unconfirmed=keep_frames, max_tracks=max_tracks)
-    tracker, memory = MemoryMatching(options), None
+    memory: TrackMemory | None = None
     known: set[int] = set()
     highest = 0
     for number, count in enumerate(counts):
-        found, memory = tracker.step(random_frame(seed + number, count), memory)
+        found, memory = associate(random_frame(seed + number, count), memory, options)
         ids = found.track_ids.tolist()
         assert len(set(ids)) == len(ids)
         fresh = sorted(set(ids) - known)
@@ -140,10 +140,11 @@ def test_the_order_of_the_detections_changes_nothing(presence: list[set[int]], r
 
 def test_memory_is_flat_over_thousands_of_frames() -> None:
     options = MemoryMatchingOptions(max_tracks=40, keep_frames=50, keep_unconfirmed=50)
-    tracker, memory, sizes = MemoryMatching(options), None, []
+    memory: TrackMemory | None = None
+    sizes = []
     frames = [random_frame(seed, 6) for seed in range(61)]
     for number in range(2000):
-        _, memory = tracker.step(frames[number % len(frames)], memory)
+        _, memory = associate(frames[number % len(frames)], memory, options)
         sizes.append(sum(tensor.nbytes for tensor in memory.tensors().values()))
     assert max(sizes[1000:]) <= max(sizes[:1000])
     bank_and_masks = 40 * options.bank_size * CHANNELS * 4 + 40 * SIZE[0] * SIZE[1]
@@ -157,9 +158,10 @@ def test_any_number_of_detections_and_classes(count: int, classes: int) -> None:
     assert memory is not None
     assert memory.frames_seen == len(frames)
     for found, frame in zip(tracks, frames, strict=True):
-        assert found.class_scores.shape == (len(found.track_ids), classes)
         assert set(found.detections.tolist()) <= set(range(len(frame.queries)))
-        assert bool(torch.isfinite(found.class_scores).all())
+        assert len(set(found.detections.tolist())) == len(found.track_ids)
+    assert memory.class_distribution.shape == (len(memory), classes)
+    assert bool(torch.isfinite(memory.class_distribution).all())
 
 
 def test_an_object_that_comes_back_too_late_gets_a_new_id() -> None:
@@ -195,15 +197,6 @@ def test_position_tells_look_alikes_apart_and_appearance_finds_what_has_moved() 
     assert all(found.detections[found.track_ids.argsort()].tolist() == [0, 1] for found in tracks)
     moved = left._replace(mask_logits=right.mask_logits)
     assert [found.track_ids.tolist() for found in run([left, moved, left])[0]] == [[1], [1], [1]]
-
-
-def test_the_score_of_a_track_is_its_mean_class_distribution_once_it_is_sure() -> None:
-    frame = scripted_frame([0])
-    other = frame._replace(class_probabilities=torch.tensor([[0.5, 0.3, 0.0]]))
-    tracks, _ = run([frame, other, other, other], MemoryMatchingOptions(sure_after=4))
-    mean = (frame.class_probabilities[0] + 3 * other.class_probabilities[0]) / 4
-    torch.testing.assert_close(tracks[0].class_scores[0], frame.class_probabilities[0] / 4)
-    torch.testing.assert_close(tracks[-1].class_scores[0], mean)
 
 
 def test_a_frame_of_another_size_is_matched_by_appearance() -> None:

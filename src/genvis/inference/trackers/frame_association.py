@@ -1,7 +1,7 @@
-"""Memory matching: a tracker without training, which compares detections with what it remembers of every track.
+"""Association of the detections of a frame with the remembered tracks: the algorithm of memory matching.
 
-The assignment of a frame is the Hungarian one, as in MinVIS, but between detections and tracks instead of the queries
-of two frames: a track keeps its last queries, its last mask and its classes, and survives frames without a detection.
+The assignment is the Hungarian one, as in MinVIS, but between detections and tracks instead of the queries of two
+frames: a track keeps its last queries, its last mask and its classes, and survives frames without a detection.
 """
 
 from dataclasses import dataclass
@@ -95,95 +95,72 @@ class FrameTracks(NamedTuple):
     Attributes:
         track_ids: (N,) int64, from 1; no id twice.
         detections: (N,) int64, the row of the detection that is this track's.
-        class_scores: (N, K) float32, score of the track so far for each class: its mean class probabilities x
-            min(1, n / sure_after) after n detections.
     """
 
     track_ids: Tensor
     detections: Tensor
-    class_scores: Tensor
 
 
-class MemoryMatching:
-    """Tracker without training over the detections of any frame-level detector; causal, frame by frame.
-
-    Cost and memory of a frame depend on its detections and on ``max_tracks``, not on the length of the video.
-
-    It fails where looks and place say nothing: two objects that look alike and change places while hidden may swap
-    ids. An object that looks different when it comes back (another side, another light) gets a new id, as does one that
-    comes back after ``keep_frames``. Objects that the detector joins in one mask share one track until it parts them.
-    The thresholds are for queries whose cosine similarity is near 1 for one object and clearly lower for two; a
-    detector with other queries may need another ``match_threshold``.
+@torch.inference_mode()
+def associate(
+    found: FrameDetections, memory: TrackMemory | None, options: MemoryMatchingOptions
+) -> tuple[FrameTracks, TrackMemory]:
+    """Match the detections of the next frame of a video with its tracks.
 
     Args:
-        options: None takes the defaults.
+        found: All detections of the frame; any number, also none.
+        memory: What the previous frame of the same video left; None for its first frame.
+        options: Thresholds and weights, the same for all frames of a video.
+
+    Returns:
+        The tracks of this frame, and the memory for the next one.
     """
-
-    def __init__(self, options: MemoryMatchingOptions | None = None) -> None:
-        self.options = options or MemoryMatchingOptions()
-
-    @torch.inference_mode()
-    def step(self, found: FrameDetections, memory: TrackMemory | None = None) -> tuple[FrameTracks, TrackMemory]:
-        """Match the detections of the next frame with the tracks.
-
-        Args:
-            found: All detections of the frame; any number, also none.
-            memory: What the previous frame of the same video left; None for its first frame.
-
-        Returns:
-            The tracks of this frame, and the memory for the next one.
-        """
-        options = self.options
-        if memory is None:
-            memory = TrackMemory.empty(
-                classes=found.class_probabilities.shape[1],
-                channels=found.queries.shape[1],
-                bank_size=options.bank_size,
-                device=found.queries.device,
-            )
-        chosen, scores = self._select(found)  # (D,), (D,), best first
-        queries = normalize(found.queries[chosen].float(), dim=-1)  # (D, C)
-        probabilities = found.class_probabilities[chosen].float()  # (D, K)
-        masks = found.mask_logits[chosen] > 0  # (D, h, w)
-
-        similarity = memory.similarity(queries, nearest=options.nearest)  # (D, M)
-        similarity += options.position_weight * memory.mask_overlap(masks)
-        similarity += options.class_weight * memory.class_probability(probabilities.argmax(dim=1))
-        rows = match(similarity, threshold=options.match_threshold)  # (D,), -1: none
-
-        lives = (rows >= 0) | (scores >= options.birth_score)
-        memory = memory.observe(
-            rows=rows[lives], queries=queries[lives], class_probabilities=probabilities[lives], masks=masks[lives]
+    if memory is None:
+        memory = TrackMemory.empty(
+            classes=found.class_probabilities.shape[1],
+            channels=found.queries.shape[1],
+            bank_size=options.bank_size,
+            device=found.queries.device,
         )
-        count = int(lives.sum())  # The tracks of this frame are the first rows of the memory.
-        certainty = (memory.observations[:count, None] / options.sure_after).clamp(max=1.0)
-        tracks = FrameTracks(
-            track_ids=memory.ids[:count],
-            detections=chosen[lives],
-            class_scores=certainty * memory.class_distribution[:count],
-        )
-        return tracks, self._forget(memory)
+    chosen, scores = select_detections(found, options)  # (D,), (D,), best first
+    queries = normalize(found.queries[chosen].float(), dim=-1)  # (D, C)
+    probabilities = found.class_probabilities[chosen].float()  # (D, K)
+    masks = found.mask_logits[chosen] > 0  # (D, h, w)
 
-    def _forget(self, memory: TrackMemory) -> TrackMemory:
-        """Return the memory without the tracks that were not seen for too long."""
-        options, age = self.options, memory.age
-        is_confirmed = memory.observations >= options.confirmed_after
-        kept = age <= torch.where(is_confirmed, options.keep_frames, options.keep_unconfirmed)
-        kept &= kept.cumsum(dim=0) <= options.max_tracks
-        return memory.keep(kept, masks=int((age < options.position_frames).sum()))
+    similarity = memory.similarity(queries, nearest=options.nearest)  # (D, M)
+    similarity += options.position_weight * memory.mask_overlap(masks)
+    similarity += options.class_weight * memory.class_probability(probabilities.argmax(dim=1))
+    rows = match(similarity, threshold=options.match_threshold)  # (D,), -1: none
 
-    def _select(self, found: FrameDetections) -> tuple[Tensor, Tensor]:
-        """Return the rows of the detections that count, best first, and their scores: (D,) each."""
-        options = self.options
-        class_scores = found.class_probabilities.float().amax(dim=1)  # (Q,)
-        # The mask can only lower the score: most queries of a frame end here, before a pixel is read.
-        rows = torch.nonzero(class_scores >= options.detection_threshold).flatten()
-        scores = class_scores[rows] * mask_certainty(found.mask_logits[rows])
-        order = scores.argsort(descending=True, stable=True)
-        order = order[scores[order] >= options.detection_threshold]
-        rows, scores = rows[order], scores[order]
-        kept = suppress_overlaps(found.mask_logits[rows] > 0, iou=options.nms_iou)
-        return rows[kept], scores[kept]
+    lives = (rows >= 0) | (scores >= options.birth_score)  # (D,)
+    memory = memory.observe(
+        rows=rows[lives], queries=queries[lives], class_probabilities=probabilities[lives], masks=masks[lives]
+    )
+    # The tracks of this frame are now the first rows of the memory.
+    tracks = FrameTracks(track_ids=memory.ids[: int(lives.sum())], detections=chosen[lives])
+    return tracks, _without_old(memory, options)
+
+
+def select_detections(found: FrameDetections, options: MemoryMatchingOptions) -> tuple[Tensor, Tensor]:
+    """Return the rows of the detections that count, best first, and their scores: (D,) each."""
+    class_scores = found.class_probabilities.float().amax(dim=1)  # (Q,)
+    # The mask can only lower the score: most queries of a frame end here, before a pixel is read.
+    rows = torch.nonzero(class_scores >= options.detection_threshold).flatten()
+    scores = class_scores[rows] * mask_certainty(found.mask_logits[rows])
+    order = scores.argsort(descending=True, stable=True)
+    order = order[scores[order] >= options.detection_threshold]
+    rows, scores = rows[order], scores[order]
+    kept = suppress_overlaps(found.mask_logits[rows] > 0, iou=options.nms_iou)
+    return rows[kept], scores[kept]
+
+
+def _without_old(memory: TrackMemory, options: MemoryMatchingOptions) -> TrackMemory:
+    """Return the memory without the tracks that were not seen for too long."""
+    age = memory.age  # (M,), ascending
+    is_confirmed = memory.observations >= options.confirmed_after
+    kept = age <= torch.where(is_confirmed, options.keep_frames, options.keep_unconfirmed)
+    kept &= kept.cumsum(dim=0) <= options.max_tracks
+    return memory.keep(kept, masks=int((age < options.position_frames).sum()))
 
 
 def mask_certainty(mask_logits: Tensor) -> Tensor:
