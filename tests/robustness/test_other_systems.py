@@ -7,7 +7,8 @@ IMPORT_AS_ON_WINDOWS = """
 import os, pkgutil, sys
 from importlib import import_module
 # Libraries have branches of their own for Windows: they are imported before the system is disguised.
-import av, filelock, lightning, pycocotools.mask, rich.console, scipy.optimize, supervision, torch, torchvision, trackeval
+import av, filelock, lightning, pycocotools.mask, rich.console, scipy.optimize, supervision
+import torch, torchvision, trackeval
 import transformers.models.mask2former.modeling_mask2former
 before = set(sys.modules)
 for name in ("resource", "fcntl", "termios", "pwd", "grp"):
@@ -29,5 +30,7 @@ sys.exit(bool(failures))
 
 
 def test_every_module_is_imported_without_what_only_unix_has() -> None:
-    ended = subprocess.run([sys.executable, "-c", IMPORT_AS_ON_WINDOWS], capture_output=True, text=True, timeout=120)
+    ended = subprocess.run(
+        [sys.executable, "-c", IMPORT_AS_ON_WINDOWS], capture_output=True, text=True, timeout=120, check=False
+    )
     assert ended.returncode == 0, ended.stdout + ended.stderr

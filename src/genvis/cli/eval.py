@@ -97,8 +97,7 @@ def evaluate(
             detections=detections,
         )
         submission = submission or out / "submission.zip"
-    if results is None:
-        raise InputError("There are no results to score.")
+    assert results is not None
     found = load_results(results, truth)
     with live_progress() as show:
         report = evaluate_results(

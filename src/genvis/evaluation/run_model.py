@@ -123,7 +123,7 @@ def _bind(
     record = folder / FINGERPRINT_FILE
     if not record.exists() and any((folder / VIDEOS_FOLDER).iterdir()):
         raise InputError(
-            f"'{folder}' holds results without {FINGERPRINT_FILE}, so that it is not known what they belong to: {_REMEDY}."
+            f"'{folder}' holds results without {FINGERPRINT_FILE}, which says what they belong to: {_REMEDY}."
         )
     fingerprint.bind(record, remedy=_REMEDY)
 
