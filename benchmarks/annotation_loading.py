@@ -54,7 +54,7 @@ def shapes(form: str, number: int = 200) -> list[str]:
         waves = 8 * np.sin(columns / random.uniform(3, 20))
         blob = ((rows - y + waves) / height) ** 2 + ((columns - x) / width) ** 2 < 1
         counts = coco_mask.encode(np.asfortranarray(blob, np.uint8))["counts"]
-        value = counts.decode() if form == "compressed" else decode_counts(counts).tolist()
+        value = counts.decode() if form == "compressed" else decode_counts([counts])[0].tolist()
         texts.append(json.dumps({"size": [HEIGHT, WIDTH], "counts": value}))
     return texts
 

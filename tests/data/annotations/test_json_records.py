@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ def _error(path: Path) -> str:
         ('{"videos": {"1": 2}}', "is not a list"),
         ('{"videos": 3, ', "is not a list"),
         ('{"videos": ' + "[" * 100_000, "nested too deeply"),
+        ('{"videos": [' + "1" * 5000 + "]}", "4300 digits"),
     ],
 )
 def test_damaged_files_are_named_with_the_place(tmp_path: Path, text: str, said: str) -> None:
@@ -67,7 +69,10 @@ def test_damaged_files_are_named_with_the_place(tmp_path: Path, text: str, said:
 
 
 def test_a_missing_or_binary_file_is_an_error(tmp_path: Path) -> None:
-    assert "cannot be read" in _error(tmp_path / "absent.json")
+    assert "There is no file" in _error(tmp_path / "absent.json")
+    assert "is a folder" in _error(tmp_path)
+    os.mkfifo(tmp_path / "pipe.json")
+    assert "is a pipe or a device" in _error(tmp_path / "pipe.json")
     packed = tmp_path / "packed.json"
     packed.write_bytes(b"\x1f\x8b\x08\x00\xff\xfe")
     assert "unpacked" in _error(packed)

@@ -1,4 +1,8 @@
-"""Reading large JSON files record by record: an annotation file never stands in memory as a whole."""
+"""Reading large JSON files record by record: an annotation file never stands in memory as a whole.
+
+ijson gives one list a pass, so that the three of an annotation file take 2.3 times as long (its C backend; the file of
+``benchmarks/annotation_loading.py``), and refuses texts that Python's own parser takes.
+"""
 
 import json
 import re
@@ -7,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from genvis.errors import InputError
+from genvis.files import require_file
 
 _CHUNK = 1 << 22
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -93,7 +98,7 @@ def iterate_records(path: str | Path, names: Collection[str]) -> Iterator[tuple[
         InputError: If the file cannot be read, is not JSON, or holds something else than lists of those names.
     """
     try:
-        with open(path, encoding="utf-8-sig") as file:
+        with require_file(path).open(encoding="utf-8-sig") as file:
             reader = _Reader(file)
             try:
                 yield from _records(reader, Path(path), names)
@@ -105,6 +110,10 @@ def iterate_records(path: str | Path, names: Collection[str]) -> Iterator[tuple[
         raise InputError(f"'{path}' cannot be read ({error.strerror}): check the path.") from None
     except UnicodeDecodeError:
         raise InputError(f"'{path}' is not a text in UTF-8: give the annotation file, unpacked.") from None
+    except InputError:
+        raise
+    except ValueError as error:  # whole numbers of more than 4,300 digits
+        raise InputError(f"'{path}' is not an annotation file: {error}.") from None
     except RecursionError:
         raise InputError(f"'{path}' is nested too deeply to be an annotation file: check the path.") from None
 

@@ -82,7 +82,8 @@ def _rows(records: AnnotationRecords, most_rows: int, columns: int) -> list[tupl
             (f"examples {start + 1} to {min(start + columns, len(cells))}", cells[start : start + columns])
             for start in starts
         ]
-    return [_video_row(video, tracks_of_video[video.id], columns) for video in _evenly(videos, most_rows)]
+    rows = [_video_row(video, tracks_of_video[video.id], columns) for video in _evenly(videos, most_rows)]
+    return [(heading, cells) for heading, cells in rows if cells]  # a file may name no frame of a video
 
 
 def _video_row(video: VideoRecord, tracks: list[TrackRecord], columns: int) -> tuple[str, list[_Cell]]:
