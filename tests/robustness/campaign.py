@@ -29,6 +29,9 @@ CAMPAIGNS = {
 }
 """Modules and classes by the name on the command line."""
 
+INTERRUPTING = ("kills", "states", "disks", "pairs")
+"""Campaigns that interrupt long commands."""
+
 
 def main(words: list[str]) -> int:
     """Run the campaigns that the command line names."""
@@ -37,6 +40,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("--trials", type=int, default=100, help="of each campaign")
     parser.add_argument("--first", type=int, default=0, help="number of the first trial")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=lambda text: text.split(","), help="of campaigns that interrupt: only these")
     parser.add_argument("--only", type=int, help="repeat this trial alone")
     parser.add_argument("--keep", type=Path, help="work here and leave the files of failing trials")
     parser.add_argument("--out", type=Path, help="write the summary here (JSON)")
@@ -50,19 +54,19 @@ def main(words: list[str]) -> int:
     from tests.robustness.verdicts import run_campaign
 
     summaries = []
-    for name in names:
-        with tempfile.TemporaryDirectory(prefix="robustness-") as temporary:
-            folder = (options.keep or Path(temporary)).resolve() / name
+    with tempfile.TemporaryDirectory(prefix="robustness-") as temporary:
+        folder = (options.keep or Path(temporary)).resolve()
+        for name in names:
             summary = run_campaign(
                 name,
-                _campaign(name),
+                _campaign(name, options.jobs),
                 indices=indices,
                 seed=options.seed,
                 folder=folder,
                 keep=options.keep is not None,
             )
-        print(one_line(summary), flush=True)
-        summaries.append(asdict(summary))
+            print(one_line(summary), flush=True)
+            summaries.append(asdict(summary))
     if options.out:
         options.out.write_text(json.dumps(summaries, indent=1), encoding="utf-8")
     if options.only is not None:
@@ -87,9 +91,14 @@ def preload() -> None:
     gc.freeze()
 
 
-def _campaign(name: str) -> "Campaign":
+def _campaign(name: str, jobs: list[str] | None) -> "Campaign":
     module, cls = CAMPAIGNS[name].split(":")
-    campaign: Campaign = getattr(import_module(module), cls)()
+    options = {}
+    if jobs is not None and name in INTERRUPTING:
+        from tests.robustness.jobs import JOBS
+
+        options["jobs"] = [job for job in JOBS if job.name in jobs]
+    campaign: Campaign = getattr(import_module(module), cls)(**options)
     return campaign
 
 

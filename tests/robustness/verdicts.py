@@ -75,7 +75,7 @@ class Summary:
 
 
 def run_campaign(
-    name: str, campaign: Campaign, *, indices: range, seed: int, folder: Path, keep: bool = False, talk: bool = True
+    name: str, campaign: Campaign, *, indices: range, seed: int, folder: Path, keep: bool = False
 ) -> Summary:
     """Run the trials of the given numbers, one after the other.
 
@@ -84,21 +84,20 @@ def run_campaign(
         campaign: The campaign.
         indices: Numbers of the trials.
         seed: Of all trials.
-        folder: An empty folder.
+        folder: Where to work; campaigns that share it share what they prepare.
         keep: Leave the folders of failing trials.
-        talk: Print failures as they come.
     """
     shared = folder / "shared"
-    shared.mkdir(parents=True)
+    shared.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     campaign.prepare(shared)
     summary = Summary(campaign=name, seed=seed, unit=campaign.unit)
     for index in indices:
-        place = folder / f"trial-{index}"
+        place = folder / name / f"trial-{index}"
         (place / "work").mkdir(parents=True)
         verdict = campaign.trial(Random(f"{name}-{seed}-{index}"), place / "work")
         summary.add(index, verdict)
-        if verdict.problem is not None and talk:
+        if verdict.problem is not None:
             print(f"{name} {index}: {verdict.group}: {verdict.problem} [{verdict.note}]", flush=True)
         if not (keep and verdict.problem is not None):
             rmtree(place, ignore_errors=True)

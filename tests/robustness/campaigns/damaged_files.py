@@ -122,12 +122,12 @@ class DamagedFiles:
 
     def prepare(self, folder: Path) -> None:
         """Write the data set, and see that every command accepts it as long as it is sound."""
-        self._sound = folder / "sound"
+        self._sound = folder / "files"
         self._sound.mkdir()
         write_data_set(self._sound)
         (self._sound / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
         for number, subject in enumerate(self.subjects):
-            place = folder / f"check-{number}"
+            place = folder / f"files-{number}"
             copytree(self._sound, place)
             outcome = run_trial(command(subject.words), folder=place, limits=LIMITS)
             if outcome.status != 0:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tests.robustness.campaigns.damaged_files import Subject, command, escapes
-from tests.robustness.campaigns.kills import write_inputs
+from tests.robustness.jobs import write_inputs
 from tests.robustness.mutations import damage, mutate, mutate_json, mutate_safetensors
 from tests.robustness.trials import Limits, run_trial
 from tests.robustness.verdicts import Verdict
@@ -114,7 +114,7 @@ class DamagedModels:
 
     def prepare(self, folder: Path) -> None:
         """Write the models, and see that every command accepts them as long as they are sound."""
-        self._sound = folder / "sound"
+        self._sound = folder / "models"
         self._sound.mkdir()
 
         def write() -> None:
@@ -126,7 +126,7 @@ class DamagedModels:
             if outcome.status != 0:
                 raise RuntimeError(outcome.stderr or outcome.stdout)
         for number, subject in enumerate(SUBJECTS):
-            place = folder / f"check-{number}"
+            place = folder / f"models-{number}"
             copytree(self._sound, place)
             outcome = run_trial(command(subject.words), folder=place, limits=LIMITS)
             if outcome.status != 0:

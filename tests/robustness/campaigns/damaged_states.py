@@ -1,12 +1,14 @@
 """Campaign: damaged states of interrupted and finished runs. The same command says so, or gives the right outputs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from shutil import copytree
 
 from tests.robustness.campaigns.damaged_files import escapes
-from tests.robustness.campaigns.kills import JOBS, LIMITS, Job, Kills, difference, snapshot, work
+from tests.robustness.campaigns.kills import Kills
+from tests.robustness.jobs import JOBS, LIMITS, Job, difference, snapshot, work
 from tests.robustness.mutations import damage, mutate_json, mutate_safetensors
 from tests.robustness.trials import Kill, run_trial
 from tests.robustness.verdicts import Verdict
@@ -37,17 +39,20 @@ class DamagedStates(Kills):
     """Every trial damages a file that a run left, or removes it, and repeats the command."""
 
     unit = "inputs"
-    jobs = tuple(job for job in JOBS if not job.name.startswith("train") and job.name != "predict, offline")
+
+    def __init__(self, jobs: Sequence[Job] = JOBS) -> None:
+        # Training has a campaign for its states: that of models; an offline model keeps none.
+        super().__init__([job for job in jobs if not job.name.startswith("train") and job.name != "predict, offline"])
 
     def prepare(self, folder: Path) -> None:
         """Kill every job at some moments."""
         super().prepare(folder)
         self._bases = []
-        for job in self.jobs:
+        for job in self._jobs:
             for moment in MOMENTS:
-                place = folder / f"base-{len(self._bases)}"
-                copytree(self._inputs, place)
-                step = round(moment * self._references[job.name].file_steps)
+                place = folder / f"state-{len(self._bases)}"
+                copytree(self._references.inputs, place)
+                step = round(moment * self._references[job].file_steps)
                 outcome = run_trial(work(job), folder=place, limits=LIMITS, kill=Kill(file_step=step))
                 if outcome.problem(statuses=(0,)):
                     raise RuntimeError(outcome.problem(statuses=(0,)))
@@ -69,7 +74,7 @@ class DamagedStates(Kills):
         outcome = run_trial(work(base.job), folder=folder, limits=LIMITS)
         problem = outcome.problem() or escapes(folder)
         if not problem and outcome.status == 0 and not _is_finished(base, file):
-            problem = difference(self._references[base.job.name].files, snapshot(folder, base.job))
+            problem = difference(self._references[base.job].files, snapshot(folder, base.job))
             problem = problem and f"status 0, but {problem}"
         state = "finished" if base.is_finished else "killed"
         return Verdict(

@@ -20,7 +20,7 @@ class DamagedVideos:
     unit = "inputs"
 
     def prepare(self, folder: Path) -> None:
-        self._sound = {kind.name: write_video(kind, folder).read_bytes() for kind in KINDS}
+        self._sound = {kind.name: write_video(kind, folder / "videos").read_bytes() for kind in KINDS}
 
     def trial(self, random: Random, folder: Path) -> Verdict:
         kind = random.choice(KINDS)

@@ -10,7 +10,8 @@ from random import Random
 from shutil import copytree, rmtree
 from typing import Any
 
-from tests.robustness.campaigns.kills import JOBS, LIMITS, Kills, difference, snapshot, work
+from tests.robustness.campaigns.kills import Kills
+from tests.robustness.jobs import LIMITS, difference, snapshot, work
 from tests.robustness.trials import Hook, Limits, is_file_step, run_trial
 from tests.robustness.verdicts import Verdict
 
@@ -23,12 +24,11 @@ class FullDisks(Kills):
     """
 
     unit = "full disks"
-    jobs = JOBS
 
     def trial(self, random: Random, folder: Path) -> Verdict:
-        job = random.choice(self.jobs)
-        reference = self._references[job.name]
-        copytree(self._inputs, folder, dirs_exist_ok=True)
+        job = random.choice(self._jobs)
+        reference = self._references[job]
+        copytree(self._references.inputs, folder, dirs_exist_ok=True)
         kinds = ["refusals", "large files", "small disk"]
         kind = random.choice(kinds if os.geteuid() == 0 else kinds[:2])
         limits, faults, pages = LIMITS, None, 0

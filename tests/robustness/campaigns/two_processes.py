@@ -5,7 +5,8 @@ from pathlib import Path
 from random import Random
 from shutil import copytree
 
-from tests.robustness.campaigns.kills import LIMITS, Kills, difference, snapshot, work
+from tests.robustness.campaigns.kills import Kills
+from tests.robustness.jobs import LIMITS, difference, snapshot, work
 from tests.robustness.trials import Kill, Running, run_trial
 from tests.robustness.verdicts import Verdict
 
@@ -16,9 +17,9 @@ class TwoProcesses(Kills):
     unit = "pairs"
 
     def trial(self, random: Random, folder: Path) -> Verdict:
-        job = random.choice(self.jobs)
-        reference = self._references[job.name]
-        copytree(self._inputs, folder, dirs_exist_ok=True)
+        job = random.choice(self._jobs)
+        reference = self._references[job]
+        copytree(self._references.inputs, folder, dirs_exist_ok=True)
         pause = random.uniform(0, reference.seconds)
         kill = Kill(seconds=pause + random.uniform(0, reference.seconds)) if random.random() < 0.33 else Kill()
         first = Running(work(job), folder=folder, limits=LIMITS, kill=kill)
