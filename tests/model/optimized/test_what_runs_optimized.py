@@ -15,7 +15,6 @@ from genvis.data.samples.sample import VideoSample
 from genvis.data.sprites import SpriteVideos
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.model.detector import mask2former as detector_module
-from genvis.model.detector.optimized.resnet import _folded
 from genvis.model.genvis import GenVIS
 from genvis.training.cache.detected_videos import detect_videos
 from genvis.training.recipe.loss_options import LossOptions
@@ -70,7 +69,7 @@ def test_the_next_frame_is_decoded_while_the_network_works() -> None:
 
 def test_training_runs_its_frozen_detector_optimized(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
-    for name in ("decode_pixels", "decode_queries"):
+    for name in ("resnet_features", "decode_pixels", "decode_queries"):
         original = getattr(detector_module, name)
 
         def noted(*arguments: object, name: str = name, original: object = original) -> object:
@@ -85,10 +84,9 @@ def test_training_runs_its_frozen_detector_optimized(monkeypatch: pytest.MonkeyP
     samples = [VideoSample(video.frames, video.masks, video.labels % 5) for video in (videos[0], videos[1])]
     batch = collate(samples)
     optimized = detect_videos(model, batch, loss=LossOptions(detector_layers=2, fixed_grid=8))
-    assert calls == ["decode_pixels", "decode_queries"]
-    assert any(module in _folded for module in model.detector.modules())
+    assert calls == ["resnet_features", "decode_pixels", "decode_queries"]
     model.detector.implementation = "reference"
     reference = detect_videos(model, batch, loss=LossOptions(detector_layers=2, fixed_grid=8))
-    assert calls == ["decode_pixels", "decode_queries"]
+    assert calls == ["resnet_features", "decode_pixels", "decode_queries"]
     torch.testing.assert_close(optimized.frame_queries, reference.frame_queries, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(optimized.stride4_features, reference.stride4_features, atol=1e-4, rtol=1e-4)
