@@ -53,11 +53,8 @@ def build_network(
         _check_finite(tensors, name=name)
         _check_size(network, config, tensors, name=name)
         with _without_warnings(), without_progress_bars():
-            # transformers' own method: GenVIS has another of that name. Tensors of other sizes are let through here to
-            # be named below.
-            from_pretrained = vars(PreTrainedModel)["from_pretrained"].__func__
-            model, information = from_pretrained(
-                network,
+            # Tensors of other sizes are let through here to be named below.
+            loaded: Any = network.from_pretrained(
                 None,
                 config=config,
                 state_dict=dict(tensors),
@@ -65,6 +62,8 @@ def build_network(
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
             )
+    model, information = loaded
+    model, information = loaded
     problems = [
         f"{problem}: {', '.join(sorted(map(_describe, keys)))}"
         for problem, keys in (

@@ -183,14 +183,3 @@ _FAMILIES = {
     "videomt": _Family(_videomt_config, _load_videomt),
     **dict.fromkeys(DETECTOR_FAMILIES, _Family(detector_config, detector_from_hub)),
 }
-
-
-def load_pretrained(
-    name: str | Path, from_folder: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]
-) -> Any:
-    """Load for `GenVIS.from_pretrained`, until that is transformers' own again."""
-    if not options and not arguments:
-        return load(name)
-    if Path(name).suffix == ".pth":
-        raise InputError(f"{name} takes no options here: use genvis.checkpoints.load_published for a .pth file.")
-    return from_folder(str(_find_folder(str(name))), *arguments, **{"dtype": torch.float32, **options})

@@ -32,29 +32,6 @@ class GenVIS(PreTrainedModel):
         self.tracker = None if config.method == "minvis" else Tracker(config, self.detector.sizes)
         self.post_init()
 
-    @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
-        """Load a model: a bundled name, a folder of `save_pretrained`, a Hub id, or a published ``.pth`` file.
-
-        Args:
-            pretrained_model_name_or_path: For example ``"sprites-tiny"``, ``"runs/mine"``, ``"someone/genvis-ovis"``
-                or ``"genvis_r50_ytvis21.pth"``. Only a Hub id makes the network fetch anything.
-            *args: As of transformers' ``from_pretrained``.
-            **kwargs: As of transformers' ``from_pretrained``, but that ``dtype`` is float32 unless it is given, however
-                the weights are stored; none with a ``.pth``
-                (`genvis.checkpoints.load_published` takes what its tensors cannot tell).
-
-        Returns:
-            The model, in evaluation mode.
-
-        Raises:
-            InputError: If there is no such model, or its tensors do not fit it one by one.
-        """
-        # The network itself knows nothing of files; this name is where users of transformers look for the loader.
-        from genvis.checkpoints.load import load_pretrained
-
-        return load_pretrained(pretrained_model_name_or_path, super().from_pretrained, args, kwargs)
-
     def as_vita(self, *, encoder_window_size: int = 6) -> "GenVIS":
         """Return the same network run as VITA: the whole video is one clip, nothing is propagated, no memory.
 
