@@ -111,13 +111,10 @@ def main() -> None:
     setup = RunSetup(
         model,
         clip_length=1,
-        min_size=min(height, width),
+        resolution=min(height, width),
         max_size=max(height, width),
-        memory_clips=None,
-        classes=None,
-        association=None,
     )
-    pixel_values = model.prepare_frames(setup.prepare([frames[0].image])[0][None])
+    pixel_values = setup.prepare(frames[:1]).pixel_values
     padded = tuple(pixel_values.shape[-2:])
     print(f"{options.recipe}, {height}x{width}, padded {padded}, {torch.get_num_threads()} threads", flush=True)
     if options.differences:

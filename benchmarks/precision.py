@@ -54,7 +54,7 @@ def print_average_precision(options: argparse.Namespace) -> None:
         start = time.process_time()
         records = [video_record(sample, segmenter) for sample in samples]
         seconds = time.process_time() - start
-        scores = evaluate_videos(records, labels=segmenter.labels).scores
+        scores = evaluate_videos(records, labels=segmenter.categories).scores
         ap, ap50 = (100 * (score or 0.0) for score in (scores.ap, scores.ap50))
         milliseconds = 1000 * seconds / frames
         print(f"  {number_format:9} AP {ap:6.2f}  AP50 {ap50:6.2f}  {milliseconds:6.1f} ms/frame", flush=True)
@@ -71,11 +71,8 @@ def print_time(options: argparse.Namespace) -> None:
         setup = RunSetup(
             converted(model, number_format),
             clip_length=1,
-            min_size=min(height, width),
+            resolution=min(height, width),
             max_size=max(height, width),
-            memory_clips=None,
-            classes=None,
-            association=None,
         )
         benchmark = ClipBenchmark(setup, objects=10, stopwatch=Stopwatch(model.device))
         runs[number_format] = partial(benchmark.step, frames)

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from experiments.evaluation import EvaluationPlan
-from genvis.inference.trackers.propagation import Association
+from genvis.inference.trackers.choose import TrackerName
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class Configuration:
         return self.method not in ("minvis", "truth")
 
     @property
-    def association(self) -> Association | None:
-        """How identities pass from clip to clip at inference; None leaves it to the model."""
-        return "matching" if self.method == "genvis" and not self.propagates else None
+    def tracker(self) -> TrackerName | None:
+        """Method that follows the objects from clip to clip at inference; None leaves it to the model."""
+        return "clip_queries" if self.method == "genvis" and not self.propagates else None
 
     @property
     def model_fields(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from genvis.categories import Categories
 from genvis.errors import InputError
 from genvis.evaluation import EvaluationReport
 from genvis.inference.segmenter import VideoSegmenter
-from genvis.inference.trackers.propagation import Association
+from genvis.inference.trackers.choose import TrackerName
 from genvis.model.genvis import GenVIS
 from genvis.results.formats.export import youtube_vis_entries
 from genvis.results.types import VideoResult
@@ -87,7 +87,7 @@ class Scores:
 
 
 def evaluate_tracker(
-    model: GenVIS, recording: Recording, plan: EvaluationPlan, *, association: Association | None = None
+    model: GenVIS, recording: Recording, plan: EvaluationPlan, *, tracker: TrackerName | None = None
 ) -> Scores:
     """Run a model over a held-out set and score it.
 
@@ -95,14 +95,14 @@ def evaluate_tracker(
         model: The network, of which the detector is not run: its recorded outputs are taken.
         recording: Of the model's detector on the set.
         plan: Clip length and pieces.
-        association: As in `VideoSegmenter`.
+        tracker: As in `VideoSegmenter`.
     """
     began = time.perf_counter()
     detector = model.detector
     replayed = ReplayedDetector(detector)
     model.register_module("detector", replayed)
     try:
-        segmenter = VideoSegmenter(model, clip_length=plan.clip_length, association=association)
+        segmenter = VideoSegmenter(model, clip_length=plan.clip_length, tracker=tracker)
         records: list[VideoRecord] = []
         objects: list[VideoRecord] = []
         for index in range(len(recording)):
@@ -110,11 +110,11 @@ def evaluate_tracker(
             for video in whole.pieces(plan.piece) if plan.piece else [whole]:
                 replayed.rewind(video)
                 several, single = _segment(segmenter, video)
-                records.append(_record(video, several, segmenter.labels))
+                records.append(_record(video, several, segmenter.categories))
                 objects.append(_record(video, single, None))
     finally:
         model.register_module("detector", detector)
-    return score_videos(records, objects, segmenter.labels, seconds=time.perf_counter() - began)
+    return score_videos(records, objects, segmenter.categories, seconds=time.perf_counter() - began)
 
 
 def score_videos(
@@ -138,11 +138,13 @@ def _segment(segmenter: VideoSegmenter, video: RecordedVideo) -> tuple[VideoResu
     """Return the published selection, and the one in which an identity has a single label."""
     # The detector is replayed: of the frames only their number and size matter.
     blank = np.zeros((*video.size, 3), np.uint8)
-    run = segmenter.start(name="recorded")
+    run = segmenter.start(name="recorded", overlaps="keep")
     try:
         for clip in segmenter.clips(Frame(blank, index, index / 6.0, f"{index:05d}") for index in range(len(video))):
             run.add(clip)
-        return run.result(segmenter.selection()), run.result(segmenter.selection(one_label_each=True))
+        return run.result(segmenter.selection(one_label_each=False)), run.result(
+            segmenter.selection(one_label_each=True)
+        )
     finally:
         run.close()
 

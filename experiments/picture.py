@@ -16,7 +16,6 @@ from experiments.runner import Workspace
 from genvis.data.samples.sample import VideoSample
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.masks import RLEMask
-from genvis.results.types import VideoResult
 from genvis.video.drawing.instances import DrawingStyle, draw_instances
 
 SET = "occluded"
@@ -50,9 +49,9 @@ def draw_comparison(workspace: Workspace, *, seed: int, folder: Path) -> Path:
     rows: dict[str, tuple[Masks, list[int]]] = {"truth": (truth, list(range(1, len(truth) + 1)))}
     for title, configuration in _ROWS.items():
         model, _ = workspace.model_of(configuration, seed)
-        segmenter = VideoSegmenter(model, association=configuration.association)
-        result = segmenter.segment(_frames(sample), score_threshold=SURE, one_label_each=True)
-        found = _distinct_masks(result)
+        segmenter = VideoSegmenter(model, tracker=configuration.tracker)
+        result = segmenter.segment(_frames(sample), score_threshold=SURE)
+        found: Masks = [track.masks for track in result.tracks]
         rows[title] = (found, _colours(truth, found, length=len(sample.frames)))
     picture = _grid(_frames(sample), rows, columns)
     folder.mkdir(parents=True, exist_ok=True)
@@ -62,14 +61,6 @@ def draw_comparison(workspace: Workspace, *, seed: int, folder: Path) -> Path:
 
 
 Masks = Sequence[Sequence[RLEMask | None]]
-
-
-def _distinct_masks(result: VideoResult) -> Masks:
-    """Return one mask per object, as pictures of the product show them: the best identity that claims it."""
-    frames = [{one.id: one.mask for one in frame.distinct()} for frame in result]
-    return [
-        [RLEMask.encode(masks[track.id]) if track.id in masks else None for masks in frames] for track in result.tracks
-    ]
 
 
 def _absences(sample: VideoSample) -> int:

@@ -1,5 +1,6 @@
 """Runs and their results: finished ones are skipped, interrupted ones go on, each result is one JSON file."""
 
+import hashlib
 import json
 import platform
 import re
@@ -26,7 +27,6 @@ from genvis.checkpoints.build import without_progress_bars
 from genvis.checkpoints.load import load_genvis
 from genvis.errors import InputError
 from genvis.files import make_folder, write_json
-from genvis.inference.segmenter import VideoSegmenter
 from genvis.model.genvis import GenVIS
 from genvis.training.recipe.recipe import Recipe
 
@@ -133,7 +133,7 @@ class Workspace:
         source = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         # Computed anew in every process: the name may stand for other weights by now.
         model = load_genvis(self.detector).as_minvis()
-        fingerprint = VideoSegmenter(model).setup.fingerprint
+        fingerprint = weights_digest(model)
         if source and source["fingerprint"] != fingerprint:
             raise InputError(
                 f"{self.output} was made with the detector of '{source['detector']}', not '{self.detector}' as it is "
@@ -239,7 +239,7 @@ def run(workspace: Workspace, job: Job, seed: int) -> str:
         if configuration.method == "truth":
             scores = evaluate_joined_by_truth(model, recording, plan)
         else:
-            scores = evaluate_tracker(model, recording, plan, association=configuration.association)
+            scores = evaluate_tracker(model, recording, plan, tracker=configuration.tracker)
         measured = {plan.key: {"set": held_out.digest, **scores.document()}}
         _add_to_result(workspace, configuration, seed, about=about, evaluations=measured)
         said.append(f"{plan.key}: AP {scores.ap:.1f}, switches {scores.switches}")
@@ -323,3 +323,12 @@ def _identity(workspace: Workspace, configuration: Configuration, seed: int) -> 
         "settings": settings,
         "detector": workspace.detector_fingerprint,
     }
+
+
+def weights_digest(model: GenVIS) -> str:
+    """Return a digest of a model's weights, by which the result files know their detector."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]

@@ -80,11 +80,11 @@ def test_vita_takes_all_frames_as_one_clip_in_training_and_at_inference(workspac
     assert {name.rsplit("_", 1)[1] for name in losses} == {"clip0"}
     config = module.model.config
     assert (config.method, config.encoder_window_size, config.memory_read) == ("vita", 6, "none")
-    assert VideoSegmenter(module.model, association=VITA.association).setup.is_offline
+    assert VideoSegmenter(module.model, tracker=VITA.tracker).tracker.is_causal is False
 
 
 def test_only_the_first_baseline_matches_clips_at_inference() -> None:
-    matched = [one for one in tables.TABLE4.values() if one.association == "matching"]
+    matched = [one for one in tables.TABLE4.values() if one.tracker == "clip_queries"]
     assert matched == [MATCHING]
     assert not MINVIS.is_trained
 

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -34,19 +35,31 @@ def film(golden_frames, tmp_path):
     return make
 
 
+def with_index_first(video, path):
+    """The same video with its index in front, so that it opens although its end is lost."""
+    with av.open(str(video)) as source, av.open(str(path), "w", options={"movflags": "faststart"}) as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    return path
+
+
 def predict(*words):
     return main(["predict", *map(str, words), *TINY])
 
 
 def test_a_truncated_file_is_segmented_as_far_as_it_goes(film, tmp_path, capsys):
-    whole = film(repeat=6)
+    whole = with_index_first(film(repeat=6), tmp_path / "whole.mp4")
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
     assert predict(cut, "-o", tmp_path / "out") == 1
     result = VideoResult.load(tmp_path / "out" / "cut")
     assert 8 <= len(result) < 48
     said = " ".join(capsys.readouterr().out.split())
-    assert f"({len(result)} frames), of 48 frames that it announces" in said
+    assert result.problem in said
+    assert f"{len(result)} " in result.problem
     with open_source(tmp_path / "out" / "cut" / "annotated.mp4") as video:
         assert len(list(video)) == len(result)
 

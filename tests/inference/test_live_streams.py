@@ -42,9 +42,9 @@ def test_identities_outlive_a_drop_and_what_was_done_is_written(
     monkeypatch.setattr(reconnection, "FIRST_PAUSE", 0.05)
     server.bodies = [transport_stream(golden_frames[:4]), None, transport_stream(golden_frames[4:])]
     console = Console(file=io.StringIO(), width=300)
-    segmenter = VideoSegmenter(tiny_model, min_size=64)
+    segmenter = VideoSegmenter(tiny_model, resolution=64)
     loop = PredictionLoop(segmenter=segmenter, out=tmp_path, options=OPTIONS, console=console, reconnect=2)
-    monkeypatch.setattr("genvis.inference.jobs.prefetch", patient_prefetch)
+    monkeypatch.setattr("genvis.inference.live_jobs.prefetch", patient_prefetch)
     status = loop.run([f"{server.address}/live.ts"])
     assert status == 1  # Given up in the end, for the server has nothing more.
     said = console.file.getvalue()

@@ -1,16 +1,19 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from genvis import InputError, VideoResult, VideoSegmenter
 from genvis.inference import jobs as prediction
-from genvis.inference.jobs import RUN_FOLDER, PredictionOptions, predict_live, predict_video
-from genvis.video import open_source
+from genvis.inference.jobs import RUN_FOLDER, PredictionOptions, predict_video
+from genvis.inference.live_jobs import predict_live
+from genvis.video import VideoWriter, open_source
 
-OPTIONS = PredictionOptions(score_threshold=0, outputs=("youtube_vis", "video"), detections=6)
+OPTIONS = PredictionOptions(score_threshold=0, outputs=("youtube_vis", "video"), detections=6, overlaps="keep")
 
 
 def segmenter_of(model, **options):
-    return VideoSegmenter(model, min_size=64, **options)
+    return VideoSegmenter(model, resolution=64, **options)
 
 
 def run(segmenter, frames, folder, options=OPTIONS, *, stop_after=None, on_progress=lambda _: None):
@@ -79,7 +82,7 @@ def test_other_settings_or_weights_do_not_continue_a_run(tiny_models, golden_fra
     run(segmenter_of(tiny_models["r50"]), golden_frames, tmp_path, stop_after=2)
     options = PredictionOptions(**{**vars(OPTIONS), "resume": True})
     for other in (segmenter_of(tiny_models["r50"], clip_length=2), segmenter_of(tiny_models["swin"])):
-        with pytest.raises(InputError, match="other settings"):
+        with pytest.raises(InputError, match="belongs to another prediction"):
             run(other, golden_frames, tmp_path, options)
 
 
@@ -92,33 +95,128 @@ def test_results_are_not_overwritten_unasked(tiny_model, golden_frames, tmp_path
     assert len(run(segmenter, golden_frames[:3], tmp_path, overwrite).result) == 3
 
 
-def test_live_writes_as_it_goes_and_keeps_identities_over_files(tiny_model, golden_frames, tmp_path):
-    segmenter = segmenter_of(tiny_model)
+def live(segmenter, frames, folder, *, session_file=None, options=OPTIONS, stop_after=None, on_progress=lambda _: None):
+    done = []
 
-    def live(frames, folder, session):
-        with open_source(frames) as source:
-            return predict_live(
+    def count(progress):
+        done.append(progress.frames)
+        on_progress(progress)
+
+    with open_source(frames) as source:
+        return predict_live(
+            segmenter,
+            source,
+            folder,
+            options,
+            session_file=session_file,
+            on_progress=count,
+            should_stop=lambda: stop_after is not None and bool(done) and done[-1] >= stop_after,
+        )
+
+
+def test_live_writes_as_it_goes_and_keeps_track_ids_over_files(tiny_model, golden_frames, tmp_path):
+    segmenter = segmenter_of(tiny_model)
+    session = tmp_path / "camera.session"
+    whole = live(segmenter, golden_frames, tmp_path / "whole")
+    first = live(segmenter, golden_frames[:4], tmp_path / "first", session_file=session)
+    second = live(segmenter, golden_frames[4:], tmp_path / "second", session_file=session)
+    assert len(whole.result.tracks) > 0
+    for track in whole.result.tracks:
+        halves = [half.result.track(track.id).masks for half in (first, second) if has_track(half, track.id)]
+        assert [mask for half in halves for mask in half if mask] == [mask for mask in track.masks if mask]
+    assert VideoResult.load(tmp_path / "first").name == first.result.name
+    assert first.files.video.stat().st_size > 0
+    assert "goes on with its track ids after 4 frames" in second.notes[0]
+
+
+def has_track(prediction, track_id):
+    return track_id in {track.id for track in prediction.result.tracks}
+
+
+def test_a_live_file_that_was_interrupted_is_continued(tiny_model, golden_frames, tmp_path, monkeypatch):
+    monkeypatch.setattr(prediction, "SAVE_EVERY_SECONDS", -1)
+    segmenter = segmenter_of(tiny_model)
+    straight = live(segmenter, golden_frames, tmp_path / "straight")
+
+    def die(progress):
+        if progress.frames == 5:
+            raise MemoryError("as if killed")
+
+    with pytest.raises(MemoryError):
+        live(segmenter, golden_frames, tmp_path / "cut", on_progress=die)
+    assert not (tmp_path / "cut" / "result.json").exists()
+    with pytest.raises(InputError, match="holds an unfinished run"):
+        live(segmenter, golden_frames, tmp_path / "cut")
+    seen = []
+    options = replace(OPTIONS, resume=True)
+    resumed = live(
+        segmenter, golden_frames, tmp_path / "cut", options=options, on_progress=lambda p: seen.append(p.frames)
+    )
+    assert seen[0] > 1  # Not from the beginning.
+    assert content(resumed.result) == content(straight.result)
+    with open_source(resumed.files.video) as video:
+        assert len(list(video)) == 8
+
+
+def test_another_video_range_or_selection_is_never_taken_for_this_one(tiny_model, golden_frames, tmp_path):
+    segmenter = segmenter_of(tiny_model)
+    first, second = tmp_path / "first.mp4", tmp_path / "second.mp4"
+    for path, frames in ((first, golden_frames), (second, golden_frames[::-1])):
+        with VideoWriter(path, frame_rate=10) as writer:
+            for number, frame in enumerate(frames):
+                writer.write(frame, time=number / 10)
+
+    def job(path, folder, options=OPTIONS, stop_after=None, **frames):
+        with open_source(path, **frames) as source:
+            done = []
+            return predict_video(
                 segmenter,
                 source,
                 folder,
-                OPTIONS,
-                session=session,
-                on_progress=lambda _: None,
-                should_stop=lambda: False,
+                options,
+                on_progress=lambda progress: done.append(progress.frames),
+                on_drawing=lambda _: None,
+                should_stop=lambda: stop_after is not None and done[-1] >= stop_after,
             )
 
-    def session():
-        return segmenter.open_session(score_threshold=0, presence_threshold=0)
+    resume = replace(OPTIONS, resume=True)
+    job(first, tmp_path / "cut", stop_after=3)
+    for path, frames in ((second, {}), (first, {"start": 1}), (first, {"stride": 2})):
+        with pytest.raises(InputError, match="belongs to another prediction"):
+            job(path, tmp_path / "cut", resume, **frames)
+    finished = job(first, tmp_path / "done")
+    for path, options, frames in (
+        (second, resume, {}),
+        (first, resume, {"stop": 4}),
+        (first, replace(resume, detections=2), {}),
+        (first, replace(resume, score_threshold=0.5), {}),
+    ):
+        with pytest.raises(InputError, match="--overwrite"):
+            job(path, tmp_path / "done", options, **frames)
+    # Other outputs of the same result are written from it.
+    more = job(first, tmp_path / "done", replace(resume, outputs=("pngs", "youtube_vis")))
+    assert not more.was_there
+    assert len(list(more.files.pngs.iterdir())) == 8
+    assert content(more.result) == content(finished.result)
+    assert job(first, tmp_path / "done", resume).was_there
 
-    whole = live(golden_frames, tmp_path / "whole", session())
-    hours = session()
-    first = live(golden_frames[:4], tmp_path / "first", hours)
-    second = live(golden_frames[4:], tmp_path / "second", hours)
-    for track in whole.result.tracks:
-        halves = first.result.track(track.id).masks + second.result.track(track.id).masks
-        assert halves == track.masks
-    assert VideoResult.load(tmp_path / "first").name == first.result.name
-    assert first.files.video.stat().st_size > 0
+
+def test_overwriting_leaves_nothing_of_the_run_before(tiny_model, golden_frames, tmp_path):
+    segmenter = segmenter_of(tiny_model)
+    run(segmenter, golden_frames, tmp_path, replace(OPTIONS, outputs=("pngs", "mots")))
+    run(segmenter, golden_frames[:2], tmp_path, replace(OPTIONS, outputs=("pngs",), overwrite=True))
+    assert len(list((tmp_path / "masks").iterdir())) == 2
+    assert not (tmp_path / "mots.txt").exists()
+
+
+def test_a_folder_in_use_is_not_shared(tiny_model, golden_frames, tmp_path):
+    segmenter = segmenter_of(tiny_model)
+
+    def second(_):
+        with pytest.raises(InputError, match="Another run"):
+            run(segmenter, golden_frames, tmp_path, replace(OPTIONS, resume=True))
+
+    run(segmenter, golden_frames[:2], tmp_path, on_progress=second)
 
 
 def test_a_video_without_a_frame_is_one_sentence(tiny_model, tmp_path):

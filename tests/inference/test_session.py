@@ -13,11 +13,11 @@ def seen(results):
 
 @pytest.fixture
 def segmenter(tiny_model):
-    return VideoSegmenter(tiny_model, min_size=64)
+    return VideoSegmenter(tiny_model, resolution=64)
 
 
 def open_all(segmenter, **options):
-    return segmenter.open_session(score_threshold=0, presence_threshold=0, **options)
+    return segmenter.open_session(score_threshold=0, presence_threshold=0, overlaps="keep", **options)
 
 
 def test_a_frame_s_answer_does_not_depend_on_later_frames(segmenter, golden_frames):
@@ -32,14 +32,14 @@ def test_a_frame_s_answer_does_not_depend_on_later_frames(segmenter, golden_fram
 @settings(max_examples=6, deadline=None)
 @given(cut=st.integers(1, 7))
 def test_a_saved_session_continues_exactly(cut, tiny_models, golden_frames, tmp_path_factory):
-    segmenter = VideoSegmenter(tiny_models["r50"], min_size=64)
+    segmenter = VideoSegmenter(tiny_models["r50"], resolution=64)
     file = tmp_path_factory.mktemp("session") / "camera.session"
     whole = open_all(segmenter)
     expected = [whole.step(frame) for frame in golden_frames]
     first = open_all(segmenter)
     before = [first.step(frame) for frame in golden_frames[:cut]]
     first.save(file)
-    fresh = VideoSegmenter(tiny_models["r50"], min_size=64)
+    fresh = VideoSegmenter(tiny_models["r50"], resolution=64)
     second = open_all(fresh, resume=file)
     after = [second.step(frame) for frame in golden_frames[cut:]]
     assert seen(before + after) == seen(expected)
@@ -57,16 +57,16 @@ def test_steps_of_one_equal_a_stream_of_clips_of_one(segmenter, golden_frames):
 def test_thresholds_hide_what_is_weak_or_absent(segmenter, golden_frames):
     everything = list(segmenter.segment_stream(golden_frames, session=open_all(segmenter)))
     scores = sorted(one.score for one in everything[-1])
-    strict = segmenter.open_session(score_threshold=scores[-1], presence_threshold=0)
+    strict = segmenter.open_session(score_threshold=scores[-1], presence_threshold=0, overlaps="keep")
     assert [len(result) for result in segmenter.segment_stream(golden_frames, session=strict)][-1] == 1
     never = segmenter.open_session(score_threshold=0, presence_threshold=1)
     assert all(len(result) == 0 for result in segmenter.segment_stream(golden_frames, session=never))
 
 
 def test_whole_video_and_session_agree_on_masks(tiny_model, golden_frames):
-    segmenter = VideoSegmenter(tiny_model, min_size=64)
+    segmenter = VideoSegmenter(tiny_model, resolution=64)
     live = list(segmenter.segment_stream(golden_frames, session=open_all(segmenter)))
-    whole = segmenter.segment(golden_frames, detections=60, one_label_each=True)
+    whole = segmenter.segment(golden_frames, detections=60, overlaps="keep", one_label_each=True)
     for position in range(8):
         left = {one.mask.tobytes() for one in live[position]}
         right = {one.mask.tobytes() for one in whole.frame(position)}
@@ -94,14 +94,14 @@ def test_wrong_frames_and_files_are_answered(segmenter, tiny_models, golden_fram
         open_all(segmenter, resume=tmp_path / "noise")
     session.step(golden_frames[0])
     session.save(tmp_path / "r50.session")
-    with pytest.raises(InputError, match="another model"):
+    with pytest.raises(InputError, match=r"belongs to another session \(weights was"):
         open_all(VideoSegmenter(tiny_models["swin"]), resume=tmp_path / "r50.session")
     with pytest.raises(InputError, match="no sessions"):
         VideoSegmenter(tiny_models["r50"].as_vita()).open_session()
 
 
 def test_matching_sessions_continue_too(tiny_models, golden_frames, tmp_path):
-    segmenter = VideoSegmenter(tiny_models["r50"].as_minvis(), min_size=64)
+    segmenter = VideoSegmenter(tiny_models["r50"].as_minvis(), resolution=64)
     whole = open_all(segmenter)
     expected = [whole.step(frame) for frame in golden_frames]
     first = open_all(segmenter)
@@ -115,6 +115,6 @@ def test_matching_sessions_continue_too(tiny_models, golden_frames, tmp_path):
 @pytest.mark.parametrize("size", [(8, 8), (1, 200), (4320, 7680)])
 def test_tiny_thin_and_huge_frames(size, tiny_model):
     frame = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-    result = VideoSegmenter(tiny_model, min_size=32, max_size=256).segment([frame], detections=2)
+    result = VideoSegmenter(tiny_model, resolution=32, max_size=256).segment([frame], detections=2)
     assert (result.height, result.width) == size
     assert sum(track.frames_seen for track in result.tracks) > 0

@@ -3,7 +3,8 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from genvis.results.types import FrameStamp, Track, VideoResult, compress_masks
+from genvis.masks import encode_mask
+from genvis.results.types import FrameStamp, Track, VideoResult
 
 LABELS = ("person", "giant panda", "Straßenbahn 视频")
 
@@ -28,7 +29,7 @@ def random_result(
                 label_id=label_id,
                 category_id=10 * label_id + 3,
                 score=float(random.random()),
-                masks=compress_masks(masks),
+                masks=tuple(encode_mask(mask) for mask in masks),
             )
         )
     times = np.cumsum(random.random(frames) + 1e-3).tolist()

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 
 from genvis.errors import InputError
 from genvis.files import write_json
+from genvis.masks import encode_mask
 from genvis.results.recorder import ResultRecorder
-from genvis.results.types import FrameResult, FrameStamp, Instance, Track, VideoResult, compress_masks
+from genvis.results.types import FrameResult, FrameStamp, Instance, Track, VideoResult
 from tests.results.inference_results_helpers import RESULTS, random_result
 
 STAMP = FrameStamp(index=3, time=0.5, name="00003")
@@ -130,7 +131,9 @@ def test_frames_draw_themselves_at_any_size() -> None:
 def test_many_frames_take_little_memory() -> None:
     rows, columns = np.mgrid[:720, :1280]
     masks = [(rows - 360) ** 2 + (columns - 640 - shift) ** 2 < 200**2 for shift in range(4)]
-    track = Track(id=1, label="a", label_id=0, category_id=1, score=1.0, masks=compress_masks(masks * 5))
+    track = Track(
+        id=1, label="a", label_id=0, category_id=1, score=1.0, masks=tuple(encode_mask(mask) for mask in masks * 5)
+    )
     per_mask = sum(len(mask.counts) for mask in track.masks if mask is not None) / 20
     assert per_mask < 1500, "2,000 frames with 10 objects stay below 30 MB"
 

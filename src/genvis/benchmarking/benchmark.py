@@ -76,12 +76,12 @@ def run_benchmark(model: GenVIS, options: BenchOptions, *, name: str) -> BenchRe
     longer = max(options.height, options.width) if options.source is None and options.resolution is None else None
     setup = RunSetup(
         model,
+        tracker=None,
         clip_length=options.clip_length,
-        min_size=resolution,
+        resolution=resolution,
         max_size=longer,
         memory_clips=None,
         classes=None,
-        association=None,
     )
     model.requires_grad_(False)  # The counter of operations would otherwise look for their gradients.
     machine = measure_machine(model.device, model.dtype)
@@ -96,7 +96,7 @@ def run_benchmark(model: GenVIS, options: BenchOptions, *, name: str) -> BenchRe
                 stopwatch.is_counting = index == 0
                 _step(benchmark, clip, writer, stopwatch)
                 if reference is not None:
-                    reference.step(setup.prepare([frame.image for frame in clip])[0])
+                    reference.step(setup.prepare(clip).pixel_values)
                 if index == 1:  # The first clip was counted, the second one warmed up.
                     stopwatch.seconds.clear()
                     if reference is not None:
@@ -142,8 +142,7 @@ class _Reference:
         self.seconds: list[float] = []
 
     @torch.inference_mode()
-    def step(self, frames: Tensor) -> None:
-        pixel_values = self.model.prepare_frames(frames[None]).to(self.model.dtype)
+    def step(self, pixel_values: Tensor) -> None:
         synchronize(self.model.device)
         start = time.perf_counter()
         self.network(pixel_values)
@@ -169,7 +168,7 @@ def _report(
         )
         for part in PARTS
     )
-    resized = setup.geometry(*clip[0].image.shape[:2]).resized
+    resized = setup.preprocessing.resized_size(clip[0].height, clip[0].width)
     compared = None
     if reference is not None:
         inference = ("prepare", "backbone", "pixel decoder", "frame decoder", "tracker", "masks")

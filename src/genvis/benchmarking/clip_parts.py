@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from genvis.benchmarking.machine import synchronize
-from genvis.inference.mask_geometry import MaskCrop, MaskGeometry
+from genvis.inference.mask_geometry import MaskCrop, MaskGeometry, mask_geometry
 from genvis.inference.mask_store import positive_boxes
 from genvis.inference.run_setup import RunSetup
 from genvis.model.mask_product import projected_mask_logits
@@ -87,8 +87,7 @@ class ClipBenchmark:
         measure, model = self.stopwatch.part, self.setup.model
         detector, tracker = model.detector, model.tracker
         with measure("prepare"):
-            tensor, geometry = self.setup.prepare([frame.image for frame in frames])
-            pixel_values = model.prepare_frames(tensor[None]).to(model.dtype)
+            pixel_values, sizes = self.setup.prepare(frames)
         with measure("backbone"):
             maps = detector.backbone_maps(pixel_values)
         with measure("pixel decoder"):
@@ -105,7 +104,9 @@ class ClipBenchmark:
                 class_logits, embeddings = output.class_logits[-1, 0], output.mask_embeddings[-1, 0]
                 projection = tracker.mask_features
         with measure("masks"):
-            return self._masks(class_logits, projected_mask_logits(embeddings, projection, pixels.stride4), geometry)
+            logits = projected_mask_logits(embeddings, projection, pixels.stride4)
+            height, width = logits.shape[-2:]
+            return self._masks(class_logits, logits, mask_geometry(*sizes, (height, width)))
 
     def _masks(self, class_logits: Tensor, logits: Tensor, geometry: MaskGeometry) -> DrawnClip:
         scores = class_logits.float().softmax(dim=-1)[:, :-1].amax(dim=1)

@@ -139,7 +139,7 @@ def _run_model(
     model = load_model(weights, device=device, dtype="float32")
     labels = model.config.categories
     classes = chosen_classes(common_categories(labels, truth.categories, file=truth.path), labels)
-    segmenter = VideoSegmenter(model, clip_length=clip_length, min_size=resolution, classes=classes)
+    segmenter = VideoSegmenter(model, clip_length=clip_length, resolution=resolution, classes=classes)
     with live_progress() as show:
         return run_model(
             segmenter,

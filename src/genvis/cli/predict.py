@@ -34,7 +34,8 @@ def predict(
     timeout: float = 10.0,
     reconnect: int = 5,
     outputs: list[Output] | None = None,
-    drawing: Literal["distinct", "all"] = "distinct",
+    overlaps: Literal["resolve", "keep"] = "resolve",
+    tracker: Literal["propagation", "offline", "queries", "clip_queries"] | None = None,
     overwrite: bool = False,
     resume: bool = False,
 ) -> int:
@@ -64,8 +65,10 @@ def predict(
             2, 4, ... at most 30 seconds, with the same identities. 0 gives up at once.
         outputs: Which files besides result.json: youtube_vis,mots,pngs,video,contact_sheet. Default: youtube_vis,
             video and contact_sheet.
-        drawing: Which masks pictures show where several overlap: distinct draws one per object, the best scoring; all
-            draws every one. The result files have all of them either way.
+        overlaps: resolve gives every pixel to one track and drops duplicates, in files and pictures alike; keep keeps
+            all masks, as the evaluation of the data sets does.
+        tracker: Method that follows the objects: propagation (GenVIS, VidEoMT), offline (VITA), queries (MinVIS).
+            Default: the one that the model was made for.
         overwrite: Replace results that are there already.
         resume: Continue where an interrupted run stopped, and skip what is finished.
     """
@@ -88,7 +91,8 @@ def predict(
     segmenter = VideoSegmenter(
         load_model(weights, device=device, dtype=dtype),
         clip_length=clip_length,
-        min_size=resolution,
+        resolution=resolution,
+        tracker=tracker,
         memory_clips=memory_clips,
         classes=classes,
     )
@@ -97,7 +101,7 @@ def predict(
         detections=detections,
         score_threshold=score_threshold,
         all_labels=all_labels,
-        drawing=drawing,
+        overlaps=overlaps,
         overwrite=overwrite,
         resume=resume,
     )

@@ -10,7 +10,8 @@ from rich.markup import escape
 from genvis.cli.terminal import StopRequest, memory_used, stop_on_signals, video_progress
 from genvis.errors import GenVISError
 from genvis.files import write_json
-from genvis.inference.jobs import Prediction, PredictionOptions, predict_live, predict_video
+from genvis.inference.jobs import Prediction, PredictionOptions, predict_video
+from genvis.inference.live_jobs import predict_live
 from genvis.inference.segmenter import Progress, VideoSegmenter
 from genvis.video import FrameSource, NamedSource, open_source
 from genvis.video.sources.reconnection import DEFAULT_ATTEMPTS
@@ -103,14 +104,11 @@ class PredictionLoop:
                 line.update(task, description=f"{escape(source.name)}: drawing", completed=frames, memory=memory_used())
 
             if source.is_live or self.live:
-                resume = self.session if self.session is not None and self.session.exists() else None
-                session = self.segmenter.open_session(score_threshold=options.score_threshold, resume=resume)
                 return predict_live(
                     self.segmenter,
                     source,
                     folder,
                     options,
-                    session=session,
                     session_file=self.session,
                     on_progress=show,
                     should_stop=request,

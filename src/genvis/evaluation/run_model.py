@@ -70,7 +70,7 @@ def run_model(
             settings; or if another process works in it.
         OutputError: If a file cannot be written.
     """
-    category_ids = common_categories(segmenter.labels, annotations.categories, file=annotations.path)
+    category_ids = common_categories(segmenter.categories, annotations.categories, file=annotations.path)
     with claim(folder):
         done_folder = make_folder(folder / VIDEOS_FOLDER)
         _bind(folder, segmenter, annotations, images=images, detections=detections)
@@ -82,7 +82,7 @@ def run_model(
                 found = _read_video(path, annotations, index)
             else:
                 frames = _frames(annotations, index, images)
-                result = segmenter.segment(frames, detections=detections)
+                result = segmenter.segment(frames, detections=detections, overlaps="keep")
                 names = {track.category_id: track.label for track in result.tracks}
                 found = [
                     {**entry, "category_id": category_ids[names[entry["category_id"]]]}
@@ -115,10 +115,10 @@ def _bind(
     frames = [path for index in range(len(annotations)) for path in _paths(annotations, index, images)]
     fingerprint = Fingerprint(
         "evaluation",
-        weights=segmenter.setup.fingerprint,
+        weights=segmenter.weights,
         annotations=value_stamp(annotations, name=str(annotations.path)),
         images=files_stamp(frames, name=str(images)),
-        settings={**segmenter.setup.settings(), "classes": segmenter.setup.classes, "detections": detections},
+        settings={**segmenter.settings(), "classes": segmenter.classes, "detections": detections},
     )
     record = folder / FINGERPRINT_FILE
     if not record.exists() and any((folder / VIDEOS_FOLDER).iterdir()):

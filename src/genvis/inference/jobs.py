@@ -1,67 +1,80 @@
-"""One video into one folder: segment, survive interruptions, write. A job that can be repeated and resumed."""
+"""Jobs: one video into one folder. A job can be interrupted, resumed and repeated, and never mixes two runs."""
 
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from itertools import dropwhile
 from pathlib import Path
+from typing import Any
 
 from genvis.errors import InputError
-from genvis.files import make_folder
+from genvis.files import remove_leftovers
+from genvis.fingerprint import FINGERPRINT_FILE, Fingerprint, claim, files_stamp
 from genvis.inference.segmenter import Progress, VideoSegmenter
-from genvis.inference.session import Session
-from genvis.inference.video_run import VideoRun
-from genvis.results.output_folder import FILE_NAMES, PICTURES, OutputName, SavedFiles, save_result, sheet_title
-from genvis.results.overlaps import Drawing, shown
-from genvis.results.recorder import ResultRecorder
+from genvis.inference.video_run import KIND, VideoRun
+from genvis.results.output_folder import (
+    FILE_NAMES,
+    PICTURES,
+    OutputName,
+    SavedFiles,
+    remove_other_outputs,
+    save_result,
+)
+from genvis.results.overlaps import Overlaps
 from genvis.results.types import VideoResult
 from genvis.video import Frame, FrameSource, prefetch
-from genvis.video.drawing.contact_sheet import ContactSheet
-from genvis.video.writing.background_writer import BackgroundWriter
-from genvis.video.writing.video_writer import video_writer
 
 RUN_FOLDER = ".unfinished"
 SAVE_EVERY_SECONDS = 30.0
 INTERRUPTED = "interrupted"
+REMEDY = "say --overwrite to start over, or name another output folder with -o"
 
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionOptions:
-    """What to select and to write.
+    """Selection of tracks, and files to write.
 
     Attributes:
         outputs: Which files to write; ``result`` always is.
-        detections: Pairs of identity and class that are selected at most; None takes the model's number.
+        detections: Pairs of track and class that are selected at most; None takes the model's number.
         score_threshold: Lower scores are dropped.
-        all_labels: Let an identity appear under several classes, as the published evaluation does.
+        all_labels: Let a track appear under several classes, as the published evaluation does; overlaps are kept then.
+        overlaps: ``"resolve"`` gives every pixel to one track; ``"keep"`` writes all masks.
         overwrite: Replace results that are in the folder.
         resume: Continue a run that was interrupted; leave finished results as they are.
         video_id: The data set's id of the video.
-        drawing: Which masks pictures show: one per object, or all.
     """
 
     outputs: tuple[OutputName, ...] = ("result", "youtube_vis", "video", "contact_sheet")
     detections: int | None = None
     score_threshold: float = 0.3
     all_labels: bool = False
+    overlaps: Overlaps = "resolve"
     overwrite: bool = False
     resume: bool = False
     video_id: int = 1
-    drawing: Drawing = "distinct"
+
+    @property
+    def kept_overlaps(self) -> Overlaps:
+        """Whether overlaps are resolved: not where a track appears under several classes."""
+        return "keep" if self.all_labels else self.overlaps
+
+    @property
+    def wanted(self) -> tuple[OutputName, ...]:
+        """The files to write, ``result`` first."""
+        return tuple(dict.fromkeys(("result", *self.outputs)))
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What became of a video.
+    """Outcome of a job.
 
     Attributes:
         result: The tracks.
         files: Where the outputs are.
         is_complete: Whether the whole source was segmented; otherwise ``result.problem`` says why not.
-        was_there: Whether a finished result was found and left as it is.
+        was_there: Whether a finished result was found; only outputs that were missing were written.
         notes: What was done to frames, though none is missing.
     """
 
@@ -85,7 +98,7 @@ def predict_video(
     """Segment a whole video with the published scores and selection, and write its folder.
 
     Every 30 seconds, and when it is stopped, what is done is kept in the folder; ``options.resume`` continues it with
-    the same identities.
+    the same track ids.
 
     Args:
         segmenter: The model and how to run it.
@@ -97,40 +110,42 @@ def predict_video(
         should_stop: Asked after every clip.
 
     Raises:
-        InputError: If there is no readable frame, the folder holds results already, or it cannot be written.
+        InputError: If there is no readable frame, the folder holds another run or its results, or another process
+            works in it.
+        OutputError: If it cannot be written.
     """
-    finished = _existing(folder, options)
-    if finished is not None:
-        return finished
-    run_folder = make_folder(folder) / RUN_FOLDER
-    if not options.resume:
-        shutil.rmtree(run_folder, ignore_errors=True)
-    selection = segmenter.selection(
-        detections=options.detections,
-        score_threshold=options.score_threshold,
-        one_label_each=not options.all_labels,
-    )
-    run = segmenter.start(name=source.name, folder=run_folder)
-    try:
-        run.restore()
-        is_complete = _run(segmenter, run, source, on_progress=on_progress, should_stop=should_stop)
-        problem = source.problem
-        if not is_complete:
-            problem = f"{INTERRUPTED} after {run.frames_done} frames; --resume continues it"
-        result = run.result(selection, problem=problem)
-    finally:
-        run.close()
-    files = save_result(
-        result,
-        folder,
-        source=None if source.is_live else source,
-        outputs=_with_result(options.outputs),
-        video_id=options.video_id,
-        drawing=options.drawing,
-        progress=on_drawing,
-    )
-    if is_complete:
-        shutil.rmtree(run_folder, ignore_errors=True)
+    fingerprint = prediction_fingerprint(segmenter, source, options)
+    with claim(folder):
+        finished = finished_result(folder, source, options, fingerprint, on_drawing=on_drawing)
+        if finished is not None:
+            return finished
+        selection = segmenter.selection(
+            detections=options.detections,
+            score_threshold=options.score_threshold,
+            one_label_each=not options.all_labels,
+        )
+        run_folder = folder / RUN_FOLDER
+        run = segmenter.start(
+            name=source.name, overlaps=options.kept_overlaps, folder=run_folder, source=source_identity(source)
+        )
+        try:
+            run.restore(remedy=REMEDY)
+            is_complete = _run(segmenter, run, source, on_progress=on_progress, should_stop=should_stop)
+            problem = source.problem
+            if not is_complete:
+                problem = f"{INTERRUPTED} after {run.frames_done} frames; --resume continues it"
+            result = run.result(selection, problem=problem)
+        finally:
+            run.close()
+        files = save_result(
+            result,
+            folder,
+            source=None if source.is_live else source,
+            outputs=options.wanted,
+            video_id=options.video_id,
+            progress=on_drawing,
+        )
+        finish(folder, options, fingerprint, is_complete=is_complete)
     return Prediction(result=result, files=files, is_complete=is_complete and problem is None, notes=source.notes)
 
 
@@ -160,96 +175,81 @@ def _run(
     return True
 
 
-def predict_live(
-    segmenter: VideoSegmenter,
-    source: FrameSource,
-    folder: Path,
-    options: PredictionOptions,
-    *,
-    session: Session,
-    session_file: Path | None = None,
-    on_progress: Callable[[Progress], None],
-    should_stop: Callable[[], bool],
-) -> Prediction:
-    """Segment a stream causally: every frame is drawn and written as it comes, and stays usable whatever happens.
+def prediction_fingerprint(
+    segmenter: VideoSegmenter, source: FrameSource, options: PredictionOptions, *, live: bool = False
+) -> Fingerprint:
+    """Return what a result belongs to: weights, video and range of frames, settings, selection; not the files."""
+    return Fingerprint(
+        KIND,
+        weights=segmenter.weights,
+        source=source_identity(source),
+        settings=segmenter.settings(),
+        selection={
+            "detections": options.detections,
+            "score_threshold": options.score_threshold,
+            "all_labels": options.all_labels,
+            "overlaps": options.kept_overlaps,
+            "classes": segmenter.classes,
+            "live": live,
+        },
+    )
 
-    Args:
-        segmenter: The model and how to run it.
-        source: The opened camera, stream or file.
-        folder: Where the outputs go.
-        options: What to write; the selection is the session's own.
-        session: Identities so far; it goes on to live after the stream.
-        session_file: Where the session is kept, every 30 seconds and at the end; None keeps it nowhere.
-        on_progress: Called after every clip.
-        should_stop: Asked after every clip.
+
+def source_identity(source: FrameSource) -> dict[str, Any]:
+    """Return which video a source is, by its files, their sizes and times of modification, and which of its frames."""
+    video = files_stamp(source.files, name=str(source.files[0])) if source.files else source.name
+    frames = source.frames
+    return {"video": video, "start": frames.start, "stop": frames.stop, "stride": frames.stride}
+
+
+def finished_result(
+    folder: Path,
+    source: FrameSource,
+    options: PredictionOptions,
+    fingerprint: Fingerprint,
+    *,
+    on_drawing: Callable[[int], None],
+) -> Prediction | None:
+    """Return the finished result of a folder where it is to be kept, after writing what is missing of its files.
+
+    Returns:
+        None if there is work to do: the folder is free, or its run is to be continued or replaced.
 
     Raises:
-        InputError: If no frame came, the folder holds results already, or it cannot be written.
+        InputError: If the folder holds a result or an unfinished run, and nothing was said of it, or of another run.
     """
-    finished = _existing(folder, options)
-    if finished is not None:
-        return finished
-    make_folder(folder)
-    labels = segmenter.labels
-    recorder = ResultRecorder(name=source.name, category_ids=dict(enumerate(labels.ids)), categories_name=labels.name)
-    sheet = ContactSheet()
-    saved_at = time.monotonic()
-    with ExitStack() as stack:
-        video = folder / FILE_NAMES["video"] if "video" in options.outputs else None
-        writer = video and stack.enter_context(BackgroundWriter(video_writer(video, source)))
-        frames = stack.enter_context(prefetch(source, drop_late=source.is_live, should_stop=should_stop))
-        for clip in segmenter.clips(frames):
-            for frame, found in zip(clip, session.step_clip(clip), strict=True):
-                recorder.add(found)
-                visible = shown(found, options.drawing)
-                if writer:
-                    writer.write(partial(visible.draw, frame.image), time=frame.time)
-                tile = visible.draw(sheet.fit(frame.image)) if sheet.wants_next else None
-                sheet.add(tile, time=frame.time, index=frame.index)
-            on_progress(Progress(len(recorder), source.frame_count, recorder.objects))
-            if session_file is not None and time.monotonic() - saved_at > SAVE_EVERY_SECONDS:
-                session.save(session_file)
-                saved_at = time.monotonic()
-            if should_stop():
-                break
-        is_stopped = should_stop()
-    if session_file is not None:
-        session.save(session_file)
-    result = recorder.result(problem=source.problem)
-    outputs = tuple(name for name in _with_result(options.outputs) if name not in PICTURES)
-    files = save_result(result, folder, outputs=outputs, video_id=options.video_id)
-    contact_sheet = None
-    if "contact_sheet" in options.outputs:
-        sheet.title = sheet_title(result)
-        contact_sheet = folder / FILE_NAMES["contact_sheet"]
-        sheet.save(contact_sheet)
-    files = SavedFiles(
-        folder=files.folder,
-        result=files.result,
-        youtube_vis=files.youtube_vis,
-        mots=files.mots,
-        pngs=files.pngs,
-        video=video,
-        contact_sheet=contact_sheet,
-    )
-    is_complete = result.problem is None and (source.is_live or not is_stopped)
-    return Prediction(result=result, files=files, is_complete=is_complete, notes=frames.notes)
-
-
-def _existing(folder: Path, options: PredictionOptions) -> Prediction | None:
-    """Return the finished result of a folder where it is to be kept."""
-    path = folder / FILE_NAMES["result"]
-    if not path.exists() or options.overwrite:
+    remove_leftovers(folder)
+    path, unfinished = folder / FILE_NAMES["result"], folder / RUN_FOLDER
+    if options.overwrite:
+        shutil.rmtree(unfinished, ignore_errors=True)
         return None
-    if not options.resume:
+    if not options.resume and path.exists():
         raise InputError(f"{folder} holds a result already: add --overwrite to replace it, or choose another folder.")
-    if (folder / RUN_FOLDER).exists():
+    if not options.resume and unfinished.exists() and any(unfinished.iterdir()):
+        raise InputError(
+            f"{folder} holds an unfinished run: add --resume to continue it, or --overwrite to start over."
+        )
+    if unfinished.exists() or not path.exists():
         return None
-    places = {name: folder / FILE_NAMES[name] for name in _with_result(options.outputs)}
-    files = SavedFiles(folder=folder, **{name: place for name, place in places.items() if place.exists()})
+    record = folder / FINGERPRINT_FILE
+    earlier = Fingerprint.read(record, remedy=REMEDY)
+    if earlier is None:
+        raise InputError(f"{folder} holds a result, but no {FINGERPRINT_FILE} that says of which run: {REMEDY}.")
+    fingerprint.require(earlier, where=folder, remedy=REMEDY)
     result = VideoResult.load(path)
-    return Prediction(result=result, files=files, is_complete=result.problem is None, was_there=True)
+    places = {name: folder / FILE_NAMES[name] for name in options.wanted}
+    missing = tuple(name for name, place in places.items() if not place.exists())
+    if missing:
+        drawable = None if source.is_live else source
+        outputs = tuple(name for name in missing if drawable is not None or name not in PICTURES)
+        save_result(result, folder, source=drawable, outputs=outputs, video_id=options.video_id, progress=on_drawing)
+    files = SavedFiles(folder=folder, **{name: place for name, place in places.items() if place.exists()})
+    return Prediction(result=result, files=files, is_complete=result.problem is None, was_there=not missing)
 
 
-def _with_result(outputs: tuple[OutputName, ...]) -> tuple[OutputName, ...]:
-    return tuple(dict.fromkeys(("result", *outputs)))
+def finish(folder: Path, options: PredictionOptions, fingerprint: Fingerprint, *, is_complete: bool) -> None:
+    """Write down what the outputs belong to, and remove what another run left."""
+    remove_other_outputs(folder, options.wanted)
+    fingerprint.write(folder / FINGERPRINT_FILE)
+    if is_complete:
+        shutil.rmtree(folder / RUN_FOLDER, ignore_errors=True)

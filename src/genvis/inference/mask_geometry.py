@@ -1,4 +1,4 @@
-"""From mask logits at stride 4 to masks at the size of the frame, only inside their boxes.
+"""From mask logits of the network to masks at the size of the frame, only inside their boxes.
 
 The published procedure resizes twice: bilinearly to the padded input size, from which the padding is cropped (there the
 score is measured), then bilinearly to the frame's own size (there the mask is cut). Both steps are linear and act on
@@ -6,7 +6,7 @@ rows and columns apart, so one product of three small matrices does both, for an
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -22,7 +22,7 @@ Matrix = NDArray[np.float32]
 
 
 class MaskCrop(NamedTuple):
-    """The part of a stride-4 mask that can be above 0.
+    """The part of a mask of the network that can be above 0.
 
     Attributes:
         top: First row.
@@ -54,18 +54,20 @@ class MaskGeometry:
     Attributes:
         frame: Height and width of the frame itself.
         resized: Height and width at which the network sees it.
-        stride4: Height and width of the mask logits: a quarter of the padded size.
+        padded: Height and width with the padding on the right and bottom.
+        masks: Height and width of the mask logits, which cover the padded size.
     """
 
     frame: tuple[int, int]
     resized: tuple[int, int]
-    stride4: tuple[int, int]
+    padded: tuple[int, int]
+    masks: tuple[int, int]
 
     @cached_property
     def _to_resized(self) -> tuple[Matrix, Matrix]:
         rows, columns = (
-            bilinear_matrix(4 * small, small)[:resized]
-            for small, resized in zip(self.stride4, self.resized, strict=True)
+            bilinear_matrix(padded, small)[:resized]
+            for padded, small, resized in zip(self.padded, self.masks, self.resized, strict=True)
         )
         return rows, columns
 
@@ -112,6 +114,14 @@ class MaskGeometry:
         columns = matrices[1][left:right, crop.left : crop.left + width]
         resized = cast(Matrix, rows @ crop.logits @ columns.T)
         return resized, top, left
+
+
+@lru_cache(maxsize=16)
+def mask_geometry(
+    frame: tuple[int, int], resized: tuple[int, int], padded: tuple[int, int], masks: tuple[int, int]
+) -> MaskGeometry:
+    """Return the geometry of these sizes; its matrices are computed once, however many videos and sessions share it."""
+    return MaskGeometry(frame=frame, resized=resized, padded=padded, masks=masks)
 
 
 def bilinear_matrix(size: int, source: int) -> Matrix:

@@ -1,11 +1,12 @@
-"""What a whole-video result must keep of every frame until the last: the positive parts of all masks, on disk.
+"""Store of the masks of a video until its end: the positive parts of all masks of every frame, on disk.
 
-Which identities are selected is known only at the end, and the published procedure keeps every mask until then. This
-store keeps exactly what the selected ones will need: of each mask the stride-4 logits inside the box of the positive
-ones. Where none is positive, nothing is kept, because no resizing makes one. Small stores stay in memory.
+Which tracks are selected is known only at the end, and the published procedure keeps every mask until then. This store
+keeps exactly what the selected ones will need: of each mask the network's logits inside the box of the positive ones.
+Where none is positive, nothing is kept, because no resizing makes one. Small stores stay in memory.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, NamedTuple, cast
@@ -15,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genvis.errors import InputError
+from genvis.errors import InputError, OutputError
 from genvis.inference.mask_geometry import BOX_MARGIN, MaskCrop
 
 IN_MEMORY_BYTES = 64 * 1024**2
@@ -23,7 +24,7 @@ IN_MEMORY_BYTES = 64 * 1024**2
 
 class _Entry(NamedTuple):
     position: int
-    query: int
+    track: int
     top: int
     left: int
     height: int
@@ -54,25 +55,27 @@ class MaskStore:
         """How much the crops take, in memory or on disk."""
         return self._size
 
-    def add(self, position: int, logits: Tensor) -> None:
-        """Keep what is positive of a frame's masks.
+    def add(self, position: int, logits: Tensor, track_ids: Tensor) -> None:
+        """Keep the positive parts of a frame's masks.
 
         Args:
             position: Place of the frame in the result.
-            logits: (Q, h, w) float32.
+            logits: (N, h, w) float32.
+            track_ids: (N,) int64, the track of each mask.
 
         Raises:
-            InputError: If the disk is full.
+            OutputError: If the disk is full.
         """
         boxes = positive_boxes(logits)
         kept = np.flatnonzero(boxes[:, 2] > boxes[:, 0])
         pixels = logits.cpu().numpy()
         chunks, rows = [], []
         offset = self._size
-        for query in kept.tolist():
-            top, left, bottom, right = boxes[query].tolist()
-            crop = np.ascontiguousarray(pixels[query, top:bottom, left:right], np.float32)
-            rows.append(_Entry(position, query, top, left, bottom - top, right - left, offset))
+        numbers: list[int] = track_ids.tolist()
+        for row in kept.tolist():
+            top, left, bottom, right = boxes[row].tolist()
+            crop = np.ascontiguousarray(pixels[row, top:bottom, left:right], np.float32)
+            rows.append(_Entry(position, numbers[row], top, left, bottom - top, right - left, offset))
             chunks.append(crop.tobytes())
             offset += crop.nbytes
         if not rows:
@@ -82,25 +85,25 @@ class MaskStore:
             self._file.write(b"".join(chunks))
         except OSError as error:
             elsewhere = "choose another output folder" if self._path else "set TMPDIR to a folder on another disk"
-            raise InputError(
+            raise OutputError(
                 f"The masks of frame {position} cannot be kept ({error.strerror}): free some space, or {elsewhere}."
             ) from None
         self._size = offset
         self._grow(np.array(rows, np.int64))
 
-    def crops(self, queries: list[int]) -> Iterator[tuple[int, int, MaskCrop]]:
-        """Deliver the crops of some queries in the order in which they were added.
+    def crops(self, track_ids: list[int]) -> Iterator[tuple[int, int, MaskCrop]]:
+        """Deliver the crops of some tracks in the order in which they were added.
 
         Yields:
-            Position of the frame, query, crop.
+            Position of the frame, track, crop.
         """
         index = self._index[: self._filled]
-        for row in index[np.isin(index[:, 1], queries)]:
+        for row in index[np.isin(index[:, 1], track_ids)]:
             entry = _Entry(*row.tolist())
             self._file.seek(entry.offset)
             content = self._file.read(entry.height * entry.width * 4)
             logits = np.frombuffer(content, np.float32).reshape(entry.height, entry.width)
-            yield entry.position, entry.query, MaskCrop(top=entry.top, left=entry.left, logits=logits)
+            yield entry.position, entry.track, MaskCrop(top=entry.top, left=entry.left, logits=logits)
 
     def index(self) -> NDArray[np.int64]:
         """Return the table of contents, to be saved; the crops themselves are flushed to the file."""
@@ -120,7 +123,9 @@ class MaskStore:
 
     def close(self) -> None:
         """Release the file; a temporary one is gone then."""
-        self._file.close()
+        # What a full disk kept from being written was reported by `add`; closing would report it a second time.
+        with suppress(OSError):
+            self._file.close()
 
     def _grow(self, rows: NDArray[np.int64]) -> None:
         needed = self._filled + len(rows)

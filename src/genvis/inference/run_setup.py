@@ -1,9 +1,10 @@
-"""How a model is run: clip length, frame size, memory, classes. What sessions and whole videos have in common."""
+"""How a model is run: tracker, clip length, resolution, categories. The same for sessions and whole videos."""
 
-import hashlib
 from collections.abc import Sequence
+from copy import copy
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,98 +13,167 @@ from torch import Tensor
 
 from genvis.categories import Categories
 from genvis.errors import InputError
-from genvis.inference.mask_geometry import MaskGeometry
-from genvis.inference.resizing import frames_to_tensor, resized_size
-from genvis.inference.trackers.propagation import Association, ClipTracking
-from genvis.model.genvis import GenVIS
+from genvis.fingerprint import Stamp, tensors_stamp
+from genvis.inference.trackers.choose import TrackerName, default_tracker, make_tracker
+from genvis.inference.trackers.video_tracker import VideoTracker
+from genvis.model.preprocessing import Preprocessing
+from genvis.video.sources.frames_in_memory import FrameLike, rgb_pixels
+
+if TYPE_CHECKING:
+    from genvis.model.genvis import GenVIS
+    from genvis.model.tracker.videomt import VidEoMT
+
+# Frames that go through the detector together where the tracker does not ask for clips.
+FRAMES_AT_ONCE = 4
+
+
+class FrameSizes(NamedTuple):
+    """Heights and widths that a frame goes through.
+
+    Attributes:
+        frame: Of the frame itself.
+        resized: At which the network sees it.
+        padded: With the padding on the right and bottom.
+    """
+
+    frame: tuple[int, int]
+    resized: tuple[int, int]
+    padded: tuple[int, int]
+
+
+class PreparedClip(NamedTuple):
+    """Frames of a clip as the network takes them.
+
+    Attributes:
+        pixel_values: (T, 3, H, W), on the model's device.
+        sizes: Of the frames.
+    """
+
+    pixel_values: Tensor
+    sizes: FrameSizes
 
 
 class RunSetup:
-    """A model and how to run it; the arguments are those of `VideoSegmenter`."""
+    """A model and how to run it.
+
+    Args:
+        model: A network of `genvis.load`, or what that takes: a name, a folder, a Hub id, a published file. It is put
+            into evaluation mode. Move it to a device and dtype beforehand (``model.to("cuda")``).
+        tracker: Method that follows the objects from clip to clip: see `TrackerName`. None takes the model's own.
+        clip_length: Frames of a clip: 1 is online, more is semi-online. None takes the model's.
+        resolution: Frames are resized so that the shorter side has this many pixels. None takes the model's.
+        max_size: Greatest length of the longer side, in pixels. None takes the model's.
+        memory_clips: How many past clips the prototype memory of GenVIS keeps. None takes the model's number for whole
+            videos (all, if it has none), and at most 500 for sessions.
+        classes: Names of the only classes to look for. None looks for all.
+
+    Raises:
+        InputError: If a number is out of range, a class is unknown, or the model has no such tracker.
+    """
 
     def __init__(
         self,
-        model: GenVIS,
+        model: "GenVIS | VidEoMT | str | Path",
         *,
-        clip_length: int | None,
-        min_size: int | None,
-        max_size: int | None,
-        memory_clips: int | None,
-        classes: Sequence[str] | None,
-        association: Association | None,
+        tracker: TrackerName | None = None,
+        clip_length: int | None = None,
+        resolution: int | None = None,
+        max_size: int | None = None,
+        memory_clips: int | None = None,
+        classes: Sequence[str] | None = None,
     ) -> None:
-        config = model.config
-        self.model = model.eval()
-        self.labels: Categories = config.categories
-        self.clip_length = config.clip_length if clip_length is None else clip_length
-        self.min_size = config.min_size_test if min_size is None else min_size
-        self.max_size = max(config.max_size_test, self.min_size) if max_size is None else max_size
-        self.memory_clips = memory_clips
-        self.association: Association = association or ("matching" if config.method == "minvis" else "propagation")
-        self.is_offline = config.method == "vita" and association is None
-        self.classes = None if classes is None else _class_numbers(classes, self.labels)
-        self._geometry: MaskGeometry | None = None
-        for name in ("clip_length", "min_size", "max_size", "memory_clips"):
-            value = getattr(self, name)
+        if isinstance(model, str | Path):
+            from genvis.checkpoints.load import load
+
+            model = load(model)
+        given = {
+            "clip_length": clip_length,
+            "resolution": resolution,
+            "max_size": max_size,
+            "memory_clips": memory_clips,
+        }
+        for name, value in given.items():
             if value is not None and value < 1:
                 raise InputError(f"{name} is {value}; it must be at least 1.")
+        self.model = model.eval()
+        self.categories = model.config.categories
+        self.classes = None if classes is None else _class_numbers(classes, self.categories)
+        self.clip_length = model.config.clip_length if clip_length is None else clip_length
+        self.memory_clips = memory_clips
+        self.preprocessing: Preprocessing = model.config.preprocessing
+        if resolution is not None or max_size is not None:
+            self.preprocessing = self.preprocessing.with_resolution(
+                resolution or self.preprocessing.short_side, max_size
+            )
+        self.tracker_name = tracker or default_tracker(model)
+        self.tracker: VideoTracker = make_tracker(
+            model, self.tracker_name, memory_clips=memory_clips, frames_at_once=FRAMES_AT_ONCE
+        )
 
     @property
     def frames_at_once(self) -> int:
-        """How many frames go through the detector together: a clip, or some frames of an offline model's one clip."""
-        return max(4, self.clip_length) if self.is_offline else self.clip_length
+        """How many frames go through the network together: a clip, or some frames of an offline model's one clip."""
+        return self.clip_length if self.tracker.is_causal else max(FRAMES_AT_ONCE, self.clip_length)
 
-    def tracking(self) -> ClipTracking:
-        """Return what follows the identities of one new video."""
-        return ClipTracking(self.model, association=self.association, memory_clips=self.memory_clips)
-
-    def prepare(self, images: Sequence[NDArray[np.uint8]]) -> tuple[Tensor, MaskGeometry]:
-        """Resize the frames of a clip and move them to the model.
+    def prepare(self, frames: Sequence[FrameLike], *, bgr: bool = False) -> PreparedClip:
+        """Resize, normalise and pad the frames of a clip, on the model's device.
 
         Args:
-            images: (H, W, 3) uint8 RGB each, of one size.
-
-        Returns:
-            (T, 3, h, w) uint8, and the sizes on the way back.
+            frames: One or more images of one size: see `genvis.video.sources.frames_in_memory.rgb_pixels`.
+            bgr: Whether arrays are BGR, as OpenCV gives them.
 
         Raises:
-            InputError: If a frame has another shape, size or type.
+            InputError: If there is none, or one has another shape, size or type.
         """
-        height, width = images[0].shape[:2] if len(images) and getattr(images[0], "ndim", 0) == 3 else (1, 1)
-        if 0 in (height, width):
-            raise InputError(f"A frame of {height}x{width} pixels holds nothing to segment.")
-        geometry = self.geometry(height, width)
-        return frames_to_tensor(images, size=geometry.resized, device=self.model.device), geometry
+        images = [rgb_pixels(frame, bgr=bgr) for frame in frames]
+        if not images:
+            raise InputError("A clip needs at least one frame.")
+        for image in images:
+            if image.shape != images[0].shape:
+                raise InputError(
+                    f"All frames of a video need one size, but {image.shape[1]}x{image.shape[0]} follows "
+                    f"{images[0].shape[1]}x{images[0].shape[0]} (width x height)."
+                )
+        return self._prepare(images)
 
-    def geometry(self, height: int, width: int) -> MaskGeometry:
-        """Return the sizes that a frame of this size goes through."""
-        if self._geometry is None or self._geometry.frame != (height, width):
-            resized = resized_size(height, width, min_size=self.min_size, max_size=self.max_size)
-            divisor = self.model.config.size_divisibility
-            padded = [-(-length // divisor) * divisor for length in resized]
-            stride4 = (padded[0] // 4, padded[1] // 4)
-            self._geometry = MaskGeometry(frame=(height, width), resized=resized, stride4=stride4)
-        return self._geometry
+    def _prepare(self, images: list[NDArray[np.uint8]]) -> PreparedClip:
+        height, width = images[0].shape[:2]
+        stacked = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)  # (T, 3, h, w) uint8
+        resized = self.preprocessing.resize(stacked.to(self.model.device))
+        pixel_values = self.preprocessing.normalize(resized, dtype=self.model.dtype)  # (T, 3, H, W)
+        sizes = ((height, width), *((x.shape[-2], x.shape[-1]) for x in (resized, pixel_values)))
+        return PreparedClip(pixel_values, FrameSizes(*sizes))
+
+    def with_bounded_memory(self, clips: int) -> "RunSetup":
+        """Return the same with a prototype memory of at most some clips, unless its length was chosen."""
+        if self.memory_clips is not None or self.tracker_name != "propagation":
+            return self
+        bounded = copy(self)
+        bounded.memory_clips = min(clips, getattr(self.model.config, "memory_clips", None) or clips)
+        bounded.tracker = make_tracker(self.model, self.tracker_name, memory_clips=bounded.memory_clips)
+        return bounded
 
     def settings(self) -> dict[str, Any]:
-        """Return what a saved run depends on besides the model."""
-        names = ("clip_length", "min_size", "max_size", "memory_clips", "association")
-        return {name: getattr(self, name) for name in names}
+        """Return what a result depends on besides the model and the video, as JSON values."""
+        return {
+            "tracker": self.tracker_name,
+            "clip_length": self.clip_length,
+            "resolution": self.preprocessing.short_side,
+            "max_size": self.preprocessing.max_size,
+            "memory_clips": self.memory_clips,
+        }
 
     @cached_property
-    def fingerprint(self) -> str:
-        """A digest of the weights, by which saved sessions and runs know their model."""
-        digest = hashlib.sha256()
-        for name, tensor in sorted(self.model.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-        return digest.hexdigest()[:16]
+    def weights(self) -> Stamp:
+        """Identity of the weights, by which saved sessions, runs and results know their model."""
+        name = getattr(self.model.config, "_name_or_path", None) or "a model"
+        return tensors_stamp(self.model.state_dict(), name=name)
 
 
-def _class_numbers(names: Sequence[str], labels: Categories) -> tuple[int, ...]:
-    known = {label.lower(): number for number, label in enumerate(labels.names)}
+def _class_numbers(names: Sequence[str], categories: Categories) -> tuple[int, ...]:
+    known = {label.lower(): number for number, label in enumerate(categories.names)}
     unknown = [name for name in names if name.lower() not in known]
     if unknown or not names:
         what = f"no class '{unknown[0]}'" if unknown else "an empty list of classes"
-        raise InputError(f"The model has {what}; it knows {', '.join(labels.names)}.")
+        raise InputError(f"The model has {what}; it knows {', '.join(categories.names)}.")
     return tuple(sorted({known[name.lower()] for name in names}))

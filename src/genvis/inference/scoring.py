@@ -1,32 +1,175 @@
-"""A whole video: the published scores and selection over all clips, in bounded memory."""
+"""Scores of tracks, the same for whole videos and live sessions, and the choice of tracks that a result holds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from genvis.categories import Categories
 from genvis.errors import InputError
-from genvis.inference.mask_geometry import MaskGeometry
-from genvis.inference.mask_store import MaskStore
-from genvis.inference.trackers.propagation import TrackedClip
-from genvis.masks import RLEMask
-from genvis.results.types import FrameStamp, Track
+
+Evidence = Literal["greatest_probability", "mean_probability", "mean_logits"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreRule:
+    """How the class evidence of clips becomes the score of a track; a property of the method that made it.
+
+    Attributes:
+        evidence: ``"greatest_probability"``: the greatest probability of a class in any clip (GenVIS, VITA, MinVIS);
+            ``"mean_probability"``: the mean over the observations; ``"mean_logits"``: the softmax of the mean of the
+            logits, "no object" last (VidEoMT).
+        uses_mask_quality: Multiply by the mean of the sigmoid inside the track's masks over all frames.
+        full_after: Observations after which a track gets its full score; before, it is n / ``full_after`` of it.
+    """
+
+    evidence: Evidence = "greatest_probability"
+    uses_mask_quality: bool = True
+    full_after: int = 1
+
+
+GREATEST_PROBABILITY = ScoreRule()
+"""The published scoring of GenVIS, VITA and MinVIS (reference procedure, section 4)."""
+MEAN_LOGITS = ScoreRule(evidence="mean_logits", uses_mask_quality=False)
+"""The published scoring of VidEoMT."""
+
+
+class TrackScores:
+    """Scores so far of the tracks of one video, a row each, in the order in which the tracks came up.
+
+    Args:
+        rule: How evidence becomes a score.
+    """
+
+    def __init__(self, rule: ScoreRule) -> None:
+        self.rule = rule
+        self._rows: dict[int, int] = {}
+        self._evidence = torch.zeros(0, 0)  # (R, K) or (R, K + 1)
+        self._observations = torch.zeros(0)  # (R,)
+        self._sigmoid_sum = torch.zeros(0, dtype=torch.float64)  # (R,)
+        self._pixels = torch.zeros(0, dtype=torch.float64)  # (R,)
+
+    @property
+    def track_ids(self) -> list[int]:
+        """The id of each row."""
+        return list(self._rows)
+
+    def add(self, track_ids: Tensor, evidence: Tensor, observations: Tensor) -> None:
+        """Take the class evidence of the next clip.
+
+        Args:
+            track_ids: (N,) int64, all different.
+            evidence: (N, K) probabilities or (N, K + 1) logits, as `rule` wants; the mean over the observations.
+            observations: (N,), of how many frames or clips ``evidence`` is the mean; 0 leaves the track as it was.
+        """
+        rows = self._rows_of(track_ids, evidence.shape[1])  # (N,)
+        evidence, observations = evidence.float().cpu(), observations.float().cpu()
+        if self.rule.evidence == "greatest_probability":
+            seen = (observations > 0)[:, None]
+            self._evidence[rows] = torch.maximum(self._evidence[rows], torch.where(seen, evidence, 0.0))
+        else:  # The running mean.
+            total = self._observations[rows] + observations  # (N,)
+            share = (observations / total.clamp(min=1))[:, None]
+            self._evidence[rows] = torch.lerp(self._evidence[rows], evidence, share)
+        self._observations[rows] += observations
+
+    def add_quality(self, track_ids: Tensor, sigmoid_sum: Tensor, pixels: Tensor) -> None:
+        """Take the sum of the sigmoid inside some tracks' masks and how many pixels these have, (N,) each."""
+        rows = self._rows_of(track_ids, self._evidence.shape[1])
+        self._sigmoid_sum[rows] += sigmoid_sum.double().cpu()
+        self._pixels[rows] += pixels.double().cpu()
+
+    def forget_quality(self) -> None:
+        """Begin to measure the quality of all masks anew."""
+        self._sigmoid_sum.zero_()
+        self._pixels.zero_()
+
+    def class_scores(self) -> Tensor:
+        """Return (R, K) float32 in [0, 1], the score of each class before the quality of the masks."""
+        scores = self._evidence
+        if self.rule.evidence == "mean_logits":
+            scores = scores.softmax(dim=1)[:, :-1]
+        return scores * (self._observations / self.rule.full_after).clamp(max=1)[:, None]
+
+    def quality(self) -> Tensor:
+        """Return (R,) float32, the factor in [0, 1] by which the masks change the class scores."""
+        if not self.rule.uses_mask_quality:
+            return torch.ones(len(self._rows))
+        # The published code guards the division with 1e-6.
+        return (self._sigmoid_sum / (self._pixels + 1e-6)).float()
+
+    def best(self, classes: tuple[int, ...] | None = None) -> tuple[Tensor, Tensor]:
+        """Return the final score and the class of each row, (R,) each.
+
+        Args:
+            classes: The only classes that count, contiguous from 0; None for all.
+        """
+        scores, labels = only(self.class_scores(), classes).max(dim=1)
+        return scores * self.quality(), labels
+
+    def keep(self, track_ids: set[int]) -> None:
+        """Forget all other tracks."""
+        kept = [(track, row) for track, row in self._rows.items() if track in track_ids]
+        rows = torch.tensor([row for _, row in kept], dtype=torch.int64)
+        self._rows = {track: row for row, (track, _) in enumerate(kept)}
+        self._evidence, self._observations = self._evidence[rows], self._observations[rows]
+        self._sigmoid_sum, self._pixels = self._sigmoid_sum[rows], self._pixels[rows]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all as tensors by name, to be saved."""
+        return {
+            "track_ids": torch.tensor(self.track_ids, dtype=torch.int64),
+            "evidence": self._evidence,
+            "observations": self._observations,
+            "sigmoid_sum": self._sigmoid_sum,
+            "pixels": self._pixels,
+        }
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Continue from what `tensors` returned.
+
+        Raises:
+            InputError: If the tensors do not fit together.
+        """
+        try:
+            ids: list[int] = tensors["track_ids"].tolist()
+            vectors = [tensors[name] for name in ("observations", "sigmoid_sum", "pixels")]
+            evidence = tensors["evidence"]
+        except KeyError as error:
+            raise InputError(f"The saved scores lack {error}.") from None
+        if len(set(ids)) != len(ids) or evidence.ndim != 2 or {len(evidence), *map(len, vectors)} != {len(ids)}:
+            raise InputError("The saved scores do not fit together.")
+        self._rows = {track: row for row, track in enumerate(ids)}
+        self._evidence = evidence.float()
+        self._observations = vectors[0].float()
+        self._sigmoid_sum, self._pixels = vectors[1].double(), vectors[2].double()
+
+    def _rows_of(self, track_ids: Tensor, width: int) -> Tensor:
+        ids: list[int] = track_ids.tolist()
+        new = [track for track in ids if track not in self._rows]
+        if new:
+            self._rows.update((track, row) for row, track in enumerate(new, start=len(self._rows)))
+            self._evidence = torch.cat([self._evidence.reshape(-1, width), torch.zeros(len(new), width)])
+            self._observations = torch.cat([self._observations, torch.zeros(len(new))])
+            self._sigmoid_sum = torch.cat([self._sigmoid_sum, torch.zeros(len(new), dtype=torch.float64)])
+            self._pixels = torch.cat([self._pixels, torch.zeros(len(new), dtype=torch.float64)])
+        return torch.tensor([self._rows[track] for track in ids], dtype=torch.int64)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """Which (identity, class) pairs become tracks.
+    """Which (track, class) pairs a whole-video result holds.
 
     Attributes:
         detections: How many pairs of the best class score are kept at most, before their masks are judged.
         score_threshold: Tracks with a final score below this are dropped.
         classes: Only these classes, contiguous from 0; None keeps all.
-        one_label_each: Keep only the best class of an identity. The published procedure, and so every evaluation,
-            lets an identity appear under several classes.
+        one_label_each: Keep only the best class of a track. The published procedure, and so every evaluation, lets a
+            track appear under several classes.
+
+    Raises:
+        InputError: If a number is out of range.
     """
 
     detections: int
@@ -41,13 +184,9 @@ class Selection:
             raise InputError(f"score_threshold is {self.score_threshold}; it must be within 0..1.")
 
     def pairs(self, class_scores: Tensor) -> list[tuple[int, int, float]]:
-        """Choose from class scores (Q, K): (query, class, class score), best first."""
-        scores = class_scores.clone()
-        if self.classes is not None:
-            dropped = torch.ones(scores.shape[1], dtype=torch.bool)
-            dropped[list(self.classes)] = False
-            scores[:, dropped] = -1
-        if self.one_label_each:
+        """Choose from class scores (R, K): (row, class, class score), best first."""
+        scores = only(class_scores, self.classes)
+        if self.one_label_each and len(scores):
             best = scores.argmax(dim=1, keepdim=True)
             scores = torch.full_like(scores, -1).scatter(1, best, scores.gather(1, best))
         values, places = scores.flatten().topk(min(self.detections, scores.numel()))
@@ -59,84 +198,11 @@ class Selection:
         ]
 
 
-class WholeVideo:
-    """Collects the clips of a video and turns them into tracks at the end (reference procedure, section 4).
-
-    The class score of (query, class) is its greatest probability over all clips. The final score multiplies it with the
-    mean of the sigmoid inside the hard mask over all frames.
-
-    Args:
-        geometry: The sizes of the frames.
-        store: Where the masks are kept until the selection is known.
-    """
-
-    def __init__(self, *, geometry: MaskGeometry, store: MaskStore) -> None:
-        self.geometry = geometry
-        self.store = store
-        self.stamps: list[FrameStamp] = []
-        self.class_scores: Tensor | None = None
-
-    def add(self, clip: TrackedClip, stamps: Sequence[FrameStamp]) -> None:
-        """Take the next clip, with one stamp per frame of it."""
-        probabilities = clip.class_probabilities.cpu()
-        scores = self.class_scores
-        self.class_scores = probabilities if scores is None else torch.maximum(scores, probabilities)
-        for stamp, logits in zip(stamps, clip.mask_logits, strict=True):
-            self.store.add(len(self.stamps), logits)
-            self.stamps.append(stamp)
-
-    def objects(self, score_threshold: float) -> int:
-        """Return how many identities reach a class score so far."""
-        if self.class_scores is None:
-            return 0
-        return int((self.class_scores.amax(dim=1) >= score_threshold).sum())
-
-    def tracks(self, selection: Selection, labels: Categories) -> tuple[Track, ...]:
-        """Select and score. Ids count from 1 in the order in which the objects appear.
-
-        Args:
-            selection: Which pairs are kept.
-            labels: The classes of the model.
-        """
-        if self.class_scores is None:
-            return ()
-        pairs = selection.pairs(self.class_scores)
-        masks, quality = self._masks({query for query, _, _ in pairs})
-        scored = [(query, label, score * quality[query]) for query, label, score in pairs]
-        scored = [found for found in scored if found[2] >= selection.score_threshold]
-        scored.sort(key=lambda found: (min(masks[found[0]], default=len(self.stamps)), -found[2]))
-        return tuple(
-            Track(
-                id=number,
-                label=labels.names[label],
-                label_id=label,
-                category_id=labels.ids[label],
-                score=score,
-                masks=tuple(masks[query].get(position) for position in range(len(self.stamps))),
-            )
-            for number, (query, label, score) in enumerate(scored, start=1)
-        )
-
-    def _masks(self, queries: set[int]) -> tuple[dict[int, dict[int, RLEMask]], dict[int, float]]:
-        masks: dict[int, dict[int, RLEMask]] = {query: {} for query in queries}
-        total, area = dict.fromkeys(queries, 0.0), dict.fromkeys(queries, 0)
-        for position, query, crop in self.store.crops(sorted(queries)):
-            quality = self.geometry.quality(crop)
-            total[query] += quality.total
-            area[query] += quality.area
-            mask = self.geometry.encoded_mask(crop)
-            if mask is not None:
-                masks[query][position] = mask
-        # The published code guards the division with 1e-6.
-        return masks, {query: total[query] / (area[query] + 1e-6) for query in queries}
-
-    def state(self) -> tuple[dict[str, Tensor], NDArray[np.int64]]:
-        """Return the scores and the store's table of contents, to be saved."""
-        tensors = {} if self.class_scores is None else {"class_scores": self.class_scores.contiguous()}
-        return tensors, self.store.index()
-
-    def restore(self, tensors: dict[str, Tensor], index: NDArray[np.int64], stamps: Sequence[FrameStamp]) -> None:
-        """Continue from what `state` returned."""
-        self.class_scores = tensors.get("class_scores")
-        self.stamps = list(stamps)
-        self.store.restore(index)
+def only(class_scores: Tensor, classes: tuple[int, ...] | None) -> Tensor:
+    """Return class scores (R, K) with -1 for all but some classes; None leaves all."""
+    if classes is None:
+        return class_scores
+    kept = list(classes)
+    scores = torch.full_like(class_scores, -1)
+    scores[:, kept] = class_scores[:, kept]
+    return scores

@@ -1,35 +1,39 @@
-"""The main entry: a model, how to run it, and videos."""
+"""VideoSegmenter: a model, how to run it, and videos."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from genvis.categories import Categories
 from genvis.errors import InputError
 from genvis.inference.run_setup import RunSetup
 from genvis.inference.scoring import Selection
 from genvis.inference.session import Session
-from genvis.inference.trackers.propagation import Association
 from genvis.inference.video_run import VideoRun
-from genvis.model.genvis import GenVIS
+from genvis.results.overlaps import Overlaps
 from genvis.results.types import FrameResult, VideoResult
 from genvis.video import Frame, Source, open_source, prefetch
+from genvis.video.sources.frames_in_memory import FrameLike
+
+if TYPE_CHECKING:
+    import supervision
 
 FrameT = TypeVar("FrameT")
+
+# Below this probability that an object is visible in a clip, its mask there is left out of resolved results.
+PRESENCE_THRESHOLD = 0.3
+# Past clips that the memory of a session keeps by default, so that endless streams need bounded memory.
+SESSION_MEMORY_CLIPS = 500
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a video is.
+    """State of a video's run, for people who wait for it.
 
     Attributes:
         frames: Frames done.
         total: Frames in all, if the source tells.
-        objects: Identities with a class score of at least 0.3 so far.
+        objects: Tracks with a class score of at least 0.3 so far.
     """
 
     frames: int
@@ -37,54 +41,14 @@ class Progress:
     objects: int
 
 
-class VideoSegmenter:
-    """Finds, segments and tracks every object of videos.
+class VideoSegmenter(RunSetup):
+    """Finds, segments and tracks the objects of videos and streams.
 
-    Args:
-        model: The network; it is put into evaluation mode. Move it to a device and type beforehand
-            (``model.to("cuda")``).
-        clip_length: Frames of a clip: 1 is online, more is semi-online. None takes the model's.
-        min_size: Frames are resized so that the shorter side has this many pixels. None takes the model's.
-        max_size: Greatest length of the longer side. None takes the model's.
-        memory_clips: How many past clips the prototype memory keeps. None takes the model's, which is all.
-        classes: Names of the only classes to look for. None looks for all.
-        association: ``"matching"`` replaces propagation by matching the queries of consecutive clips, as the baselines
-            do. None takes what the model was made for.
+    Made from a model and how to run it: the arguments are those of `RunSetup`, which sessions and runs share::
 
-    Raises:
-        InputError: If a number is out of range or a class is unknown.
+        segmenter = VideoSegmenter("videomt-s-ytvis2019", resolution=360)
+        result = segmenter.segment("ride.mp4")
     """
-
-    def __init__(
-        self,
-        model: GenVIS,
-        *,
-        clip_length: int | None = None,
-        min_size: int | None = None,
-        max_size: int | None = None,
-        memory_clips: int | None = None,
-        classes: Sequence[str] | None = None,
-        association: Association | None = None,
-    ) -> None:
-        self.setup = RunSetup(
-            model,
-            clip_length=clip_length,
-            min_size=min_size,
-            max_size=max_size,
-            memory_clips=memory_clips,
-            classes=classes,
-            association=association,
-        )
-
-    @property
-    def model(self) -> GenVIS:
-        """The network."""
-        return self.setup.model
-
-    @property
-    def labels(self) -> Categories:
-        """The classes of the model."""
-        return self.setup.labels
 
     def segment(
         self,
@@ -92,17 +56,25 @@ class VideoSegmenter:
         *,
         detections: int | None = None,
         score_threshold: float = 0.0,
-        one_label_each: bool = False,
+        overlaps: Overlaps = "resolve",
+        one_label_each: bool | None = None,
+        presence_threshold: float | None = None,
+        bgr: bool = False,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> VideoResult:
         """Segment a whole video with the published scores and selection, in bounded memory.
 
         Args:
-            source: A file, a folder or pattern of images, an array (T, H, W, 3) uint8 RGB, an iterable of frames, or
-                what else `genvis.video.open_source` takes.
-            detections: How many pairs of identity and class are selected at most. None takes the model's number.
+            source: A file, a folder or pattern of images, an array (T, H, W, 3) uint8 RGB, frames of any kind that
+                `Session.step` takes, or what else `genvis.video.open_source` takes.
+            detections: How many pairs of track and class are selected at most. None takes the model's number.
             score_threshold: Tracks with a lower final score are dropped.
-            one_label_each: Keep only the best class of an identity.
+            overlaps: ``"resolve"`` gives every pixel to one track and drops duplicates; ``"keep"`` keeps all masks, as
+                the published evaluation does.
+            one_label_each: Keep only the best class of a track. None does so where overlaps are resolved.
+            presence_threshold: Masks of clips in which a track is visible with a lower probability are left out. None
+                takes 0.3 where overlaps are resolved, and else 0, which keeps all.
+            bgr: Whether arrays are BGR, as OpenCV gives them.
             on_progress: Called after every clip.
 
         Returns:
@@ -112,10 +84,12 @@ class VideoSegmenter:
             InputError: If the source has no readable frame or cannot be opened.
         """
         selection = self.selection(
-            detections=detections, score_threshold=score_threshold, one_label_each=one_label_each
+            detections=detections,
+            score_threshold=score_threshold,
+            one_label_each=overlaps == "resolve" if one_label_each is None else one_label_each,
         )
-        with open_source(source) as frames:
-            run = self.start(name=frames.name)
+        with open_source(source, bgr=bgr) as frames:
+            run = self.start(name=frames.name, overlaps=overlaps, presence_threshold=presence_threshold)
             try:
                 for clip in self.clips(prefetch(frames)):
                     run.add(clip)
@@ -129,7 +103,8 @@ class VideoSegmenter:
         self,
         *,
         score_threshold: float = 0.3,
-        presence_threshold: float = 0.1,
+        presence_threshold: float | None = None,
+        overlaps: Overlaps = "resolve",
         frame_rate: float = 24.0,
         resume: str | Path | None = None,
     ) -> Session:
@@ -137,48 +112,93 @@ class VideoSegmenter:
 
         Args:
             score_threshold: Objects with a lower score so far are not reported.
-            presence_threshold: Nor are those whose class has a lower probability in the current clip: the model
-                says "no object" where a known object is out of sight.
+            presence_threshold: Nor are those that are visible in the current clip with a lower probability: the model
+                says "no object" where a known object is occluded. None as in `segment`.
+            overlaps: As in `segment`, frame by frame.
             frame_rate: For the times of frames that carry none.
             resume: A file of `Session.save` to continue.
 
         Raises:
             InputError: If the model is an offline one, or the file does not fit.
         """
-        if self.setup.is_offline:
+        if not self.tracker.is_causal:
             raise InputError("A VITA model sees the whole video at once, so it has no sessions: use a GenVIS model.")
         session = Session(
-            self.setup, score_threshold=score_threshold, presence_threshold=presence_threshold, frame_rate=frame_rate
+            self.with_bounded_memory(SESSION_MEMORY_CLIPS),
+            score_threshold=score_threshold,
+            presence_threshold=_presence(presence_threshold, overlaps),
+            overlaps=overlaps,
+            frame_rate=frame_rate,
         )
         if resume is not None:
             session.load(resume)
         return session
 
     def segment_stream(
-        self, frames: Iterable[NDArray[np.uint8] | Frame], *, session: Session | None = None
+        self, frames: Iterable[FrameLike], *, session: Session | None = None, bgr: bool = False
     ) -> Iterator[FrameResult]:
         """Deliver the result of every frame as soon as its clip is complete.
 
         Args:
-            frames: (H, W, 3) uint8 RGB, or the frames of a source.
+            frames: Frames of a source, or of any kind that `Session.step` takes.
             session: The session to continue; None opens one.
+            bgr: Whether arrays are BGR, as OpenCV gives them.
         """
         session = session or self.open_session()
         for clip in self.clips(frames):
-            yield from session.step_clip(clip)
+            yield from session.step_clip(clip, bgr=bgr)
 
-    def start(self, *, name: str, folder: Path | None = None) -> VideoRun:
-        """Begin a whole video by hand: see `VideoRun`."""
-        return VideoRun(self.setup, name=name, folder=folder)
+    def stream(
+        self, source: Source, *, session: Session | None = None, bgr: bool = False
+    ) -> "Iterator[tuple[Frame, supervision.Detections]]":
+        """Deliver every frame of a source with its objects as ``supervision.Detections``, as soon as they are known.
+
+        Args:
+            source: As in `segment`; cameras and streams too.
+            session: The session to continue; None opens one.
+            bgr: Whether arrays are BGR, as OpenCV gives them.
+        """
+        session = session or self.open_session()
+        with open_source(source, bgr=bgr) as frames, prefetch(frames, drop_late=frames.is_live) as arriving:
+            for clip in self.clips(arriving):
+                for frame, found in zip(clip, session.step_clip(clip), strict=True):
+                    yield frame, found.to_supervision()
+
+    def start(
+        self,
+        *,
+        name: str,
+        overlaps: Overlaps = "resolve",
+        presence_threshold: float | None = None,
+        folder: Path | None = None,
+        source: dict[str, Any] | None = None,
+    ) -> VideoRun:
+        """Begin a whole video by hand, clip after clip.
+
+        Args:
+            name: Name of the video.
+            overlaps: As in `segment`.
+            presence_threshold: As in `segment`.
+            folder: Where an interrupted run is kept: see `VideoRun`.
+            source: Identity of the video, for runs that are resumed: see `VideoRun`.
+        """
+        return VideoRun(
+            self,
+            name=name,
+            overlaps=overlaps,
+            presence_threshold=_presence(presence_threshold, overlaps),
+            folder=folder,
+            source=source,
+        )
 
     def selection(
-        self, *, detections: int | None = None, score_threshold: float = 0.0, one_label_each: bool = False
+        self, *, detections: int | None = None, score_threshold: float = 0.0, one_label_each: bool = True
     ) -> Selection:
-        """Return which pairs of identity and class become tracks, with the model's defaults."""
+        """Return which pairs of track and class a result holds, with the model's defaults."""
         return Selection(
-            detections=self.setup.model.config.detections_per_video if detections is None else detections,
+            detections=self.model.config.detections_per_video if detections is None else detections,
             score_threshold=score_threshold,
-            classes=self.setup.classes,
+            classes=self.classes,
             one_label_each=one_label_each,
         )
 
@@ -187,8 +207,16 @@ class VideoSegmenter:
         clip: list[FrameT] = []
         for frame in frames:
             clip.append(frame)
-            if len(clip) == self.setup.frames_at_once:
+            if len(clip) == self.frames_at_once:
                 yield clip
                 clip = []
         if clip:
             yield clip
+
+
+def _presence(threshold: float | None, overlaps: Overlaps) -> float:
+    if threshold is None:
+        return PRESENCE_THRESHOLD if overlaps == "resolve" else 0.0
+    if not 0 <= threshold <= 1:
+        raise InputError(f"presence_threshold is {threshold}; it must be within 0..1.")
+    return threshold

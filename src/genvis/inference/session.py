@@ -1,191 +1,225 @@
-"""A live session: frames in as they come, identities out at once, nothing looks ahead."""
+"""Live sessions: frames in as they come, tracked instances out at once, nothing looks ahead."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from genvis.errors import InputError
 from genvis.files import make_folder
-from genvis.inference.mask_geometry import MaskCrop, MaskGeometry
+from genvis.fingerprint import Fingerprint
+from genvis.inference.mask_geometry import MaskCrop, MaskGeometry, mask_geometry
 from genvis.inference.mask_store import positive_boxes
 from genvis.inference.run_setup import RunSetup
-from genvis.inference.state_file import read_state, write_state
-from genvis.inference.trackers.propagation import TrackedClip
+from genvis.inference.scoring import TrackScores
+from genvis.inference.state_file import damage_as_input_error, pair, part, read_state, write_state
+from genvis.inference.trackers.track_ids import TrackIds
+from genvis.inference.trackers.video_tracker import TrackedClip
+from genvis.results.overlaps import Overlaps, resolve_overlaps
 from genvis.results.types import FrameResult, FrameStamp, Instance
+from genvis.video.sources.frames_in_memory import FrameLike
 from genvis.video.sources.source import Frame
 
-FORMAT = "genvis-session-1"
+KIND = "session"
+
+
+class _Selected(NamedTuple):
+    """Row of a clip that is reported: the tracker's number of the track, its score and class so far."""
+
+    row: int
+    number: int
+    score: float
+    label: int
 
 
 class Session:
     """One video or stream in progress; made by `VideoSegmenter.open_session`.
 
-    Every answer depends only on frames already seen. An identity keeps its id for as long as the session lives, also
-    after the object was out of sight, and over `save` and `load`. Its score so far is its greatest class probability
-    so far, times the mean of the sigmoid inside its masks so far: the published score, without the look ahead.
+    Every answer depends only on frames already seen. A track id is stable and never reused, also over `save` and
+    `load`; that the network confuses two objects (an id switch) can happen. The score of a track is the score so far:
+    that of a whole video without the look ahead, with the quality of the masks measured at the network's own stride.
 
     Attributes:
         frames_seen: How many frames have been taken.
     """
 
     def __init__(
-        self, setup: RunSetup, *, score_threshold: float, presence_threshold: float, frame_rate: float
+        self,
+        setup: RunSetup,
+        *,
+        score_threshold: float,
+        presence_threshold: float,
+        overlaps: Overlaps,
+        frame_rate: float,
     ) -> None:
         self.frames_seen = 0
         self._setup = setup
         self._score_threshold = score_threshold
         self._presence_threshold = presence_threshold
+        self._overlaps = overlaps
         self._frame_rate = frame_rate
-        self._tracking = setup.tracking()
-        self._ids: dict[int, int] = {}
-        self._class_scores: Tensor | None = None
-        self._sigmoid_sum = torch.zeros(0)
-        self._pixels = torch.zeros(0)
+        self._state: Any = None
+        self._scores = TrackScores(setup.tracker.score_rule)
+        self._ids = TrackIds()
+        self._frame_size: tuple[int, int] | None = None
 
     @property
     def objects(self) -> int:
-        """How many identities have been reported so far."""
+        """How many tracks have been reported so far."""
         return len(self._ids)
 
-    def step(self, frame: NDArray[np.uint8] | Frame) -> FrameResult:
+    def step(self, frame: FrameLike, *, bgr: bool = False) -> FrameResult:
         """Take one frame and return what is in it.
 
         Args:
-            frame: (H, W, 3) uint8 RGB, or a `Frame` of a source, whose index and time the result then carries.
+            frame: (H, W, 3) uint8 RGB, a PIL image, a tensor, or a `Frame` of a source, whose index and time the result
+                then carries.
+            bgr: Whether arrays are BGR, as OpenCV gives them.
 
         Raises:
-            InputError: If the frame has another shape or type.
+            InputError: If the frame has another size, shape or type.
         """
-        return self.step_clip([frame])[0]
+        return self.step_clip([frame], bgr=bgr)[0]
 
-    def step_clip(self, frames: Sequence[NDArray[np.uint8] | Frame]) -> list[FrameResult]:
+    def step_clip(self, frames: Sequence[FrameLike], *, bgr: bool = False) -> list[FrameResult]:
         """Take consecutive frames together, as semi-online models do, and return what is in each.
 
         Args:
             frames: One or more frames of one size, each as in `step`.
+            bgr: As in `step`.
 
         Raises:
-            InputError: If there is none, or one has another shape, size or type.
+            InputError: If there is none, or one has another size, shape or type.
         """
-        images = [frame.image if isinstance(frame, Frame) else frame for frame in frames]
-        tensor, geometry = self._setup.prepare(images)
-        clip = self._tracking.step(tensor)
-        self._take_scores(clip)
-        scores, labels = self._scores()
-        present = clip.class_probabilities.cpu().gather(1, labels[:, None])[:, 0] >= self._presence_threshold
-        reported = torch.nonzero((scores >= self._score_threshold) & present).flatten().tolist()
+        clip = self._setup.prepare(frames, bgr=bgr)
+        self._check_size(clip.sizes.frame)
+        tracked, self._state = self._setup.tracker.track(clip.pixel_values, self._state)
+        assert tracked is not None  # Sessions are opened for causal trackers only.
+        self._score(tracked)
+        selected = self._select(tracked)
+        height, width = tracked.mask_logits.shape[-2:]
+        geometry = mask_geometry(*clip.sizes, (height, width))
         results = []
-        for frame, logits in zip(frames, clip.mask_logits, strict=True):
-            stamp = self._stamp(frame)
-            instances = self._instances(reported, scores, labels, logits, geometry)
-            results.append(
-                FrameResult(stamp=stamp, height=geometry.frame[0], width=geometry.frame[1], instances=instances)
+        for frame, logits in zip(frames, tracked.mask_logits, strict=True):
+            found = FrameResult(
+                stamp=self._stamp(frame),
+                height=clip.sizes.frame[0],
+                width=clip.sizes.frame[1],
+                instances=self._instances(selected, logits, geometry),
             )
+            results.append(resolve_overlaps(found) if self._overlaps == "resolve" else found)
             self.frames_seen += 1
+        results = [self._with_ids(result) for result in results]
+        self._forget()
         return results
 
-    def _take_scores(self, clip: TrackedClip) -> None:
-        probabilities = clip.class_probabilities.cpu()
-        positive = clip.mask_logits > 0
-        sigmoid_sum = (clip.mask_logits.sigmoid() * positive).sum(dim=(0, 2, 3)).cpu()
-        pixels = positive.sum(dim=(0, 2, 3)).cpu()
-        if self._class_scores is None:
-            self._class_scores, self._sigmoid_sum, self._pixels = probabilities, sigmoid_sum, pixels
-            return
-        self._class_scores = torch.maximum(self._class_scores, probabilities)
-        self._sigmoid_sum = self._sigmoid_sum + sigmoid_sum
-        self._pixels = self._pixels + pixels
+    def _score(self, tracked: TrackedClip) -> None:
+        """Take the clip's evidence of classes, and the quality of its masks."""
+        self._scores.add(tracked.track_ids, tracked.class_evidence, tracked.observations)
+        if self._scores.rule.uses_mask_quality:
+            positive = tracked.mask_logits > 0  # (T, N, h, w)
+            total = (tracked.mask_logits.sigmoid() * positive).sum(dim=(0, 2, 3))
+            self._scores.add_quality(tracked.track_ids, total, positive.sum(dim=(0, 2, 3)))
 
-    def _scores(self) -> tuple[Tensor, Tensor]:
-        """Return score and class so far of every identity slot, (Q,) each."""
-        if self._class_scores is None:
-            raise InputError("The session has seen no frame yet.")
-        allowed = self._class_scores
-        if self._setup.classes is not None:
-            allowed = torch.full_like(allowed, -1)
-            kept = list(self._setup.classes)
-            allowed[:, kept] = self._class_scores[:, kept]
-        class_scores, labels = allowed.max(dim=1)
-        return class_scores * self._sigmoid_sum / self._pixels.clamp(min=1), labels
+    def _select(self, tracked: TrackedClip) -> list[_Selected]:
+        """Return the rows of the clip that are reported, with score and class so far."""
+        scores, classes = self._scores.best(self._setup.classes)
+        best = dict(zip(self._scores.track_ids, zip(scores.tolist(), classes.tolist(), strict=True), strict=True))
+        rows = enumerate(zip(tracked.track_ids.tolist(), tracked.presence.tolist(), strict=True))
+        selected = [
+            _Selected(row, number, *best[number])
+            for row, (number, presence) in rows
+            if presence >= self._presence_threshold
+        ]
+        return [one for one in selected if one.score >= self._score_threshold]
 
-    def _instances(
-        self, reported: list[int], scores: Tensor, labels: Tensor, logits: Tensor, geometry: MaskGeometry
-    ) -> tuple[Instance, ...]:
-        if not reported:
+    def _instances(self, selected: list[_Selected], logits: Tensor, geometry: MaskGeometry) -> tuple[Instance, ...]:
+        """Cut the masks of one frame from its logits (N, h, w); instances still carry the tracker's own numbers."""
+        if not selected:
             return ()
-        chosen = logits[reported]
+        chosen = logits[[one.row for one in selected]]  # (R, h, w)
         boxes, pixels = positive_boxes(chosen), chosen.cpu().numpy()
         instances = []
-        for row, query in enumerate(reported):
-            top, left, bottom, right = boxes[row].tolist()
+        for one, (top, left, bottom, right), values in zip(selected, boxes.tolist(), pixels, strict=True):
             if bottom == top:
                 continue
-            mask = geometry.mask(MaskCrop(top, left, pixels[row, top:bottom, left:right])).view(np.bool_)
+            mask = geometry.mask(MaskCrop(top, left, values[top:bottom, left:right])).view(np.bool_)
             if not mask.any():
                 continue
-            label = int(labels[query])
             instances.append(
                 Instance(
-                    id=self._ids.setdefault(query, len(self._ids) + 1),
-                    label=self._setup.labels.names[label],
-                    label_id=label,
-                    score=float(scores[query]),
+                    id=one.number,
+                    label=self._setup.categories.names[one.label],
+                    label_id=one.label,
+                    score=one.score,
                     mask=np.ascontiguousarray(mask),
                 )
             )
-        return tuple(sorted(instances, key=lambda instance: instance.id))
+        return tuple(instances)
 
-    def _stamp(self, frame: NDArray[np.uint8] | Frame) -> FrameStamp:
+    def _with_ids(self, result: FrameResult) -> FrameResult:
+        """Replace the tracker's own numbers by track ids."""
+        instances = [replace(one, id=self._ids.id_of(one.id)) for one in result.instances]
+        return replace(result, instances=tuple(sorted(instances, key=lambda one: one.id)))
+
+    def _forget(self) -> None:
+        """Drop what belongs to tracks that cannot come back, so that endless streams need bounded memory."""
+        remembered = self._setup.tracker.remembered(self._state)
+        if remembered is not None:
+            self._scores.keep(remembered)
+            self._ids.keep(remembered)
+
+    def _check_size(self, size: tuple[int, int]) -> None:
+        known = self._frame_size
+        if known is not None and known != size:
+            raise InputError(
+                f"A frame of {size[1]}x{size[0]} cannot join a session of {known[1]}x{known[0]} (width x height): "
+                "open a new session, or resize the frame."
+            )
+        self._frame_size = size
+
+    def _stamp(self, frame: FrameLike) -> FrameStamp:
         if isinstance(frame, Frame):
             return FrameStamp(index=frame.index, time=frame.time, name=frame.name)
         index = self.frames_seen
         return FrameStamp(index=index, time=index / self._frame_rate, name=f"{index:05d}")
 
+    def fingerprint(self) -> Fingerprint:
+        """Return what a saved session belongs to: the weights and how they are run, not the video."""
+        return Fingerprint(KIND, weights=self._setup.weights, settings=self._setup.settings())
+
     def save(self, path: str | Path) -> None:
         """Write all that the session knows to one file (safetensors), to be continued by `load` in any process.
 
         Raises:
-            InputError: If the file cannot be written.
+            OutputError: If the file cannot be written.
         """
-        tensors = {f"tracking.{name}": tensor for name, tensor in self._tracking.state_tensors().items()}
-        if self._class_scores is not None:
-            tensors |= {
-                "class_scores": self._class_scores,
-                "sigmoid_sum": self._sigmoid_sum,
-                "pixels": self._pixels,
-            }
+        tensors = {f"tracker.{name}": value for name, value in self._setup.tracker.state_tensors(self._state).items()}
+        tensors |= {f"scores.{name}": value for name, value in self._scores.tensors().items()}
         facts = {
-            "format": FORMAT,
-            "model": self._setup.fingerprint,
             "frames_seen": self.frames_seen,
-            "ids": sorted(self._ids.items()),
+            "frame_size": self._frame_size,
+            "ids": self._ids.pairs(),
+            "last_id": len(self._ids),
         }
         path = Path(path)
         make_folder(path.parent)
-        write_state(path, tensors, facts)
+        write_state(path, tensors, facts, fingerprint=self.fingerprint())
 
     def load(self, path: str | Path) -> None:
         """Continue the session that `save` wrote.
 
         Raises:
-            InputError: If the file is none, is damaged, or belongs to another model.
+            InputError: If the file is none, is damaged, or belongs to another model or other settings.
         """
-        tensors, facts = read_state(Path(path))
-        if facts.get("format") != FORMAT:
-            raise InputError(f"{path} is no saved session of this version: expected {FORMAT}.")
-        if facts["model"] != self._setup.fingerprint:
-            raise InputError(
-                f"The session in {path} was made by another model: load the weights that it was saved with."
-            )
-        self._tracking.load_state_tensors(
-            {name.removeprefix("tracking."): value for name, value in tensors.items() if name.startswith("tracking.")}
-        )
-        if "class_scores" in tensors:
-            self._class_scores = tensors["class_scores"]
-            self._sigmoid_sum, self._pixels = tensors["sigmoid_sum"], tensors["pixels"]
-        self.frames_seen = int(facts["frames_seen"])
-        self._ids = {int(query): int(number) for query, number in facts["ids"]}
+        remedy = "give the session's own model and settings, or another session file"
+        tensors, facts = read_state(Path(path), self.fingerprint(), remedy=remedy)
+        with damage_as_input_error(path):
+            self.frames_seen = int(facts["frames_seen"])
+            self._frame_size = None if facts["frame_size"] is None else pair(facts["frame_size"])
+            self._ids = TrackIds(map(pair, facts["ids"]), last=int(facts["last_id"]))
+            self._scores.restore(part(tensors, "scores."))
+            self._state = self._setup.tracker.state_from_tensors(part(tensors, "tracker."))

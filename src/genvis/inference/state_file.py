@@ -1,46 +1,107 @@
-"""Tensors and plain facts in one safetensors file: how sessions and unfinished runs are kept."""
+"""State files: tensors and plain facts of a session or an unfinished run, in one safetensors file.
 
+A file carries the fingerprint of what it belongs to, and a checksum of its content.
+"""
+
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from genvis.errors import InputError
 from genvis.files import atomic_file
+from genvis.fingerprint import Fingerprint
 
 
-def write_state(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+def write_state(
+    path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any], *, fingerprint: Fingerprint
+) -> None:
     """Write a state; the file appears whole or not at all.
 
     Args:
         path: The file.
         tensors: By name.
         facts: What JSON can hold.
+        fingerprint: What the state belongs to.
 
     Raises:
-        InputError: If the file cannot be written.
+        OutputError: If the file cannot be written.
     """
+    content = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    text = json.dumps({"facts": facts, "fingerprint": fingerprint.to_json()})
     with atomic_file(path) as partial:
         try:
-            content = {name: tensor.contiguous() for name, tensor in tensors.items()}
-            save_file(content, partial, {"facts": json.dumps(facts)})
+            save_file(content, partial, {"state": text, "checksum": _checksum(content, text)})
         except SafetensorError as error:
             raise OSError(str(error)) from error
 
 
-def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what `write_state` wrote: tensors and facts.
+def read_state(path: Path, fingerprint: Fingerprint, *, remedy: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `write_state` wrote.
+
+    Args:
+        path: The file.
+        fingerprint: What the state must belong to.
+        remedy: What to do where it belongs to something else.
+
+    Returns:
+        The tensors by name, and the facts.
 
     Raises:
-        InputError: If there is no such file, or it is damaged.
+        InputError: If there is no such file, it is damaged, or belongs to something else.
     """
     try:
         with safe_open(path, framework="pt") as file:
-            facts: dict[str, Any] = json.loads((file.metadata() or {}).get("facts", "{}"))
-            return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118 (no mapping)
-    except (OSError, SafetensorError, ValueError) as error:
-        raise InputError(f"{path} holds no saved state, or is damaged ({error}).") from None
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        text = metadata["state"]
+        if metadata["checksum"] != _checksum(tensors, text):
+            raise ValueError("its checksum does not fit")
+        state = json.loads(text)
+        facts = state["facts"]
+    except FileNotFoundError:
+        raise InputError(f"There is no saved state '{path}'.") from None
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"'{path}' holds no saved state of this version, or is damaged ({reason}).") from None
+    fingerprint.require(
+        Fingerprint.from_json(state["fingerprint"], where=path, remedy=remedy), where=path, remedy=remedy
+    )
+    return tensors, facts
+
+
+@contextmanager
+def damage_as_input_error(path: str | Path) -> Iterator[None]:
+    """Turn the errors of facts and tensors that do not fit together into one sentence that names the file."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"'{path}' cannot be continued: {error}") from None
+    except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
+        raise InputError(f"'{path}' is damaged: {error}") from None
+
+
+def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with ``prefix``, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def pair(value: Any) -> tuple[int, int]:
+    """Return two whole numbers of a list of facts."""
+    first, second = value
+    return int(first), int(second)
+
+
+def _checksum(tensors: Mapping[str, Tensor], text: str) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,48 +1,71 @@
-"""One video being segmented as a whole: it can be stopped, saved, and continued in another process."""
+"""Whole videos: the published scores and selection over all clips, in bounded memory, interrupted and resumed."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from genvis.errors import InputError
+from genvis.files import make_folder
+from genvis.fingerprint import Fingerprint
+from genvis.inference.mask_geometry import mask_geometry
 from genvis.inference.mask_store import MaskStore
-from genvis.inference.run_setup import RunSetup
-from genvis.inference.scoring import Selection, WholeVideo
-from genvis.inference.state_file import read_state, write_state
-from genvis.inference.trackers.offline import OfflineTracking
-from genvis.results.types import FrameStamp, VideoResult
+from genvis.inference.run_setup import FrameSizes, RunSetup
+from genvis.inference.scoring import Selection, TrackScores
+from genvis.inference.state_file import damage_as_input_error, pair, part, read_state, write_state
+from genvis.inference.trackers.video_tracker import TrackedClip
+from genvis.masks import RLEMask
+from genvis.results.overlaps import Overlaps, numbered_by_appearance, resolve_video
+from genvis.results.types import FrameStamp, Track, VideoResult
 from genvis.video.sources.source import Frame
 
-FORMAT = "genvis-run-1"
+KIND = "prediction"
 STATE_FILE, MASKS_FILE = "state.safetensors", "masks.bin"
 
 
 class VideoRun:
-    """The whole-video procedure, clip after clip; made by `VideoSegmenter.start`.
+    """One video being segmented as a whole, clip after clip; made by `VideoSegmenter.start`.
+
+    Which tracks are selected is known at the end only. Until then the positive parts of all masks are kept, in memory
+    or on disk (`MaskStore`). The score of a track is the published one (reference procedure, section 4).
 
     Args:
         setup: The model and how to run it.
         name: Name of the video.
+        overlaps: Whether a pixel belongs to one track, or masks overlap as the network gives them.
+        presence_threshold: Masks of clips in which the model gives a track a lower probability to be visible are left
+            out; 0 keeps all, as the published procedure does.
         folder: Where `save` keeps what is done so far, so that `restore` continues it; None for runs that are not to
             be resumed.
+        source: Identity of the video and of the range of its frames, for runs that are to be resumed.
     """
 
-    def __init__(self, setup: RunSetup, *, name: str, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        setup: RunSetup,
+        *,
+        name: str,
+        overlaps: Overlaps = "resolve",
+        presence_threshold: float = 0.0,
+        folder: Path | None = None,
+        source: dict[str, Any] | None = None,
+    ) -> None:
         self.name = name
         self._setup = setup
-        self._folder = folder
-        if folder is not None:
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise InputError(f"The folder {folder} cannot be made ({error.strerror}): choose another.") from None
-        self._video: WholeVideo | None = None
-        self._tracking = setup.tracking()
-        self._offline = OfflineTracking(setup.model) if setup.is_offline else None
+        self._overlaps = overlaps
+        self._presence_threshold = presence_threshold
+        self._folder = None if folder is None else make_folder(folder)
+        self._source = source
+        self._state: Any = None
+        self._scores = TrackScores(setup.tracker.score_rule)
+        self._store = MaskStore(None if self._folder is None else self._folder / MASKS_FILE)
+        self._sizes: FrameSizes | None = None
+        self._mask_size: tuple[int, int] | None = None
         self._stamps: list[FrameStamp] = []
+        self._tracked_frames = 0
 
     @property
     def frames_done(self) -> int:
@@ -56,116 +79,166 @@ class VideoRun:
 
     @property
     def bytes_kept(self) -> int:
-        """What the masks of the frames so far take, in memory or on disk."""
-        return self._video.store.bytes_kept if self._video else 0
+        """Bytes that the masks of the frames so far take, in memory or on disk."""
+        return self._store.bytes_kept
 
     def objects(self, score_threshold: float) -> int:
-        """Return how many identities reach a class score so far."""
-        return self._video.objects(score_threshold) if self._video else 0
+        """Return how many tracks reach a class score so far."""
+        scores = self._scores.class_scores()
+        return int((scores.amax(dim=1) >= score_threshold).sum()) if scores.numel() else 0
 
     def add(self, frames: Sequence[Frame]) -> None:
         """Take the next clip.
 
         Raises:
-            InputError: If a frame has another shape, size or type than those before, or the disk is full.
+            InputError: If a frame has another shape, size or type than those before.
+            OutputError: If the disk is full.
         """
-        tensor, geometry = self._setup.prepare([frame.image for frame in frames])
-        if self._video is None:
-            path = None if self._folder is None else self._folder / MASKS_FILE
-            self._video = WholeVideo(geometry=geometry, store=MaskStore(path))
-        if geometry.frame != self._video.geometry.frame:
+        clip = self._setup.prepare(frames)
+        if self._sizes is not None and self._sizes.frame != clip.sizes.frame:
             raise InputError(
-                f"A frame of '{self.name}' is {geometry.frame} where the others are {self._video.geometry.frame} "
-                "(height, width): all frames of a video need one size."
+                f"A frame of '{self.name}' is {clip.sizes.frame} where the others are {self._sizes.frame} (height, "
+                "width): all frames of a video need one size."
             )
-        stamps = [FrameStamp(index=frame.index, time=frame.time, name=frame.name) for frame in frames]
-        if self._offline is None:
-            self._video.add(self._tracking.step(tensor), stamps)
-        else:
-            self._offline.add(tensor)
-        self._stamps += stamps
+        self._sizes = clip.sizes
+        self._stamps += [FrameStamp(index=frame.index, time=frame.time, name=frame.name) for frame in frames]
+        tracked, self._state = self._setup.tracker.track(clip.pixel_values, self._state)
+        if tracked is not None:
+            self._take(tracked)
+
+    def _take(self, tracked: TrackedClip) -> None:
+        """Keep the class evidence and the masks of a clip."""
+        self._mask_size = (tracked.mask_logits.shape[-2], tracked.mask_logits.shape[-1])
+        self._scores.add(tracked.track_ids, tracked.class_evidence, tracked.observations)
+        present = torch.nonzero(tracked.presence.cpu() >= self._presence_threshold).flatten()  # (N',)
+        for logits in tracked.mask_logits:  # (N, h, w)
+            kept = logits if len(present) == len(logits) else logits[present.to(logits.device)]
+            self._store.add(self._tracked_frames, kept, tracked.track_ids[present])
+            self._tracked_frames += 1
 
     def result(self, selection: Selection, *, problem: str | None = None) -> VideoResult:
         """Select, score and return the tracks of the frames so far.
 
         Args:
-            selection: Which pairs of identity and class become tracks.
+            selection: Which pairs of track and class the result holds.
             problem: What the source could not deliver.
 
         Raises:
             InputError: If there was no frame.
         """
-        if self._video is None:
+        if self._sizes is None:
             detail = f": {problem}" if problem else ""
             raise InputError(f"'{self.name}' has no frame that could be read{detail}.")
-        if self._offline is not None and not self._video.stamps:
-            done = 0
-            for piece in self._offline.finish():
-                length = piece.mask_logits.shape[0]
-                self._video.add(piece, self._stamps[done : done + length])
-                done += length
-        height, width = self._video.geometry.frame
-        return VideoResult(
+        if not self._setup.tracker.is_causal:
+            for tracked in self._setup.tracker.finish(self._state):
+                self._take(tracked)
+            self._state = None
+        height, width = self._sizes.frame
+        result = VideoResult(
             name=self.name,
             height=height,
             width=width,
             frames=tuple(self._stamps),
-            tracks=self._video.tracks(selection, self._setup.labels),
-            categories_name=self._setup.labels.name,
+            tracks=self._tracks(selection),
+            categories_name=self._setup.categories.name,
             problem=problem,
+        )
+        if self._overlaps == "resolve":
+            result = resolve_video(result)
+        return replace(result, tracks=numbered_by_appearance(result.tracks))
+
+    def _tracks(self, selection: Selection) -> tuple[Track, ...]:
+        """Return the selected tracks with their final scores, ids in the order of the selection."""
+        numbers = self._scores.track_ids
+        pairs = [(numbers[row], label, score) for row, label, score in selection.pairs(self._scores.class_scores())]
+        masks = self._masks({number for number, _, _ in pairs})
+        quality = dict(zip(numbers, self._scores.quality().tolist(), strict=True))
+        scored = [(number, label, score * quality[number]) for number, label, score in pairs]
+        categories = self._setup.categories
+        return tuple(
+            Track(
+                id=place,
+                label=categories.names[label],
+                label_id=label,
+                category_id=categories.ids[label],
+                score=score,
+                masks=tuple(masks[number].get(position) for position in range(len(self._stamps))),
+            )
+            for place, (number, label, score) in enumerate(scored, start=1)
+            if score >= selection.score_threshold
+        )
+
+    def _masks(self, numbers: set[int]) -> dict[int, dict[int, RLEMask]]:
+        """Return the masks of some tracks by the position of the frame, and measure their quality on the way."""
+        masks: dict[int, dict[int, RLEMask]] = {number: {} for number in numbers}
+        if self._sizes is None or self._mask_size is None:
+            return masks
+        geometry = mask_geometry(*self._sizes, self._mask_size)
+        self._scores.forget_quality()  # Measured anew at every call: a result may be asked for in the middle.
+        for position, number, crop in self._store.crops(sorted(numbers)):
+            quality = geometry.quality(crop)
+            self._scores.add_quality(
+                torch.tensor([number]), torch.tensor([quality.total]), torch.tensor([float(quality.area)])
+            )
+            mask = geometry.encoded_mask(crop)
+            if mask is not None:
+                masks[number][position] = mask
+        return masks
+
+    def fingerprint(self) -> Fingerprint:
+        """Return what the unfinished run belongs to."""
+        return Fingerprint(
+            KIND,
+            weights=self._setup.weights,
+            source=self._source or {},
+            settings=self._setup.settings(),
+            presence_threshold=self._presence_threshold,
         )
 
     def save(self) -> None:
         """Keep what is done in the run's folder; does nothing before the first frame, or for an offline model.
 
         Raises:
-            InputError: If the disk is full, or the run has no folder.
+            InputError: If the run has no folder.
+            OutputError: If the disk is full.
         """
         if self._folder is None:
             raise InputError(f"The run of '{self.name}' was started without a folder to save it in.")
-        if self._video is None or self._offline is not None:
+        if self._sizes is None or not self._setup.tracker.is_causal:
             return
-        tensors, index = self._video.state()
-        tensors |= {f"tracking.{name}": tensor for name, tensor in self._tracking.state_tensors().items()}
-        tensors["mask_index"] = torch.from_numpy(index)
+        tensors = {f"tracker.{name}": value for name, value in self._setup.tracker.state_tensors(self._state).items()}
+        tensors |= {f"scores.{name}": value for name, value in self._scores.tensors().items()}
+        tensors["mask_index"] = torch.from_numpy(self._store.index())
         facts = {
-            "format": FORMAT,
-            "model": self._setup.fingerprint,
-            "settings": self._setup.settings(),
-            "frame": self._video.geometry.frame,
+            "sizes": self._sizes._asdict(),
+            "mask_size": self._mask_size,
             "stamps": [asdict(stamp) for stamp in self._stamps],
         }
-        write_state(self._folder / STATE_FILE, tensors, facts)
+        write_state(self._folder / STATE_FILE, tensors, facts, fingerprint=self.fingerprint())
 
-    def restore(self) -> bool:
+    def restore(self, *, remedy: str) -> bool:
         """Continue what `save` kept; return False if there is nothing to continue.
 
+        Args:
+            remedy: What to do where it belongs to another run, for example "repeat it with --overwrite".
+
         Raises:
-            InputError: If it is damaged, or was made by another model or with other settings.
+            InputError: If it is damaged, or was made of another video, by another model or with other settings.
         """
         path = None if self._folder is None else self._folder / STATE_FILE
-        if path is None or not path.exists() or self._offline is not None:
+        if path is None or not path.exists() or not self._setup.tracker.is_causal:
             return False
-        tensors, facts = read_state(path)
-        wanted = (FORMAT, self._setup.fingerprint, self._setup.settings())
-        if (facts.get("format"), facts.get("model"), facts.get("settings")) != wanted:
-            raise InputError(
-                f"'{self.name}' was begun with another model or other settings than these: repeat it with those, or "
-                "start anew with --overwrite true."
-            )
-        height, width = facts["frame"]
-        geometry = self._setup.geometry(height, width)
-        self._video = WholeVideo(geometry=geometry, store=MaskStore(path.with_name(MASKS_FILE)))
-        self._stamps = [FrameStamp(**stamp) for stamp in facts["stamps"]]
-        index = tensors.pop("mask_index").numpy().astype(np.int64)
-        scores = {"class_scores": tensors.pop("class_scores")}
-        self._video.restore(scores, index, self._stamps)
-        self._tracking.load_state_tensors({name.removeprefix("tracking."): value for name, value in tensors.items()})
+        tensors, facts = read_state(path, self.fingerprint(), remedy=remedy)
+        with damage_as_input_error(path):
+            self._sizes = FrameSizes(**{name: pair(size) for name, size in facts["sizes"].items()})
+            self._mask_size = pair(facts["mask_size"])
+            self._stamps = [FrameStamp(**stamp) for stamp in facts["stamps"]]
+            self._tracked_frames = len(self._stamps)
+            self._store.restore(tensors["mask_index"].numpy().astype(np.int64))
+            self._scores.restore(part(tensors, "scores."))
+            self._state = self._setup.tracker.state_from_tensors(part(tensors, "tracker."))
         return True
 
     def close(self) -> None:
-        """Release the files; a temporary one is gone then."""
-        if self._video is not None:
-            self._video.store.close()
-        if self._offline is not None:
-            self._offline.close()
+        """Release the files; temporary ones are gone then."""
+        self._store.close()

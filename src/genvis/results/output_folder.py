@@ -1,5 +1,6 @@
 """The folder of a video's result: everything that people, tools and a web page want to see."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,7 +12,6 @@ from genvis.errors import InputError
 from genvis.files import make_folder, write_json, write_text
 from genvis.results.formats.export import write_label_pngs
 from genvis.results.formats.genvis_json import RESULT_FILE
-from genvis.results.overlaps import Drawing, shown
 from genvis.results.types import VideoResult
 from genvis.video.drawing.contact_sheet import ContactSheet
 from genvis.video.sources.opening import Source, open_source
@@ -65,7 +65,6 @@ def save_result(
     source: Source | None = None,
     outputs: Sequence[OutputName] | None = None,
     video_id: int = 1,
-    drawing: Drawing = "distinct",
     progress: Callable[[int], None] | None = None,
 ) -> SavedFiles:
     """Write a result into a folder; every file appears whole or not at all.
@@ -78,7 +77,6 @@ def save_result(
             (masks/, one label map per frame), ``video`` (annotated.mp4) and ``contact_sheet`` (contact_sheet.png).
             None for the two JSON files, and the two pictures if there is a source.
         video_id: The data set's id of the video, for ``youtube_vis``.
-        drawing: ``"distinct"`` draws one mask per object, the best scoring; ``"all"`` every mask of the result.
         progress: Called with the number of frames drawn so far.
 
     Returns:
@@ -98,6 +96,7 @@ def save_result(
     if "mots" in wanted:
         write_text(places["mots"], result.to_mots())
     if "pngs" in wanted:
+        shutil.rmtree(places["pngs"], ignore_errors=True)  # Of an earlier result, which may have had more frames.
         write_label_pngs(result, make_folder(places["pngs"]))
     if source is not None and any(name in wanted for name in PICTURES):
         drawn = render_result(
@@ -105,12 +104,23 @@ def save_result(
             source,
             video=places.get("video"),
             contact_sheet=places.get("contact_sheet"),
-            drawing=drawing,
             progress=progress,
         )
         if not drawn:
             places = {name: place for name, place in places.items() if name not in PICTURES}
     return SavedFiles(folder=directory, **places)
+
+
+def remove_other_outputs(folder: Path, kept: Sequence[OutputName]) -> None:
+    """Remove the outputs of an earlier run that are not among ``kept``, so that a folder never mixes two runs."""
+    for name, file in FILE_NAMES.items():
+        place = folder / file
+        if name in kept or not place.exists():
+            continue
+        if place.is_dir():
+            shutil.rmtree(place, ignore_errors=True)
+        else:
+            place.unlink()
 
 
 def render_result(
@@ -119,7 +129,6 @@ def render_result(
     *,
     video: Path | None = None,
     contact_sheet: Path | None = None,
-    drawing: Drawing = "distinct",
     progress: Callable[[int], None] | None = None,
 ) -> int:
     """Draw a result on its video, one frame in memory at a time.
@@ -129,7 +138,6 @@ def render_result(
         source: The video; frames that the result does not know are left out.
         video: Where to write the annotated mp4.
         contact_sheet: Where to write the contact sheet PNG.
-        drawing: Which masks are drawn: see :func:`save_result`.
         progress: Called with the number of frames drawn so far.
 
     Returns:
@@ -158,9 +166,9 @@ def render_result(
             position = positions[frame.index]
             if writer:
                 # The masks are decoded where they are drawn, so that those of waiting frames take no room.
-                writer.write(partial(_drawn, result, position, frame.image, drawing), time=frame.time)
+                writer.write(partial(_drawn, result, position, frame.image), time=frame.time)
             if contact_sheet:
-                tile = _drawn(result, position, sheet.fit(frame.image), drawing) if sheet.wants_next else None
+                tile = _drawn(result, position, sheet.fit(frame.image)) if sheet.wants_next else None
                 sheet.add(tile, time=frame.time, index=frame.index)
             drawn += 1
             if progress is not None:
@@ -172,8 +180,8 @@ def render_result(
     return drawn
 
 
-def _drawn(result: VideoResult, position: int, image: RGBImage, drawing: Drawing) -> RGBImage:
-    return shown(result.frame(position), drawing).draw(image)
+def _drawn(result: VideoResult, position: int, image: RGBImage) -> RGBImage:
+    return result.frame(position).draw(image)
 
 
 def sheet_title(result: VideoResult) -> str:

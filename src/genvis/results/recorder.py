@@ -62,8 +62,13 @@ class ResultRecorder:
         return len(self._frames)
 
     @property
+    def last_index(self) -> int:
+        """Place in the source of the last frame; -1 before the first."""
+        return self._frames[-1].index if self._frames else -1
+
+    @property
     def objects(self) -> int:
-        """Identities so far."""
+        """Tracks so far."""
         return len(self._latest)
 
     def result(self, *, problem: str | None = None) -> VideoResult:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from genvis.errors import InputError
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from genvis.results.output_folder import OutputName, SavedFiles
-    from genvis.results.overlaps import Drawing
     from genvis.video import Source
     from genvis.video.sources.source import RGBImage
 
@@ -120,12 +119,6 @@ class FrameResult:
         for instance in sorted(self.instances, key=lambda instance: (instance.score, -instance.id)):
             ids[instance.mask] = instance.id
         return ids
-
-    def distinct(self) -> "FrameResult":
-        """Return one mask per object, the best scoring: see :func:`genvis.results.overlaps.distinct`."""
-        from genvis.results.overlaps import distinct
-
-        return distinct(self)
 
     def draw(self, image: "RGBImage") -> "RGBImage":
         """Draw the instances on a copy of the frame.
@@ -329,12 +322,11 @@ class VideoResult:
         source: "Source | None" = None,
         outputs: "Sequence[OutputName] | None" = None,
         video_id: int = 1,
-        drawing: "Drawing" = "distinct",
     ) -> "SavedFiles":
         """Write the result into a folder: see :func:`genvis.results.output_folder.save_result`."""
         from genvis.results.output_folder import save_result
 
-        return save_result(self, folder, source=source, outputs=outputs, video_id=video_id, drawing=drawing)
+        return save_result(self, folder, source=source, outputs=outputs, video_id=video_id)
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as a dictionary ready for JSON; :meth:`from_json` gives back an equal result."""
@@ -366,8 +358,3 @@ class VideoResult:
         from genvis.results.formats.genvis_json import load
 
         return load(path)
-
-
-def compress_masks(masks: Sequence[ArrayLike]) -> tuple[RLEMask | None, ...]:
-    """Compress the masks of a track, (H, W) each; an empty one becomes None: the object is not in sight."""
-    return tuple(RLEMask.encode(mask) if np.any(mask) else None for mask in masks)

@@ -38,14 +38,14 @@ def frames_at_once(model: GenVIS) -> list[int]:
 def test_the_frames_of_a_clip_are_detected_together(clip_length: int, expected: list[int]) -> None:
     model = load_genvis(WEIGHTS)
     sizes = frames_at_once(model)
-    VideoSegmenter(model, clip_length=clip_length, min_size=64).segment(VIDEO)
+    VideoSegmenter(model, clip_length=clip_length, resolution=64).segment(VIDEO)
     assert sizes == expected
 
 
 def test_offline_models_detect_some_frames_together() -> None:
     model = load_genvis(WEIGHTS).as_vita()
     sizes = frames_at_once(model)
-    VideoSegmenter(model, min_size=64).segment(VIDEO)
+    VideoSegmenter(model, resolution=64).segment(VIDEO)
     assert sizes == [4, 3]
 
 
@@ -63,7 +63,7 @@ def test_the_next_frame_is_decoded_while_the_network_works() -> None:
         overlapped.append(is_second_decoded.wait(timeout=60))
 
     model.detector.register_forward_pre_hook(wait)
-    VideoSegmenter(model, clip_length=1, min_size=64).segment(decoded())
+    VideoSegmenter(model, clip_length=1, resolution=64).segment(decoded())
     assert overlapped == [True, True]
 
 

@@ -1,79 +1,103 @@
-"""VITA: the whole video is one clip, so its frame queries are gathered first and decoded together."""
+"""Offline tracking: VITA takes the whole video as one clip, so its frame queries are gathered first."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from tempfile import SpooledTemporaryFile
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from genvis.errors import InputError
+from genvis.errors import InputError, OutputError
 from genvis.inference.mask_store import IN_MEMORY_BYTES
-from genvis.inference.trackers.propagation import TrackedClip
-from genvis.model.genvis import GenVIS
+from genvis.inference.scoring import GREATEST_PROBABILITY
+from genvis.inference.trackers.propagation import tracks_of_queries
+from genvis.inference.trackers.video_tracker import TrackedClip, VideoTracker
 from genvis.model.mask_product import projected_mask_logits
 
+if TYPE_CHECKING:
+    from genvis.model.detector.base import FrameDetector
+    from genvis.model.tracker.tracker import Tracker
 
-class OfflineTracking:
-    """Gathers the frames of one video, then follows all identities in one pass.
 
-    The frame queries stay in memory (0.1 MB a frame for the published sizes); the stride-4 map of every frame, which is
-    needed once the identities are known, goes to a temporary file (15 MB a frame at 360x640).
+@dataclass
+class GatheredVideo:
+    """Per-frame detector outputs of a video so far.
 
-    Args:
-        model: A VITA model, in evaluation mode.
+    Attributes:
+        frame_queries: (T, Q_f, C) of each clip; they stay in memory (0.1 MB a frame for the published sizes).
+        feature_shape: (h, w, C_f) of a frame's features.
+        features: The features of all frames, in a temporary file (15 MB a frame at 360x640).
     """
 
-    def __init__(self, model: GenVIS) -> None:
-        if model.tracker is None:
-            raise InputError("A MinVIS model has no tracker, so it cannot run offline.")
-        self.model = model
-        self.tracker = model.tracker
-        self._frame_queries: list[Tensor] = []
-        self._feature_shape: tuple[int, ...] = ()
-        self._file = SpooledTemporaryFile(max_size=IN_MEMORY_BYTES)  # noqa: SIM115 (lives as long as the video)
+    frame_queries: list[Tensor] = field(default_factory=list)
+    feature_shape: tuple[int, ...] = ()
+    features: SpooledTemporaryFile[bytes] = field(default_factory=partial(SpooledTemporaryFile, IN_MEMORY_BYTES))
+
+
+class OfflineTracking(VideoTracker):
+    """VITA: all frames of a video are detected, then all tracks are decoded in one pass.
+
+    Fails where the video is long: attention over all its frame queries grows with its square (unless windowed), and
+    nothing is known before the last frame.
+
+    Args:
+        detector: Frame-level detector, in evaluation mode.
+        tracker: Network trained to track the detector's queries.
+        frames_at_once: Frames of a clip that `finish` delivers.
+    """
+
+    score_rule = GREATEST_PROBABILITY
+    is_causal = False
+
+    def __init__(self, detector: "FrameDetector", tracker: "Tracker", *, frames_at_once: int = 1) -> None:
+        self.detector = detector
+        self.tracker = tracker
+        self.frames_at_once = frames_at_once
 
     @torch.inference_mode()
-    def add(self, frames: Tensor) -> None:
-        """Detect in the next frames.
-
-        Args:
-            frames: (T, 3, H, W) uint8, on the model's device.
+    def track(self, pixel_values: Tensor, state: GatheredVideo | None) -> tuple[None, GatheredVideo]:
+        """Detect in the next frames, and keep what is found: see `VideoTracker.track`.
 
         Raises:
-            InputError: If the disk is full.
+            OutputError: If the disk is full.
         """
-        detected = self.model.detector(self.model.prepare_frames(frames[None]))
-        self._frame_queries.append(detected.frame_queries[-1])
-        features = detected.features.permute(0, 2, 3, 1).float().contiguous().cpu().numpy()
-        self._feature_shape = features.shape[1:]
+        state = state or GatheredVideo()
+        detected = self.detector(pixel_values)
+        state.frame_queries.append(detected.frame_queries[-1])
+        features = detected.features.permute(0, 2, 3, 1).float().contiguous().cpu().numpy()  # (T, h, w, C_f)
+        state.feature_shape = features.shape[1:]
         try:
-            self._file.write(features.data)
+            state.features.write(features.data)
         except OSError as error:
-            raise InputError(
+            raise OutputError(
                 f"The features of the video cannot be kept ({error.strerror}): free some disk space, set TMPDIR to a "
                 "folder on another disk, or use a GenVIS model, which needs no such file."
             ) from None
+        return None, state
 
     @torch.inference_mode()
-    def finish(self, *, frames_at_once: int = 1) -> Iterator[TrackedClip]:
-        """Decode the video and deliver it in pieces; all pieces have the class probabilities of the whole.
-
-        Args:
-            frames_at_once: Frames of a piece.
-        """
-        if not self._frame_queries:
+    def finish(self, state: GatheredVideo | None) -> Iterator[TrackedClip]:
+        """Decode the video and deliver it in clips; all have the class probabilities of the whole."""
+        if state is None:
             return
-        output, _ = self.tracker(torch.cat(self._frame_queries)[None])
-        probabilities = output.class_logits[-1, 0].float().softmax(dim=-1)[:, :-1]
-        embeddings = output.mask_embeddings[-1, 0].float()
-        frame_bytes = int(np.prod(self._feature_shape)) * 4
-        self._file.seek(0)
-        while content := self._file.read(frame_bytes * frames_at_once):
-            features = torch.from_numpy(np.frombuffer(bytearray(content), np.float32).reshape(-1, *self._feature_shape))
-            maps = features.permute(0, 3, 1, 2).to(embeddings.device)
-            yield TrackedClip(probabilities, projected_mask_logits(embeddings, self.tracker.mask_features, maps))
+        output, _ = self.tracker(torch.cat(state.frame_queries)[None])
+        embeddings = output.mask_embeddings[-1, 0].float()  # (Q, C_m)
+        frame_bytes = int(np.prod(state.feature_shape)) * 4
+        state.features.seek(0)
+        while content := state.features.read(frame_bytes * self.frames_at_once):
+            features = torch.from_numpy(np.frombuffer(bytearray(content), np.float32))
+            maps = features.reshape(-1, *state.feature_shape).permute(0, 3, 1, 2).to(embeddings.device)
+            masks = projected_mask_logits(embeddings, self.tracker.mask_features, maps)  # (T, Q, h, w)
+            yield tracks_of_queries(output.class_logits[-1, 0], masks)
+        state.features.close()
 
-    def close(self) -> None:
-        """Release the temporary file."""
-        self._file.close()
+    def state_tensors(self, state: GatheredVideo | None) -> dict[str, Tensor]:
+        """Raise InputError: an offline model cannot be interrupted."""
+        raise InputError("A VITA model sees the whole video at once: its run cannot be saved in the middle.")
+
+    def state_from_tensors(self, tensors: Mapping[str, Tensor]) -> GatheredVideo | None:
+        """Raise InputError: an offline model cannot be interrupted."""
+        raise InputError("A VITA model sees the whole video at once: its run cannot be continued from the middle.")

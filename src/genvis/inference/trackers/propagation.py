@@ -1,113 +1,154 @@
-"""One video, clip by clip: what its identities are and where, by propagation (GenVIS) or by matching (MinVIS)."""
+"""Query propagation: GenVIS and VidEoMT carry their queries from clip to clip, so that query q stays one track."""
 
-from typing import Literal, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from genvis.errors import InputError
-from genvis.inference.trackers.query_matching import match_queries
-from genvis.model.genvis import GenVIS
+from genvis.inference.scoring import GREATEST_PROBABILITY, MEAN_LOGITS
+from genvis.inference.trackers.video_tracker import TrackedClip, VideoTracker
+from genvis.model.mask_product import projected_mask_logits
 from genvis.model.outputs import TrackerState
 from genvis.model.tracker.memory_bank import PrototypeMemory
 
-Association = Literal["propagation", "matching"]
+if TYPE_CHECKING:
+    from genvis.model.detector.base import FrameDetector
+    from genvis.model.tracker.tracker import Tracker
+    from genvis.model.tracker.videomt import VidEoMT
 
 
-class TrackedClip(NamedTuple):
-    """The identities of one clip; row q is the same identity in every clip.
+class QueryPropagation(VideoTracker):
+    """GenVIS: instance queries are propagated, and read a memory of their past clips (paper, sections 3.2 and 3.3).
 
-    Attributes:
-        class_probabilities: (Q, K) float32, softmax without "no object".
-        mask_logits: (T, Q, H/4, W/4) float32 of the padded frames.
+    Fails where a video has more objects than queries, and where a query lets go of its object in a long occlusion.
+
+    Args:
+        detector: Frame-level detector, in evaluation mode.
+        tracker: Network trained to track the detector's queries.
+        memory_clips: How many past clips the instance prototype memory keeps; None takes the network's number.
     """
 
-    class_probabilities: Tensor
-    mask_logits: Tensor
+    score_rule = GREATEST_PROBABILITY
+    is_causal = True
+
+    def __init__(self, detector: "FrameDetector", tracker: "Tracker", *, memory_clips: int | None = None) -> None:
+        self.detector = detector
+        self.tracker = tracker
+        self.memory_clips = memory_clips
+
+    @torch.inference_mode()
+    def track(self, pixel_values: Tensor, state: TrackerState | None) -> tuple[TrackedClip, TrackerState]:
+        """Follow the objects through a clip of any length: see `VideoTracker.track`."""
+        detected = self.detector(pixel_values)
+        frame_queries = detected.frame_queries[-1][None]  # (1, T, Q_f, C)
+        output, state = self.tracker(frame_queries, state, memory_clips=self.memory_clips)
+        mask_logits = projected_mask_logits(  # (T, Q, h, w)
+            output.mask_embeddings[-1, 0], self.tracker.mask_features, detected.features
+        )
+        return tracks_of_queries(output.class_logits[-1, 0], mask_logits), state
+
+    def state_tensors(self, state: TrackerState | None) -> dict[str, Tensor]:
+        """Return instance queries and memory: see `VideoTracker.state_tensors`."""
+        if state is None:
+            return {}
+        memory = state.memory
+        tensors = {
+            "instance_queries": state.instance_queries,
+            "memory_keys": memory.keys,
+            "memory_values": memory.values,
+        }
+        return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+    def state_from_tensors(self, tensors: Mapping[str, Tensor]) -> TrackerState | None:
+        """Return the state again: see `VideoTracker.state_from_tensors`."""
+        if not tensors:
+            return None
+        learned = self.tracker.query_features.weight  # (Q, C)
+        queries, keys, values = state_parts(
+            tensors, "instance_queries", "memory_keys", "memory_values", shape=tuple(learned.shape), like=learned
+        )
+        if queries.ndim != 3 or keys.ndim != 4 or keys.shape != values.shape:
+            raise InputError("The saved state is of another tracker, or damaged.")
+        return TrackerState(instance_queries=queries, memory=PrototypeMemory(keys, values))
 
 
-class ClipTracking:
-    """Follows the identities of one video; holds all that is known of it between clips.
+class VidEoMTPropagation(VideoTracker):
+    """VidEoMT: the queries of a frame start from those of the frame before; nothing else is kept of the past.
+
+    Fails where a query takes over another object while its own is occluded, and where a video has more objects than
+    queries.
 
     Args:
         model: The network, in evaluation mode.
-        association: How identities pass from clip to clip: ``"propagation"`` as GenVIS learns it, or ``"matching"`` of
-            the clips' queries by cosine similarity. A model without a tracker (MinVIS) matches its frame queries.
-        memory_clips: How many past clips the prototype memory keeps; None takes the model's number.
     """
 
-    def __init__(self, model: GenVIS, *, association: Association, memory_clips: int | None = None) -> None:
+    score_rule = MEAN_LOGITS
+    is_causal = True
+
+    def __init__(self, model: "VidEoMT") -> None:
         self.model = model
-        self.association = association
-        self.memory_clips = memory_clips
-        self._state: TrackerState | None = None
-        self._previous_queries: Tensor | None = None
 
     @torch.inference_mode()
-    def step(self, frames: Tensor) -> TrackedClip:
-        """Follow the identities through one clip.
-
-        Args:
-            frames: (T, 3, H, W) uint8, on the model's device.
-        """
-        if self.model.tracker is None:
-            return self._step_frame_by_frame(frames)
-        masks, state = self.model.segment(frames, self._state, memory_clips=self.memory_clips)
-        tracked = TrackedClip(_probabilities(masks.class_logits), masks.mask_logits)
-        if self.association == "propagation":
-            self._state = state
-            return tracked
-        return self._in_order(tracked, state.instance_queries[0])
-
-    def _step_frame_by_frame(self, frames: Tensor) -> TrackedClip:
-        detected = self.model.detector(self.model.prepare_frames(frames[None]))
-        predicted = self.model.detector.predict(detected)
-        tracked = []
-        for index in range(frames.shape[0]):
-            clip = TrackedClip(predicted.class_scores[index], predicted.mask_logits(index)[None])
-            tracked.append(self._in_order(clip, detected.frame_queries[-1, index]))
-        return TrackedClip(
-            class_probabilities=torch.stack([clip.class_probabilities for clip in tracked]).amax(dim=0),
-            mask_logits=torch.cat([clip.mask_logits for clip in tracked]),
+    def track(self, pixel_values: Tensor, state: Tensor | None) -> tuple[TrackedClip, Tensor]:
+        """Follow the objects through a clip; its frames are propagated one by one: see `VideoTracker.track`."""
+        class_logits, mask_logits, state = self.model.step(pixel_values, state)
+        presence = 1 - class_logits.float().softmax(dim=-1)[..., -1].mean(dim=0)  # (Q,)
+        clip = TrackedClip(
+            track_ids=torch.arange(class_logits.shape[1]),
+            class_evidence=class_logits.float().mean(dim=0),  # (Q, K + 1)
+            observations=torch.full((class_logits.shape[1],), float(len(class_logits))),
+            presence=presence,
+            mask_logits=mask_logits,
         )
+        return clip, state
 
-    def _in_order(self, tracked: TrackedClip, queries: Tensor) -> TrackedClip:
-        if self._previous_queries is None:
-            self._previous_queries = queries
-            return tracked
-        order = match_queries(self._previous_queries, queries)
-        self._previous_queries = queries[order]
-        return TrackedClip(tracked.class_probabilities[order], tracked.mask_logits[:, order])
+    def state_tensors(self, state: Tensor | None) -> dict[str, Tensor]:
+        """Return the propagated queries: see `VideoTracker.state_tensors`."""
+        return {} if state is None else {"queries": state.detach().cpu().contiguous()}
 
-    def state_tensors(self) -> dict[str, Tensor]:
-        """Return the state by name, to be saved; empty before the first clip."""
-        tensors = {}
-        if self._state is not None:
-            memory = self._state.memory
-            tensors = {"instance_queries": self._state.instance_queries}
-            tensors |= {"memory_keys": memory.keys, "memory_values": memory.values}
-        if self._previous_queries is not None:
-            tensors["previous_queries"] = self._previous_queries
-        return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-
-    def load_state_tensors(self, tensors: dict[str, Tensor]) -> None:
-        """Continue from what `state_tensors` returned.
-
-        Raises:
-            InputError: If the state is of a model of other sizes.
-        """
-        moved = {name: tensor.to(self.model.device) for name, tensor in tensors.items()}
-        config = self.model.config
-        for name, tensor in moved.items():
-            queries = config.detector_config.num_queries if self.model.tracker is None else config.num_instance_queries
-            if tensor.shape[-2:] != (queries, config.hidden_dim):
-                raise InputError(f"The saved '{name}' is {tuple(tensor.shape)}: it is of another model.")
-        self._previous_queries = moved.get("previous_queries")
-        if "instance_queries" in moved:
-            memory = PrototypeMemory(moved["memory_keys"], moved["memory_values"])
-            self._state = TrackerState(instance_queries=moved["instance_queries"], memory=memory)
+    def state_from_tensors(self, tensors: Mapping[str, Tensor]) -> Tensor | None:
+        """Return the state again: see `VideoTracker.state_from_tensors`."""
+        if not tensors:
+            return None
+        learned = self.model.query.weight
+        (queries,) = state_parts(tensors, "queries", shape=tuple(learned.shape), like=learned)
+        return queries
 
 
-def _probabilities(class_logits: Tensor) -> Tensor:
-    """Turn (Q, K + 1) logits into (Q, K) float32 probabilities."""
-    return class_logits.float().softmax(dim=-1)[:, :-1]
+def tracks_of_queries(class_logits: Tensor, mask_logits: Tensor) -> TrackedClip:
+    """Return the tracks of a clip in which row q is track q.
+
+    Args:
+        class_logits: (Q, K + 1), "no object" last.
+        mask_logits: (T, Q, h, w).
+    """
+    probabilities = class_logits.float().softmax(dim=-1)  # (Q, K + 1)
+    return TrackedClip(
+        track_ids=torch.arange(len(class_logits)),
+        class_evidence=probabilities[:, :-1],
+        observations=torch.ones(len(class_logits)),
+        presence=1 - probabilities[:, -1],
+        mask_logits=mask_logits,
+    )
+
+
+def state_parts(tensors: Mapping[str, Tensor], *names: str, shape: tuple[int, ...], like: Tensor) -> list[Tensor]:
+    """Return tensors (..., Q, C) of a saved state, on the device and of the dtype of the network.
+
+    Args:
+        tensors: As saved.
+        names: Which are wanted; there must be no others.
+        shape: (Q, C).
+        like: A parameter of the network.
+
+    Raises:
+        InputError: If one is missing or of another shape.
+    """
+    if set(tensors) != set(names):
+        raise InputError(f"The saved state holds {', '.join(sorted(tensors))}: it is of another tracker.")
+    for name in names:
+        if tensors[name].shape[-2:] != shape:
+            raise InputError(f"The saved '{name}' is {tuple(tensors[name].shape)}: it is of another model.")
+    return [tensors[name].to(device=like.device, dtype=like.dtype) for name in names]

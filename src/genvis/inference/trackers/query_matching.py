@@ -1,19 +1,115 @@
-"""The baselines' association: queries of consecutive frames or clips, matched by the Hungarian algorithm (MinVIS)."""
+"""Query matching: the queries of consecutive frames (MinVIS), or clips, are matched by the Hungarian algorithm."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
+
+from genvis.inference.scoring import GREATEST_PROBABILITY
+from genvis.inference.trackers.propagation import state_parts, tracks_of_queries
+from genvis.inference.trackers.video_tracker import TrackedClip, VideoTracker
+from genvis.model.mask_product import projected_mask_logits
+
+if TYPE_CHECKING:
+    from genvis.model.detector.base import FrameDetector
+    from genvis.model.tracker.tracker import Tracker
+
+
+class QueryMatching(VideoTracker):
+    """MinVIS: frame queries are matched with those of the frame before by cosine similarity; nothing is learned.
+
+    Row q of every frame is the query that follows row q of the first. Fails at occlusions: only the last frame is
+    remembered, so that the query of an occluded object moves on to something else.
+
+    Args:
+        detector: Frame-level detector, in evaluation mode.
+    """
+
+    score_rule = GREATEST_PROBABILITY
+    is_causal = True
+
+    def __init__(self, detector: "FrameDetector") -> None:
+        self.detector = detector
+
+    @torch.inference_mode()
+    def track(self, pixel_values: Tensor, state: Tensor | None) -> tuple[TrackedClip, Tensor]:
+        """Follow the objects frame by frame: see `VideoTracker.track`."""
+        detected = self.detector(pixel_values)
+        predicted = self.detector.predict(detected)
+        scores, masks = [], []
+        for frame, queries in enumerate(detected.frame_queries[-1]):  # (Q, C)
+            order = None if state is None else match_queries(state, queries)
+            state = queries if order is None else queries[order]
+            scores.append(predicted.class_scores[frame] if order is None else predicted.class_scores[frame, order])
+            masks.append(predicted.mask_logits(frame, order))  # (Q, h, w)
+        assert state is not None
+        greatest = torch.stack(scores).float().amax(dim=0)  # (Q, K)
+        clip = TrackedClip(
+            track_ids=torch.arange(len(state)),
+            class_evidence=greatest,
+            observations=torch.ones(len(state)),
+            presence=greatest.amax(dim=1),
+            mask_logits=torch.stack(masks),
+        )
+        return clip, state
+
+    def state_tensors(self, state: Tensor | None) -> dict[str, Tensor]:
+        """Return the queries of the previous frame, in the order of the tracks: see `VideoTracker.state_tensors`."""
+        return {} if state is None else {"previous_queries": state.detach().cpu().contiguous()}
+
+    def state_from_tensors(self, tensors: Mapping[str, Tensor]) -> Tensor | None:
+        """Return the state again: see `VideoTracker.state_from_tensors`."""
+        if not tensors:
+            return None
+        shape = (self.detector.sizes.queries, self.detector.sizes.query_dim)
+        (queries,) = state_parts(tensors, "previous_queries", shape=shape, like=next(self.detector.parameters()))
+        return queries
+
+
+class ClipMatching(QueryMatching):
+    """The tracker's instance queries of consecutive clips, matched instead of propagated: the baseline of Table 4.
+
+    Args:
+        detector: Frame-level detector, in evaluation mode.
+        tracker: Network trained to track the detector's queries.
+    """
+
+    def __init__(self, detector: "FrameDetector", tracker: "Tracker") -> None:
+        super().__init__(detector)
+        self.tracker = tracker
+
+    @torch.inference_mode()
+    def track(self, pixel_values: Tensor, state: Tensor | None) -> tuple[TrackedClip, Tensor]:
+        """Follow the objects through a clip, which starts from the learned queries: see `VideoTracker.track`."""
+        detected = self.detector(pixel_values)
+        output, after = self.tracker(detected.frame_queries[-1][None])
+        queries = after.instance_queries[0]  # (Q, C)
+        order = slice(None) if state is None else match_queries(state, queries)
+        masks = projected_mask_logits(  # (T, Q, h, w)
+            output.mask_embeddings[-1, 0], self.tracker.mask_features, detected.features
+        )
+        return tracks_of_queries(output.class_logits[-1, 0][order], masks[:, order]), queries[order]
+
+    def state_from_tensors(self, tensors: Mapping[str, Tensor]) -> Tensor | None:
+        """Return the state again: see `VideoTracker.state_from_tensors`."""
+        if not tensors:
+            return None
+        learned = self.tracker.query_features.weight
+        (queries,) = state_parts(tensors, "previous_queries", shape=tuple(learned.shape), like=learned)
+        return queries
 
 
 def match_queries(previous: Tensor, current: Tensor) -> Tensor:
     """Find for each previous query the current one that most likely is the same object.
 
     Args:
-        previous: (Q, C), in the order of the identities.
+        previous: (Q, C), in the order of the tracks.
         current: (Q, C), in any order.
 
     Returns:
-        (Q,) int64: ``current[order]`` is in the order of the identities; the total cosine similarity is greatest.
+        (Q,) int64: ``current[order]`` is in the order of the tracks; the total cosine similarity is greatest.
     """
     similarity = torch.nn.functional.normalize(previous, dim=-1) @ torch.nn.functional.normalize(current, dim=-1).mT
     _, order = linear_sum_assignment(similarity.float().cpu().numpy(), maximize=True)

@@ -34,8 +34,8 @@ def video_record(sample: VideoSample, segmenter: VideoSegmenter) -> VideoRecord:
         segmenter: Of the model in question.
     """
     frames = sample.frames.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-    found = youtube_vis_entries(segmenter.segment(frames), 0)
-    ids = segmenter.labels.ids
+    found = youtube_vis_entries(segmenter.segment(frames, overlaps="keep"), 0)
+    ids = segmenter.categories.ids
     truth = [
         {"category_id": ids[label], "segmentations": [_encoded(mask) if mask.any() else None for mask in masks]}
         for label, masks in zip(sample.labels.tolist(), sample.masks.cpu().numpy(), strict=True)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from av.video.frame import VideoFrame
@@ -55,6 +56,11 @@ class ContainerSource(FrameSource):
         # By its first frame a recording is known that begins anew where a live source would go on.
         self._first_image = self._image_ahead() if self._is_live else None
         self._is_fresh = True
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The video file; none for cameras and streams."""
+        return () if self._location.path is None else (self._location.path,)
 
     @property
     def total_frames(self) -> int | None:

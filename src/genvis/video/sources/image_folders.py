@@ -1,17 +1,14 @@
 """Still images as sources: folders, globs, single files and frames in memory, whatever their mode, depth or size."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from genvis.errors import InputError, MissingExtraError
 from genvis.files import printable
 from genvis.image_files import opened_image, read_image_size, to_rgb
-from genvis.video.sources.source import Frame, FrameRange, FrameSource, Pending, RGBImage, counted
+from genvis.video.sources.source import FrameRange, FrameSource, Pending, RGBImage, counted
 
 PAGED_FORMATS = frozenset({"PNG", "WEBP", "AVIF", "TIFF"})
 
@@ -50,6 +47,11 @@ class ImageSource(FrameSource):
         self._first_error = ""
         taken = (path for index, path in enumerate(self._paths) if index in frames)
         self._size = next((size for size in map(_size_or_none, taken) if size), None)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The images."""
+        return self._paths
 
     @property
     def total_frames(self) -> int:
@@ -112,70 +114,3 @@ def _unique_stems(paths: Sequence[Path]) -> list[str]:
     if len({stem.casefold() for stem in stems}) == len(stems):
         return stems
     return [f"{index:05d}" for index in range(len(stems))]
-
-
-class ArraySource(FrameSource):
-    """Frames in memory.
-
-    Args:
-        images: (T, H, W, 3) uint8 RGB, or any iterable of (H, W, 3) images or :class:`Frame`. Only arrays, lists and
-            tuples can be read twice.
-        name: Name of the video.
-        frames: Which of the frames to take.
-        frame_rate: Frames per second; frames that are :class:`Frame` keep their own time.
-    """
-
-    def __init__(
-        self,
-        images: NDArray[np.uint8] | Iterable[RGBImage | Frame],
-        *,
-        name: str,
-        frames: FrameRange,
-        frame_rate: float,
-    ) -> None:
-        super().__init__(name=name, frames=frames)
-        self._images = images
-        self._rate = frame_rate
-        self._size: tuple[int, int] | None = None
-        if isinstance(images, np.ndarray | list | tuple):
-            self._total: int | None = len(images)
-            if len(images) > frames.start:
-                self._size = _checked(images[frames.start]).shape[:2]
-        else:
-            self._total = None
-
-    @property
-    def total_frames(self) -> int | None:
-        """Number of frames, if the container has a length."""
-        return self._total
-
-    @property
-    def size(self) -> tuple[int, int] | None:
-        """Height and width of the first frame; None before an iterator has delivered it."""
-        return self._size
-
-    @property
-    def frame_rate(self) -> float:
-        """Frames per second."""
-        return self._rate
-
-    def _read(self) -> Iterator[Pending]:
-        for index, item in enumerate(self._images):
-            image = _checked(item)
-            if self._size is None:
-                self._size = image.shape[:2]
-            if isinstance(item, Frame):
-                yield Pending(item.index, item.time, item.name, partial(_same, image))
-            else:
-                yield Pending(index, index / self._rate, f"{index:05d}", partial(_same, image))
-
-
-def _same(image: RGBImage) -> RGBImage:
-    return image
-
-
-def _checked(item: RGBImage | Frame) -> RGBImage:
-    image = item.image if isinstance(item, Frame) else np.asarray(item)
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
-        raise InputError(f"A frame in memory must be (H, W, 3) uint8 RGB, not {image.shape} {image.dtype}.")
-    return image

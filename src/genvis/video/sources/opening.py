@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from glob import glob, has_magic
 from pathlib import Path
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 from urllib.parse import unquote, urlsplit, urlunsplit
-
-import numpy as np
 
 from genvis.errors import InputError
 from genvis.files import printable
@@ -17,11 +15,12 @@ from genvis.image_files import is_image
 from genvis.video.sources.animations import AnimationSource, animation_length
 from genvis.video.sources.container import ContainerSource
 from genvis.video.sources.decoding import Location
-from genvis.video.sources.image_folders import ArraySource, ImageSource, natural_key
+from genvis.video.sources.frames_in_memory import ArraySource, FrameLike
+from genvis.video.sources.image_folders import ImageSource, natural_key
 from genvis.video.sources.reconnection import DEFAULT_ATTEMPTS, Tell
-from genvis.video.sources.source import Frame, FrameRange, FrameSource, RGBImage
+from genvis.video.sources.source import FrameRange, FrameSource
 
-Source = str | Path | int | Sequence[Path] | Iterable[RGBImage | Frame] | FrameSource
+Source = str | Path | int | Sequence[Path] | FrameLike | Iterable[FrameLike] | FrameSource
 """What :func:`open_source` takes."""
 
 NamedSource = str | Path | int | tuple[Path, ...]
@@ -54,14 +53,16 @@ def open_source(
     reconnect: int = DEFAULT_ATTEMPTS,
     on_drop: Tell | None = None,
     name: str | None = None,
+    bgr: bool = False,
 ) -> FrameSource:
     """Open one video, whatever it is.
 
     Args:
         source: A video file of any container that FFmpeg reads; an image; a folder or a pattern (``"shots/*.png"``) of
             images, sorted naturally; a camera's number (0, or ``"0"`` where no file is called so); an address
-            (``rtsp://``, ``http://`` and others); a sequence of image paths; an array (T, H, W, 3) uint8 RGB or an
-            iterable of (H, W, 3) frames; or an open source, which is returned as it is.
+            (``rtsp://``, ``http://`` and others); a sequence of image paths; an array (T, H, W, 3) uint8 RGB, a tensor
+            of that or (T, 3, H, W), one PIL image, or an iterable of frames (arrays, tensors, PIL images); or an open
+            source, which is returned as it is.
         start: First frame to take, from 0.
         stop: The first frame not to take; None for the end.
         stride: Take every how many frames.
@@ -71,6 +72,7 @@ def open_source(
             2, 4, ... at most 30 seconds; 0 gives up at once. Its times run on meanwhile.
         on_drop: Called with a sentence whenever that happens, in the thread that reads.
         name: Name of the video; None derives it from the source.
+        bgr: Whether arrays and tensors in memory are BGR, as OpenCV gives them.
 
     Returns:
         A source of :class:`Frame`, to iterate in a ``with`` block.
@@ -90,11 +92,34 @@ def open_source(
         return _open_text(source, frames=frames, image_rate=image_rate, timeout=timeout, name=name, live=live)
     if isinstance(source, list | tuple) and source and all(isinstance(item, str | Path) for item in source):
         paths = [Path(item) for item in source]
+        if missing := [str(path) for path in paths if not path.exists()]:
+            more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+            raise InputError(f"There is no file {', '.join(map(repr, missing[:3]))}{more}: check the paths.")
         return ImageSource(paths, name=name or _name_of(paths[0].parent), frames=frames, frame_rate=image_rate)
-    if isinstance(source, np.ndarray) and source.ndim != 4:
-        raise InputError(f"Frames in memory must be (T, H, W, 3) uint8 RGB, not {source.shape} {source.dtype}.")
-    images = cast(Iterable[RGBImage | Frame], source)
-    return ArraySource(images, name=name or "frames", frames=frames, frame_rate=image_rate)
+    images = _frames_in_memory(source)
+    return ArraySource(images, name=name or "frames", frames=frames, frame_rate=image_rate, bgr=bgr)
+
+
+def _frames_in_memory(source: Any) -> Iterable[FrameLike]:
+    """Return what holds frames as an iterable of them.
+
+    Raises:
+        InputError: If it holds none.
+    """
+    shape = getattr(source, "shape", None)
+    if shape is not None:
+        if len(shape) != 4:
+            raise InputError(f"Frames in memory must be (T, H, W, 3) uint8 RGB, not {tuple(shape)} {source.dtype}.")
+        return cast(Iterable[FrameLike], source)
+    if hasattr(source, "getbands"):  # One PIL image.
+        return [cast(FrameLike, source)]
+    if source is None:
+        raise InputError("The source is None: give a file, a folder, a camera's number, an address or frames.")
+    if not isinstance(source, Iterable):
+        kind = type(source).__name__
+        reader = "its file name, or the frames that it reads with bgr=True" if "Capture" in kind else "a file or frames"
+        raise InputError(f"A {kind} is no source of frames: give {reader}.")
+    return source
 
 
 def _open_text(

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from pathlib import Path
 from threading import Condition, Thread
 
 from genvis.errors import InputError
@@ -53,6 +54,11 @@ class PrefetchedSource(FrameSource):
         self._drop_late = drop_late
         self._should_stop = should_stop
         self._reader: _Reader | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Those of the source."""
+        return self._source.files
 
     @property
     def total_frames(self) -> int | None:

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -146,6 +147,11 @@ class FrameSource(ABC):
     def pixel_aspect(self) -> Fraction:
         """Width of a pixel divided by its height."""
         return Fraction(1)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that the frames come from; none for cameras, streams and frames in memory."""
+        return ()
 
     @property
     def is_live(self) -> bool:

@@ -1,0 +1,68 @@
+"""Choice of the tracker: the one place that asks which kind of model is at hand."""
+
+from typing import TYPE_CHECKING, Literal, get_args
+
+from genvis.errors import InputError
+from genvis.inference.trackers.video_tracker import VideoTracker
+
+if TYPE_CHECKING:
+    from genvis.model.genvis import GenVIS
+    from genvis.model.tracker.videomt import VidEoMT
+
+TrackerName = Literal["propagation", "offline", "queries", "clip_queries"]
+"""``propagation``: queries carried from clip to clip (GenVIS, VidEoMT). ``offline``: the whole video at once (VITA).
+``queries``: frame queries matched from frame to frame (MinVIS), no training. ``clip_queries``: instance queries of
+clips matched, the baseline of the paper's Table 4."""
+
+TRACKER_NAMES: tuple[TrackerName, ...] = get_args(TrackerName)
+
+
+def default_tracker(model: "GenVIS | VidEoMT") -> TrackerName:
+    """Return the method that a model was trained for."""
+    from genvis.model.tracker.videomt import VidEoMT
+
+    if isinstance(model, VidEoMT):
+        return "propagation"
+    if model.tracker is None:
+        return "queries"
+    return "offline" if model.config.method == "vita" else "propagation"
+
+
+def make_tracker(
+    model: "GenVIS | VidEoMT",
+    name: TrackerName,
+    *,
+    memory_clips: int | None = None,
+    frames_at_once: int = 1,
+) -> VideoTracker:
+    """Return the tracker of a model.
+
+    Args:
+        model: In evaluation mode.
+        name: Which method follows the objects.
+        memory_clips: How many past clips the memory of ``propagation`` keeps; None takes the model's number.
+        frames_at_once: Frames of a clip that ``offline`` delivers.
+
+    Raises:
+        InputError: If there is no such method, or the model has no network for it.
+    """
+    from genvis.inference.trackers.offline import OfflineTracking
+    from genvis.inference.trackers.propagation import QueryPropagation, VidEoMTPropagation
+    from genvis.inference.trackers.query_matching import ClipMatching, QueryMatching
+    from genvis.model.tracker.videomt import VidEoMT
+
+    if name not in TRACKER_NAMES:
+        raise InputError(f"There is no tracker '{name}'; choose from {', '.join(TRACKER_NAMES)}.")
+    if isinstance(model, VidEoMT):
+        if name != "propagation":
+            raise InputError(f"A VidEoMT model tracks by itself: it knows 'propagation', not '{name}'.")
+        return VidEoMTPropagation(model)
+    if name == "queries":
+        return QueryMatching(model.detector)
+    if model.tracker is None:
+        raise InputError(f"The model is a detector alone, but '{name}' needs a trained tracker: choose 'queries'.")
+    if name == "propagation":
+        return QueryPropagation(model.detector, model.tracker, memory_clips=memory_clips)
+    if name == "offline":
+        return OfflineTracking(model.detector, model.tracker, frames_at_once=frames_at_once)
+    return ClipMatching(model.detector, model.tracker)
