@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 CAMPAIGNS = {
     "videos": "tests.robustness.campaigns.damaged_videos:DamagedVideos",
+    "images": "tests.robustness.campaigns.damaged_videos:DamagedImages",
     "files": "tests.robustness.campaigns.damaged_files:DamagedFiles",
     "models": "tests.robustness.campaigns.damaged_models:DamagedModels",
     "kills": "tests.robustness.campaigns.kills:Kills",

@@ -1,39 +1,87 @@
-"""Campaign: damaged videos, of 33 containers and codecs. No frame may be lost without a word."""
+"""Campaigns: damaged videos of 33 containers and codecs, and damaged images. No frame is lost without a word."""
 
+import io
 import json
 from pathlib import Path
 from random import Random
+from shutil import copytree
 
 import av
+from PIL import Image
 
-from tests.robustness.mutations import damage
-from tests.robustness.sample_videos import FRAMES, KINDS, VideoKind, write_video
-from tests.robustness.trials import Limits, run_trial
+from tests.robustness.campaigns.damaged_files import command
+from tests.robustness.jobs import References
+from tests.robustness.mutations import damage, mutate_png
+from tests.robustness.sample_videos import FRAMES, KINDS, VideoKind, picture, write_video
+from tests.robustness.trials import Limits, Outcome, run_trial
 from tests.robustness.verdicts import Verdict
 
 LIMITS = Limits(seconds=60, memory=3 << 30)
+PREDICT = "predict {} -o out --weights model --device cpu --score-threshold 0 --resolution 64"
 
 
 class DamagedVideos:
-    """Every trial damages one video and reads all its frames."""
+    """Every trial damages one video and reads all its frames; every tenth runs `genvis predict` on it."""
 
     unit = "inputs"
 
     def prepare(self, folder: Path) -> None:
         self._sound = {kind.name: write_video(kind, folder / "videos").read_bytes() for kind in KINDS}
+        self._model = References(folder).inputs / "model"
 
     def trial(self, random: Random, folder: Path) -> Verdict:
         kind = random.choice(KINDS)
         content, note = damage(self._sound[kind.name], random)
         path = folder / kind.name
         path.write_bytes(content)
-        outcome = run_trial(lambda: read(path), folder=folder, limits=LIMITS)
+        if random.random() < 0.1:
+            copytree(self._model, folder / "model")
+            outcome = run_trial(command(PREDICT.format(kind.name)), folder=folder, limits=LIMITS)
+            (result,) = (folder / "out").glob("*/result.json") if outcome.status == 0 else (None,)
+            frames = len(json.loads(result.read_bytes())["frames"]) if result else 0
+            note += ", predicted"
+        else:
+            outcome = run_trial(lambda: read(path), folder=folder, limits=LIMITS)
+            frames = frames_of(outcome)
         problem, remark = outcome.problem(), None
-        if problem is None and outcome.status == 0:
-            frames = json.loads(outcome.stdout.splitlines()[-1])["frames"]
-            if frames < FRAMES:
-                problem, remark = _loss(kind, path, frames)
+        if problem is None and outcome.status == 0 and frames < FRAMES:
+            problem, remark = _loss(kind, path, frames)
         return Verdict(group=kind.name, problem=problem, note=note, output=outcome.stderr, remark=remark)
+
+
+class DamagedImages:
+    """Every trial damages one of three images in a folder and reads the folder as a video."""
+
+    unit = "inputs"
+    kinds = ("jpg", "png", "webp", "bmp", "tif")
+
+    def prepare(self, folder: Path) -> None:
+        """Encode an image in every format."""
+        self._sound = {}
+        for kind in self.kinds:
+            buffer = io.BytesIO()
+            Image.fromarray(picture(0)).save(buffer, {"jpg": "jpeg", "tif": "tiff"}.get(kind, kind))
+            self._sound[kind] = buffer.getvalue()
+
+    def trial(self, random: Random, folder: Path) -> Verdict:
+        kind = random.choice(self.kinds)
+        place = folder / "images"
+        place.mkdir()
+        for number in range(3):
+            (place / f"{number}.{kind}").write_bytes(self._sound[kind])
+        damaged = place / f"{random.randrange(3)}.{kind}"
+        content, note = (mutate_png if kind == "png" else damage)(self._sound[kind], random)
+        damaged.write_bytes(content)
+        outcome = run_trial(lambda: read(place), folder=folder, limits=LIMITS)
+        problem = outcome.problem()
+        if problem is None and outcome.status == 0 and frames_of(outcome) < 3:
+            problem = f"{3 - frames_of(outcome)} of 3 images lost in silence"
+        return Verdict(group=kind, problem=problem, note=f"{damaged.name}: {note}", output=outcome.stderr)
+
+
+def frames_of(outcome: Outcome) -> int:
+    """Return how many frames `read` read."""
+    return int(json.loads(outcome.stdout.splitlines()[-1])["frames"]) if outcome.status == 0 else 0
 
 
 def read(path: Path) -> int:
