@@ -1,6 +1,6 @@
 """Mask2Former as the frame-level detector, optimized beside its reference."""
 
-from typing import Literal, Self
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from genvis.errors import InputError
 from genvis.model.detector.base import DetectorSizes, FrameDetector
 from genvis.model.detector.optimized.pixel_decoder import PixelFeatures, decode_pixels, decoder_geometry
 from genvis.model.detector.optimized.query_decoder import decode_queries
-from genvis.model.detector.optimized.resnet import forget_folded, resnet_features
+from genvis.model.detector.optimized.resnet import resnet_features
 from genvis.model.detector.optimized.swin import swin_features
 from genvis.model.outputs import DetectorOutput, FramePrediction, LayerPrediction
 from genvis.model.preprocessing import Preprocessing
@@ -60,11 +60,6 @@ class Mask2FormerDetector(FrameDetector):
         if isinstance(backbone, SwinBackbone):  # Its last norm serves classification: unused here, unknown to DDP.
             backbone.swin.register_module("layernorm", nn.Identity())
         self.class_predictor = nn.Linear(config.hidden_dim, len(config.id2label or {}) + 1)
-
-    def train(self, mode: bool = True) -> Self:
-        """Switch between training and evaluation; what was derived from the weights is derived anew."""
-        forget_folded(self)
-        return super().train(mode)
 
     def parts(self) -> dict[str, nn.Module]:
         """Return the parts of the network by name, for tables of parameters."""
