@@ -47,7 +47,7 @@ def resnet_features(backbone: ResNetBackbone, pixel_values: Tensor) -> tuple[Ten
         The feature maps that ``backbone`` is configured to return.
     """
     units = [module for module in backbone.modules() if isinstance(module, Unit)]
-    if torch.is_grad_enabled() or not all(_can_fold(unit) for unit in units):
+    if torch.is_grad_enabled() or not can_fold(units):
         maps: tuple[Tensor, ...] = backbone(pixel_values).feature_maps
         return maps
     folded = fold(units)
@@ -68,28 +68,31 @@ def fold(units: list[Unit]) -> Folded:
     channels of all units are computed together: on a GPU, starting 50 times as many kernels would take longer.
 
     Args:
-        units: With frozen batch norm, see `_can_fold`.
+        units: For which `can_fold` holds.
     """
     norms = [unit.normalization for unit in units]
     channels = [norm.num_features for norm in norms]
-    variance = torch.cat([norm.running_var + norm.eps for norm in norms])  # (all channels,)
-    scale = variance.rsqrt_() * torch.cat([norm.weight for norm in norms])
-    shift = torch.cat([norm.bias for norm in norms]) - torch.cat([norm.running_mean for norm in norms]) * scale
+    mean, variance, weight, bias = (
+        torch.cat([cast(Tensor, getattr(norm, name)) for norm in norms])  # (all channels,)
+        for name in ("running_mean", "running_var", "weight", "bias")
+    )
+    (epsilon,) = {norm.eps for norm in norms}
+    scale = weight * (variance + epsilon).rsqrt()
+    shift = bias - mean * scale
     return {
-        unit: FoldedConvolution(unit.convolution.weight * of_weight[:, None, None, None], bias)
-        for unit, of_weight, bias in zip(units, scale.split(channels), shift.split(channels), strict=True)
+        unit: FoldedConvolution(unit.convolution.weight * of_weight[:, None, None, None], of_bias)
+        for unit, of_weight, of_bias in zip(units, scale.split(channels), shift.split(channels), strict=True)
     }
 
 
-def _can_fold(unit: Unit) -> bool:
-    convolution, norm = unit.convolution, unit.normalization
+def can_fold(units: list[Unit]) -> bool:
+    """Whether these are convolutions without bias, each before a frozen batch norm."""
+    norms = [unit.normalization for unit in units]
     return (
-        type(convolution) is nn.Conv2d
-        and convolution.bias is None
-        and type(norm) is nn.BatchNorm2d
-        and not norm.training
-        and norm.track_running_stats
-        and norm.affine
+        all(type(unit.convolution) is nn.Conv2d and unit.convolution.bias is None for unit in units)
+        and all(type(norm) is nn.BatchNorm2d and norm.affine and norm.track_running_stats for norm in norms)
+        and not any(norm.training for norm in norms)
+        and len({norm.eps for norm in norms}) == 1
     )
 
 
