@@ -44,16 +44,13 @@ CIRCLES = (
     | {"genvis.checkpoints.published_files", "genvis.model.genvis"},
     {"genvis.results.formats.export", "genvis.results.formats.genvis_json", "genvis.results.formats.terminal_table"}
     | {"genvis.results.output_folder", "genvis.results.overlaps", "genvis.results.types"},
-    {"genvis.data.annotations.builder", "genvis.data.annotations.video_annotations"}
-    | {"genvis.data.annotations.youtube_vis"},
     {"genvis.training.criterion.points", "genvis.training.recipe.loss_options"},
 )
 LONG_FOLDERS = {"cli"}
 SHARED_FILE_NAMES = {
-    *("masks", "genvis", "detector", "progress", "overlaps"),
-    "export",
+    *("genvis", "detector", "progress"),
 }
-SHARED_CLASS_NAMES = {"VideoRecord", "Track", "Category"}
+SHARED_CLASS_NAMES: set[str] = set()
 
 
 @cache

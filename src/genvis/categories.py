@@ -32,17 +32,6 @@ class Categories:
     def __len__(self) -> int:
         return len(self.names)
 
-    def class_of(self, category_id: int) -> int:
-        """Return the contiguous class index, from 0, of a category id.
-
-        Raises:
-            InputError: If there is no such category.
-        """
-        try:
-            return self.ids.index(category_id)
-        except ValueError:
-            raise InputError(f"Categories '{self.name}' have no id {category_id}.") from None
-
 
 @cache
 def _tables() -> dict[str, Any]:

@@ -11,7 +11,7 @@ from genvis.checkpoints.load import load_genvis
 from genvis.cli.main import main
 from genvis.data.annotations.youtube_vis import load_youtube_vis
 from genvis.data.sprites import SpriteVideos
-from genvis.data.sprites.export import export_sprites
+from genvis.data.sprites.sprite_export import export_sprites
 from genvis.evaluation.run_model import common_categories, run_model
 from genvis.fingerprint import claim
 

@@ -11,7 +11,7 @@ from pycocotools import mask as coco_mask
 from genvis.data.annotations.video_annotations import VideoAnnotations
 from genvis.data.annotations.youtube_vis import load_youtube_vis
 from genvis.data.sprites import SpriteVideos
-from genvis.data.sprites.export import export_sprites
+from genvis.data.sprites.sprite_export import export_sprites
 from genvis.evaluation import evaluate
 from tests.evaluation.evaluation_helpers import as_results
 

@@ -31,9 +31,9 @@ def check(
     from rich.console import Console
 
     from genvis.cli.progress import live_progress
+    from genvis.data.check.check_report import print_report, write_json
+    from genvis.data.check.check_result import check_annotations
     from genvis.data.check.example_frames import draw_contact_sheet
-    from genvis.data.check.report import print_report, write_json
-    from genvis.data.check.result import check_annotations
 
     if examples < 1:
         raise InputError(f"--examples is {examples}; at least one place must be shown.")

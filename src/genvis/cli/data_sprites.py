@@ -50,7 +50,7 @@ def sprites(
 
     from genvis.data.sprites.dataset import SpriteVideos
     from genvis.data.sprites.difficulty import difficulty_named
-    from genvis.data.sprites.export import export_sprites
+    from genvis.data.sprites.sprite_export import export_sprites
 
     level = difficulty_named(difficulty).changed(
         min_objects=min_objects,

@@ -56,7 +56,7 @@ def test_classes_are_mapped_and_others_left_out(tmp_path: Path, content: dict[st
 
     assert annotations.categories == known_categories(name)
     assert [track.id for track in annotations.tracks(1)] == [1, 2]
-    assert {track.label for track in annotations.tracks(1)} == {known_categories(name).class_of(coco_to(name)[1])}
+    assert {track.label for track in annotations.tracks(1)} == {known_categories(name).ids.index(coco_to(name)[1])}
     assert annotations.categories.names[annotations.tracks(1)[0].label].lower() == "person"
 
 

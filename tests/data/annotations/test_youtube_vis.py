@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as npst
 from pycocotools import mask as coco_mask
 
 from genvis.categories import Categories, known_categories
-from genvis.data.annotations.video_annotations import Track
+from genvis.data.annotations.video_annotations import AnnotatedTrack
 from genvis.data.annotations.youtube_vis import load_youtube_vis
 from genvis.errors import InputError
 from tests.data.annotations import annotation_files as files
@@ -30,8 +30,8 @@ def test_videos_tracks_and_categories(tmp_path: Path, content: dict[str, Any]) -
     assert annotations.video(0) == (40, files.HEIGHT, files.WIDTH, ("b/0.png", "b/1.png", "b/deep/2.png"))
     assert annotations.video(1) == (7, files.HEIGHT, files.WIDTH, ("a0.png", "a1.png"))
     assert [annotations.length(index) for index in range(2)] == [3, 2]
-    assert annotations.tracks(0) == (Track(9, 0, False), Track(11, 1, False))
-    assert annotations.tracks(1) == (Track(5, 1, False), Track(12, 0, True))
+    assert annotations.tracks(0) == (AnnotatedTrack(9, 0, False), AnnotatedTrack(11, 1, False))
+    assert annotations.tracks(1) == (AnnotatedTrack(5, 1, False), AnnotatedTrack(12, 0, True))
 
 
 @pytest.mark.parametrize("sort_keys", [False, True])

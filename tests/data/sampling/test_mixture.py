@@ -3,11 +3,13 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
+from genvis.data.samples.batch import VideoBatch, collate
 from genvis.data.samples.sample import VideoSample
 from genvis.data.sampling.mixture import Mixture, SampleStream
 from genvis.data.sampling.random_key import RandomKey
-from genvis.data.sampling.stream_loader import StreamBatches, StreamLoader
+from genvis.data.sampling.stream_batches import StreamBatches
 from genvis.errors import InputError
 
 
@@ -67,15 +69,14 @@ def test_wrong_ratios_are_refused() -> None:
         SampleStream(Source("a"), seed=-1)
 
 
-def _take(loader: StreamLoader, batches: int) -> list[tuple[int, ...]]:
-    return [batch.video_ids for _, batch in zip(range(batches), loader, strict=False)]
+def _take(batches: StreamBatches, number: int) -> list[list[int]]:
+    return [batch for _, batch in zip(range(number), batches, strict=False)]
 
 
 @pytest.mark.parametrize(("processes", "batch_size"), [(1, 8), (2, 4), (4, 2), (8, 1)])
 def test_all_processes_together_take_the_same_stream(processes: int, batch_size: int) -> None:
     parts = [
-        _take(StreamLoader(_stream(), batch_size=batch_size, rank=rank, processes=processes), 3)
-        for rank in range(processes)
+        _take(StreamBatches(batch_size=batch_size, rank=rank, processes=processes), 3) for rank in range(processes)
     ]
     for step in range(3):
         together = [position for part in parts for position in part[step]]
@@ -84,35 +85,16 @@ def test_all_processes_together_take_the_same_stream(processes: int, batch_size:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_resumed_run_continues_with_the_very_next_batch(workers: int) -> None:
-    whole = [batch for _, batch in zip(range(6), StreamLoader(_stream(7), batch_size=3), strict=False)]
-    interrupted = StreamLoader(_stream(7), batch_size=3, workers=workers)
-    start = iter(interrupted)
-    taken = [next(start) for _ in range(4)]
-    state = interrupted.state_dict()
-    assert state == {"seed": 7, "samples": 12}
+    def batches(start: int, number: int) -> list[VideoBatch]:
+        sampler = StreamBatches(batch_size=3, start=start)
+        loader = DataLoader(_stream(7), batch_sampler=sampler, num_workers=workers, collate_fn=collate)
+        return [batch for _, batch in zip(range(number), loader, strict=False)]
 
-    resumed = StreamLoader(_stream(7), batch_size=3, workers=workers)
-    resumed.load_state_dict(state)
-    rest = [batch for _, batch in zip(range(2), resumed, strict=False)]
-    for batch, expected in zip([*taken, *rest], whole, strict=True):
+    for batch, expected in zip([*batches(0, 4), *batches(12, 2)], batches(0, 6), strict=True):
         assert batch.video_ids == expected.video_ids
         assert batch.sources == expected.sources
         assert torch.equal(batch.frames, expected.frames)
         assert torch.equal(batch.sizes, expected.sizes)
-
-
-def test_the_position_can_be_given_in_samples() -> None:
-    loader = StreamLoader(_stream(), batch_size=2, processes=2, rank=1)
-    loader.seek(8)
-    assert _take(loader, 2) == [(10, 11), (14, 15)]
-    with pytest.raises(InputError, match="4 samples per step cannot continue after 10 samples"):
-        loader.seek(10)
-
-
-def test_another_seed_cannot_be_continued() -> None:
-    loader = StreamLoader(_stream(1), batch_size=2)
-    with pytest.raises(InputError, match="started with the data seed 0 and cannot continue with 1"):
-        loader.load_state_dict({"seed": 0, "samples": 4})
 
 
 def test_impossible_batches_are_refused() -> None:

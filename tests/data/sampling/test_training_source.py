@@ -11,7 +11,7 @@ from genvis.data.samples.sample import VideoSample
 from genvis.data.samples.transforms import SlidingCrop, pseudo_video_transform, video_transform
 from genvis.data.sampling.clip_sampling import ClipSampling
 from genvis.data.sampling.random_key import RandomKey
-from genvis.data.sampling.training_source import ReadyVideos, VideoClips, augment, keep_visible
+from genvis.data.sampling.training_source import VideoClips, augment, keep_visible
 from genvis.errors import InputError
 from tests.data.samples.patterns import certain, colour_coded, mistakes
 
@@ -121,16 +121,7 @@ def test_a_sample_is_a_pure_function_of_its_key() -> None:
 
 def test_clips_without_objects_are_no_sample() -> None:
     assert VideoClips(Patterns((_one_object(),)), ClipSampling()).draw(RandomKey(0, 0)) is None
-    assert ReadyVideos(Patterns((_one_object(),))).draw(RandomKey(0, 0)) is None
     assert PseudoVideos(Patterns((_one_object(frames=1),)), 5, None).draw(RandomKey(0, 0)) is None
-
-
-def test_ready_videos_are_taken_in_turn_and_augmented() -> None:
-    items = Patterns(tuple(_numbered(number, 3) for number in range(5)))
-    source = ReadyVideos(items, video_transform(short_sides=(25,), crop=False))
-    drawn = [source.draw(RandomKey(9, index)) for index in range(5)]
-    assert sorted(sample.video_id for sample in drawn if sample) == [0, 1, 2, 3, 4]
-    assert {tuple(sample.frames.shape) for sample in drawn if sample} == {(3, 3, 25, 35)}
 
 
 def test_pseudo_videos_move_although_the_image_stands_still() -> None:

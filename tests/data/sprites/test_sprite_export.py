@@ -9,7 +9,7 @@ from genvis.categories import known_categories
 from genvis.cli.arguments import run_verb
 from genvis.cli.data_sprites import sprites
 from genvis.data.sprites import SpriteVideos, render
-from genvis.data.sprites.export import export_sprites, occlusion_level
+from genvis.data.sprites.sprite_export import export_sprites, occlusion_level
 from genvis.errors import InputError
 
 

@@ -12,7 +12,7 @@ import torch
 
 from genvis.checkpoints.load import load_genvis
 from genvis.data.sprites.dataset import SpriteVideos
-from genvis.data.sprites.export import export_sprites
+from genvis.data.sprites.sprite_export import export_sprites
 from genvis.errors import InputError
 from genvis.fingerprint import claim
 from genvis.training.recipe.data_options import SourceOptions

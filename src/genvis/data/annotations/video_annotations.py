@@ -30,7 +30,7 @@ class Video(NamedTuple):
     file_names: tuple[str, ...]
 
 
-class Track(NamedTuple):
+class AnnotatedTrack(NamedTuple):
     """One object of a video.
 
     Attributes:
@@ -104,10 +104,10 @@ class VideoAnnotations:
         """Return the number of frames of a video."""
         return int(self.frame_starts[index + 1] - self.frame_starts[index])
 
-    def tracks(self, index: int) -> tuple[Track, ...]:
+    def tracks(self, index: int) -> tuple[AnnotatedTrack, ...]:
         """Return the N tracks of a video, crowds included, in the order of the file."""
         return tuple(
-            Track(int(self.track_ids[track]), int(self.track_labels[track]), bool(self.track_crowds[track]))
+            AnnotatedTrack(int(self.track_ids[track]), int(self.track_labels[track]), bool(self.track_crowds[track]))
             for track in self._tracks(index)
         )
 

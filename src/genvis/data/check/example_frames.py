@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from genvis.data.check.records import AnnotationRecords, Layout, TrackRecord, VideoRecord
-from genvis.data.check.structure import escapes_root
+from genvis.data.check.records import AnnotationRecords, Layout, TrackEntry, VideoEntry
+from genvis.data.check.structure_checks import escapes_root
 from genvis.errors import InputError
 from genvis.image_files import opened_image, to_rgb
 from genvis.masks import MaskError, read_mask
@@ -28,8 +28,8 @@ _T = TypeVar("_T")
 class _Cell:
     """One frame to draw."""
 
-    video: VideoRecord
-    tracks: list[TrackRecord]
+    video: VideoEntry
+    tracks: list[TrackEntry]
     frame: int
     caption: str
 
@@ -65,7 +65,7 @@ def draw_contact_sheet(
 
 def _rows(records: AnnotationRecords, most_rows: int, columns: int) -> list[tuple[str, list[_Cell]]]:
     """Return a heading and the cells for each row: one video a row, or images side by side."""
-    tracks_of_video: dict[int | None, list[TrackRecord]] = defaultdict(list)
+    tracks_of_video: dict[int | None, list[TrackEntry]] = defaultdict(list)
     for track in records.tracks:
         tracks_of_video[track.video_id].append(track)
     videos = [video for video in records.videos if video.height and video.width]
@@ -86,7 +86,7 @@ def _rows(records: AnnotationRecords, most_rows: int, columns: int) -> list[tupl
     return [(heading, cells) for heading, cells in rows if cells]  # a file may name no frame of a video
 
 
-def _video_row(video: VideoRecord, tracks: list[TrackRecord], columns: int) -> tuple[str, list[_Cell]]:
+def _video_row(video: VideoEntry, tracks: list[TrackEntry], columns: int) -> tuple[str, list[_Cell]]:
     length = len(video.file_names or ()) or max((len(track.segmentations or ()) for track in tracks), default=0)
     shown = [
         frame

@@ -45,7 +45,7 @@ class Layout(StrEnum):
 
 
 @dataclass(frozen=True)
-class CategoryRecord:
+class CategoryEntry:
     """One category as the file has it; None stands for what is missing or unusable."""
 
     where: str
@@ -54,7 +54,7 @@ class CategoryRecord:
 
 
 @dataclass(frozen=True)
-class VideoRecord:
+class VideoEntry:
     """One video, or one image of a COCO file as a video of one frame."""
 
     where: str
@@ -65,7 +65,7 @@ class VideoRecord:
 
 
 @dataclass(frozen=True)
-class TrackRecord:
+class TrackEntry:
     """One annotation: the masks of one object in all frames of its video."""
 
     where: str
@@ -84,9 +84,9 @@ class AnnotationRecords:
 
     path: Path
     layout: Layout
-    categories: list[CategoryRecord]
-    videos: list[VideoRecord]
-    tracks: list[TrackRecord]
+    categories: list[CategoryEntry]
+    videos: list[VideoEntry]
+    tracks: list[TrackEntry]
 
 
 def read_records(path: Path, findings: Findings) -> AnnotationRecords:
@@ -156,16 +156,16 @@ def _identifier(entry: dict[str, Any], key: str, where: str, findings: Findings)
     return None
 
 
-def _category(entry: dict[str, Any], where: str, findings: Findings) -> CategoryRecord:
+def _category(entry: dict[str, Any], where: str, findings: Findings) -> CategoryEntry:
     identifier = _identifier(entry, "id", where, findings)
     name = entry.get("name")
     if not is_text(name) or not name.strip():
         findings.add(BAD_CATEGORY_NAME, f"{where} (id {identifier}): 'name' is {shown(name)}")
         name = None
-    return CategoryRecord(f"category {identifier}" if identifier is not None else where, identifier, name)
+    return CategoryEntry(f"category {identifier}" if identifier is not None else where, identifier, name)
 
 
-def _video(entry: dict[str, Any], where: str, layout: Layout, findings: Findings) -> VideoRecord:
+def _video(entry: dict[str, Any], where: str, layout: Layout, findings: Findings) -> VideoEntry:
     identifier = _identifier(entry, "id", where, findings)
     if identifier is not None:
         where = f"{'image' if layout is Layout.COCO else 'video'} {identifier}"
@@ -191,10 +191,10 @@ def _video(entry: dict[str, Any], where: str, layout: Layout, findings: Findings
         length = entry.get("length", len(names))
         if layout is Layout.YOUTUBE_VIS and length != len(names):
             findings.add(BAD_LENGTH, f"{where}: 'length' is {shown(length)}, but it names {len(names)} image files")
-    return VideoRecord(where, identifier, height, width, file_names)
+    return VideoEntry(where, identifier, height, width, file_names)
 
 
-def _track(entry: dict[str, Any], where: str, layout: Layout, findings: Findings) -> TrackRecord:
+def _track(entry: dict[str, Any], where: str, layout: Layout, findings: Findings) -> TrackEntry:
     identifier = None
     if "id" in entry:
         identifier = _identifier(entry, "id", where, findings)
@@ -220,7 +220,7 @@ def _track(entry: dict[str, Any], where: str, layout: Layout, findings: Findings
             value = None
         lists.append(value if value is None or plural else [value])
     video_key = "video_id" if plural else "image_id"
-    return TrackRecord(
+    return TrackEntry(
         where=where,
         id=identifier,
         video_id=_identifier(entry, video_key, where, findings),

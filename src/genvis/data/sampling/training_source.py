@@ -91,33 +91,3 @@ class VideoClips:
         # What these frames do not show cannot appear by augmenting them.
         sample = keep_visible(self.videos.sample(index, frames))
         return None if sample is None else keep_visible(augment(sample, self.transform, random))
-
-
-class Samples(Protocol):
-    """Any map-style data set of samples."""
-
-    def __len__(self) -> int:
-        """Return the number of samples."""
-        ...
-
-    def __getitem__(self, index: int, /) -> VideoSample:
-        """Return a sample."""
-        ...
-
-
-@dataclass(frozen=True)
-class ReadyVideos:
-    """The items of a map-style data set, for example of generated videos, augmented.
-
-    Attributes:
-        videos: Samples that have the wanted number of frames already.
-        transform: How they are augmented; None leaves them as they are.
-    """
-
-    videos: Samples
-    transform: VideoTransform | None = None
-
-    def draw(self, key: RandomKey) -> VideoSample | None:
-        """Return the item whose turn it is, or None if it shows no object."""
-        sample = self.videos[key.choose(len(self.videos))]
-        return keep_visible(augment(sample, self.transform, key.generator()))

@@ -23,7 +23,7 @@ _MISSING = "\U0010ffff"  # drawn as the font's box for characters that it lacks
 
 
 @dataclass(frozen=True)
-class Category:
+class CategoryGlyphs:
     """The glyphs of one category, one character each.
 
     Attributes:
@@ -42,32 +42,32 @@ class Category:
 
 
 # One line per category, in the order of OVIS. Only single code points: sequences would need a text shaper.
-CATEGORIES: dict[str, Category] = {
-    "Person": Category("🧍🚶🏃💃👨👩👧👴👮👷👸🧕", "🕺🧑👦👵🤴"),
-    "Bird": Category("🐦🦅🕊🦆🦉🦩", "🦢\ue009", any_hue=True),
-    "Cat": Category("🐱🐈😺😼🙀", "😸😽"),
-    "Dog": Category("🐶🐕🐩", "🦮"),
-    "Horse": Category("🐴🐎", "🦄"),
-    "Sheep": Category("🐑🐏"),
-    "Cow": Category("🐮🐄🐂", "🐃"),
-    "Elephant": Category("🐘🦣"),
-    "Bear": Category("🐻🧸"),
-    "Zebra": Category("🦓"),
-    "Giraffe": Category("🦒"),
-    "Poultry": Category("🐔🐓🦃🐣🐥", "🐤"),
-    "Giant_panda": Category("🐼"),
-    "Lizard": Category("🦎🐊"),
-    "Parrot": Category("🦜\ue010", any_hue=True),
-    "Monkey": Category("🐵🐒🙈🙉🦧", "🙊"),
-    "Rabbit": Category("🐰🐇"),
-    "Tiger": Category("🐯🐅"),
-    "Fish": Category("🐟🐠🐡", "\ue000", any_hue=True),
-    "Turtle": Category("🐢"),
-    "Bicycle": Category("🚲", any_hue=True),
-    "Motorcycle": Category("🏍🛵", any_hue=True),
-    "Airplane": Category("✈🛩🛫", "🛬", any_hue=True),
-    "Boat": Category("⛵🚤🛶", "🛥", any_hue=True),
-    "Vehical": Category("🚗🚙🚕🚓🚑🚒🚚🛻🚜🚌", "🚐🚛🚎", any_hue=True),
+CATEGORIES: dict[str, CategoryGlyphs] = {
+    "Person": CategoryGlyphs("🧍🚶🏃💃👨👩👧👴👮👷👸🧕", "🕺🧑👦👵🤴"),
+    "Bird": CategoryGlyphs("🐦🦅🕊🦆🦉🦩", "🦢\ue009", any_hue=True),
+    "Cat": CategoryGlyphs("🐱🐈😺😼🙀", "😸😽"),
+    "Dog": CategoryGlyphs("🐶🐕🐩", "🦮"),
+    "Horse": CategoryGlyphs("🐴🐎", "🦄"),
+    "Sheep": CategoryGlyphs("🐑🐏"),
+    "Cow": CategoryGlyphs("🐮🐄🐂", "🐃"),
+    "Elephant": CategoryGlyphs("🐘🦣"),
+    "Bear": CategoryGlyphs("🐻🧸"),
+    "Zebra": CategoryGlyphs("🦓"),
+    "Giraffe": CategoryGlyphs("🦒"),
+    "Poultry": CategoryGlyphs("🐔🐓🦃🐣🐥", "🐤"),
+    "Giant_panda": CategoryGlyphs("🐼"),
+    "Lizard": CategoryGlyphs("🦎🐊"),
+    "Parrot": CategoryGlyphs("🦜\ue010", any_hue=True),
+    "Monkey": CategoryGlyphs("🐵🐒🙈🙉🦧", "🙊"),
+    "Rabbit": CategoryGlyphs("🐰🐇"),
+    "Tiger": CategoryGlyphs("🐯🐅"),
+    "Fish": CategoryGlyphs("🐟🐠🐡", "\ue000", any_hue=True),
+    "Turtle": CategoryGlyphs("🐢"),
+    "Bicycle": CategoryGlyphs("🚲", any_hue=True),
+    "Motorcycle": CategoryGlyphs("🏍🛵", any_hue=True),
+    "Airplane": CategoryGlyphs("✈🛩🛫", "🛬", any_hue=True),
+    "Boat": CategoryGlyphs("⛵🚤🛶", "🛥", any_hue=True),
+    "Vehical": CategoryGlyphs("🚗🚙🚕🚓🚑🚒🚚🛻🚜🚌", "🚐🚛🚎", any_hue=True),
 }
 if tuple(CATEGORIES) != known_categories(LABEL_SET).names:
     raise AssertionError("The sprite categories must be OVIS' labels in OVIS' order.")

@@ -17,7 +17,7 @@ from genvis.data.samples.batch import collate
 from genvis.data.sampling.clip_sampling import ClipSampling
 from genvis.data.sampling.mixture import SampleStream
 from genvis.data.sampling.random_key import RandomKey
-from genvis.data.sampling.stream_loader import StreamBatches
+from genvis.data.sampling.stream_batches import StreamBatches
 from genvis.errors import InputError
 from genvis.model.genvis import GenVIS
 from genvis.training.cache.detected_videos import DetectedVideos, detect_videos

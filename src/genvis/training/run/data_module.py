@@ -7,7 +7,7 @@ from torch.utils.data import DataLoader, Subset
 
 from genvis.data.samples.batch import VideoBatch, collate
 from genvis.data.sampling.mixture import SampleStream
-from genvis.data.sampling.stream_loader import StreamBatches
+from genvis.data.sampling.stream_batches import StreamBatches
 from genvis.errors import InputError
 from genvis.training.cache.cached_stream import CachedViews
 from genvis.training.cache.detected_videos import DetectedVideos

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genvis.data.check.findings import Findings, Kind, Severity
-from genvis.data.check.records import VideoRecord
-from genvis.data.check.structure import escapes_root
+from genvis.data.check.records import VideoEntry
+from genvis.data.check.structure_checks import escapes_root
 from genvis.errors import InputError
 from genvis.image_files import opened_image, upright_size
 
@@ -33,7 +33,7 @@ class _ImageFile:
 
 
 def check_images(
-    videos: Iterable[VideoRecord],
+    videos: Iterable[VideoEntry],
     root: Path,
     findings: Findings,
     *,

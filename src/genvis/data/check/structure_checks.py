@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from genvis.data.check.findings import Findings, Kind, Severity
-from genvis.data.check.records import AnnotationRecords, CategoryRecord, Layout, TrackRecord, VideoRecord
+from genvis.data.check.records import AnnotationRecords, CategoryEntry, Layout, TrackEntry, VideoEntry
 
 DUPLICATE_VIDEO = Kind("duplicate-video-id", Severity.ERROR, "two videos (or images) have the same id")
 DUPLICATE_ANNOTATION = Kind("duplicate-annotation-id", Severity.ERROR, "two annotations have the same id")
@@ -60,7 +60,7 @@ def check_structure(records: AnnotationRecords, findings: Findings) -> None:
     _check_references(records, findings)
 
 
-def _check_categories(categories: list[CategoryRecord], findings: Findings) -> None:
+def _check_categories(categories: list[CategoryEntry], findings: Findings) -> None:
     if not categories:
         findings.add(NO_CATEGORIES, "'categories' is empty or absent")
     _check_duplicates(categories, DUPLICATE_CATEGORY, findings)
@@ -74,14 +74,14 @@ def _check_categories(categories: list[CategoryRecord], findings: Findings) -> N
 
 
 def _check_duplicates(
-    records: Iterable[VideoRecord | TrackRecord | CategoryRecord], kind: Kind, findings: Findings
+    records: Iterable[VideoEntry | TrackEntry | CategoryEntry], kind: Kind, findings: Findings
 ) -> None:
     for identifier, count in Counter(record.id for record in records).items():
         if count > 1 and identifier is not None:
             findings.add(kind, f"id {identifier} is used {count} times")
 
 
-def _check_file_names(videos: list[VideoRecord], findings: Findings) -> None:
+def _check_file_names(videos: list[VideoEntry], findings: Findings) -> None:
     owner: dict[str, str] = {}
     for video in videos:
         names = [name for name in video.file_names or () if name is not None]

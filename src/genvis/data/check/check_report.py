@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from genvis.data.check.check_result import CheckResult
 from genvis.data.check.findings import Severity
-from genvis.data.check.result import CheckResult
 
 if TYPE_CHECKING:
     from rich.console import Console

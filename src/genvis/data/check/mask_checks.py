@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from genvis.data.check.findings import Findings, Kind, Severity
-from genvis.data.check.records import AnnotationRecords, Layout, TrackRecord, VideoRecord
+from genvis.data.check.records import AnnotationRecords, Layout, TrackEntry, VideoEntry
 from genvis.json_values import finite_number, shown
 from genvis.masks import MaskError, MaskSizeError, MaskSumError, RLEMask, polygon_points, read_mask, read_size
 
@@ -51,11 +51,11 @@ BOX_TOLERANCE = 2.0
 class TrackMasks:
     """An annotation with those of its masks that can be read: frame index -> mask."""
 
-    track: TrackRecord
+    track: TrackEntry
     masks: dict[int, RLEMask]
 
 
-def check_masks(records: AnnotationRecords, findings: Findings) -> Iterator[tuple[VideoRecord, list[TrackMasks]]]:
+def check_masks(records: AnnotationRecords, findings: Findings) -> Iterator[tuple[VideoEntry, list[TrackMasks]]]:
     """Check every mask, video by video.
 
     Args:
@@ -65,20 +65,20 @@ def check_masks(records: AnnotationRecords, findings: Findings) -> Iterator[tupl
     Yields:
         Each video with the readable masks of its objects, for checks that compare objects.
     """
-    tracks_of_video: dict[int | None, list[TrackRecord]] = {}
+    tracks_of_video: dict[int | None, list[TrackEntry]] = {}
     for track in records.tracks:
         tracks_of_video.setdefault(track.video_id, []).append(track)
     for video in records.videos:
         tracks = tracks_of_video.pop(video.id, [])
         yield video, [_check_track(track, video, records.layout, findings) for track in tracks]
     # Annotations of unknown videos: their masks are checked against nothing but themselves.
-    unknown = VideoRecord("an unknown video", None, None, None, None)
+    unknown = VideoEntry("an unknown video", None, None, None, None)
     for tracks in tracks_of_video.values():
         for track in tracks:
             _check_track(track, unknown, records.layout, findings)
 
 
-def _check_track(track: TrackRecord, video: VideoRecord, layout: Layout, findings: Findings) -> TrackMasks:
+def _check_track(track: TrackEntry, video: VideoEntry, layout: Layout, findings: Findings) -> TrackMasks:
     masks: dict[int, RLEMask] = {}
     any_broken = False
     single = layout is Layout.COCO
@@ -106,7 +106,7 @@ def _entry(values: list[Any] | None, index: int) -> Any:
     return values[index] if values is not None and index < len(values) else None
 
 
-def _read_mask(segmentation: Any, video: VideoRecord, where: str, findings: Findings) -> tuple[RLEMask | None, bool]:
+def _read_mask(segmentation: Any, video: VideoEntry, where: str, findings: Findings) -> tuple[RLEMask | None, bool]:
     """Return the mask (None where the object is absent), and whether it is there but cannot be used."""
     if segmentation is None or segmentation == []:
         return None, False

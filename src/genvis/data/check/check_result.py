@@ -7,11 +7,11 @@ from pathlib import Path
 
 from genvis.categories import known_categories, known_category_sets
 from genvis.data.check.findings import Findings, Severity
-from genvis.data.check.images import check_images
-from genvis.data.check.masks import check_masks
-from genvis.data.check.overlaps import check_overlaps
+from genvis.data.check.image_checks import check_images
+from genvis.data.check.mask_checks import check_masks
+from genvis.data.check.overlap_checks import check_overlaps
 from genvis.data.check.records import AnnotationRecords, Layout, read_records
-from genvis.data.check.structure import check_structure
+from genvis.data.check.structure_checks import check_structure
 from genvis.errors import InputError
 
 

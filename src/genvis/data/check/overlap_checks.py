@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from genvis.data.check.findings import Findings, Kind, Severity
-from genvis.data.check.masks import TrackMasks
-from genvis.data.check.records import VideoRecord
+from genvis.data.check.mask_checks import TrackMasks
+from genvis.data.check.records import VideoEntry
 from genvis.masks import RLEMask, mask_areas
 
 OVERLAP = Kind(
@@ -36,7 +36,7 @@ class _Pair:
     frames: int = 0
 
 
-def check_overlaps(video: VideoRecord, tracks: list[TrackMasks], findings: Findings) -> None:
+def check_overlaps(video: VideoEntry, tracks: list[TrackMasks], findings: Findings) -> None:
     """Compare every two objects of a video.
 
     Args:
