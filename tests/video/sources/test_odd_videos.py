@@ -90,7 +90,15 @@ class OneWay:
 
 def test_a_playlist(make_video: MakeVideo) -> None:
     options = {"hls_time": "0.3", "hls_list_size": "0", "hls_playlist_type": "vod"}
-    check(make_video("list.m3u8", images=bars(), options=options, codec_options={"g": "3"}), TENTHS)
+    path = make_video("list.m3u8", images=bars(), options=options, codec_options={"g": "3"})
+    check(path, TENTHS)
+    path.write_text(path.read_text().replace("#EXT-X-ENDLIST", "").replace("#EXT-X-PLAYLIST-TYPE:VOD", ""))
+    check(path, TENTHS)
+    path.with_name("list1.ts").unlink()
+    with open_source(path) as source:
+        assert len(list(source)) == 9
+    assert source.problem is not None
+    assert source.problem.endswith("(9 frames), and 'list1.ts' of its playlist is missing.")
 
 
 def test_an_edit_list_that_ends_early() -> None:

@@ -14,6 +14,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from genvis.files import printable
+
 CUT_OFF = "the file ends in the middle of a part"
 
 
@@ -25,10 +27,12 @@ class _File:
     """A file that is read by position.
 
     Attributes:
+        path: Where it lies.
         size: Bytes in the file.
     """
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, path: Path, stream: BinaryIO) -> None:
+        self.path = path
         self._stream = stream
         self.size = stream.seek(0, 2)
 
@@ -74,7 +78,7 @@ def structural_damage(path: Path, format_name: str) -> str | None:
         return None
     try:
         with path.open("rb") as stream:
-            check(_File(stream))
+            check(_File(path, stream))
     except StructureError as damage:
         return str(damage)
     return None
@@ -352,6 +356,15 @@ def _motion_jpeg(file: _File) -> None:
         raise StructureError(CUT_OFF)
 
 
+def _playlist(file: _File) -> None:
+    """Check that the files of an HLS playlist (RFC 8216) are there: FFmpeg goes on without one."""
+    lines = file.read(0, min(file.size, 1 << 24)).decode("utf-8", "replace").splitlines()
+    for line in lines:
+        name = line.strip()
+        if name and not name.startswith("#") and "://" not in name and not (file.path.parent / name).exists():
+            raise StructureError(f"'{printable(name)}' of its playlist is missing")
+
+
 CHECKS: dict[str, Callable[[_File], None]] = {
     "matroska,webm": _matroska,
     "gif": _gif,
@@ -364,4 +377,5 @@ CHECKS: dict[str, Callable[[_File], None]] = {
     "h264": _start_codes,
     "hevc": _start_codes,
     "mjpeg": _motion_jpeg,
+    "hls": _playlist,
 }

@@ -37,8 +37,9 @@ NO_SOURCE = "There is no source: name a video, a folder of images, a camera's nu
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 CAMERA_DEVICE = re.compile(r"/dev/video\d+")
 LIVE_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "rtp", "udp", "srt", "mms", "tcp"})
-# A playlist on disk must not make FFmpeg fetch something from the network.
-LOCAL_OPTIONS = {"protocol_whitelist": "file,crypto,data"}
+# A playlist on disk must not make FFmpeg fetch something from the network. It is read from its beginning even if it has
+# no end mark.
+LOCAL_OPTIONS = {"protocol_whitelist": "file,crypto,data", "live_start_index": "0"}
 DEFAULT_IMAGE_RATE = 24.0
 
 
