@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import dropwhile
 from pathlib import Path
@@ -23,7 +23,7 @@ from genvis.results.output_folder import (
 )
 from genvis.results.overlaps import Overlaps
 from genvis.results.types import VideoResult
-from genvis.video import Frame, FrameSource, prefetch
+from genvis.video import FrameSource, prefetch
 
 RUN_FOLDER = ".unfinished"
 SAVE_EVERY_SECONDS = 30.0
@@ -159,19 +159,19 @@ def _run(
 ) -> bool:
     """Take all clips of the source; return False if it was stopped before the end."""
     saved_at, pause = time.monotonic(), SAVE_EVERY_SECONDS
-    frames: Iterator[Frame] = dropwhile(lambda frame: frame.index <= run.last_index, prefetch(source))
-    for clip in segmenter.clips(frames):
-        run.add(clip)
-        on_progress(Progress(run.frames_done, source.frame_count, run.objects(0.3)))
-        if should_stop():
-            run.save()
-            return False
-        if time.monotonic() - saved_at > pause:
-            began = time.monotonic()
-            run.save()
-            saved_at = time.monotonic()
-            # A long memory takes long to write: spend at most a twentieth of the time on it.
-            pause = max(SAVE_EVERY_SECONDS, 20 * (saved_at - began))
+    with prefetch(source) as frames:
+        for clip in segmenter.clips(dropwhile(lambda frame: frame.index <= run.last_index, frames)):
+            run.add(clip)
+            on_progress(Progress(run.frames_done, source.frame_count, run.objects(0.3)))
+            if should_stop():
+                run.save()
+                return False
+            if time.monotonic() - saved_at > pause:
+                began = time.monotonic()
+                run.save()
+                saved_at = time.monotonic()
+                # A long memory takes long to write: spend at most a twentieth of the time on it.
+                pause = max(SAVE_EVERY_SECONDS, 20 * (saved_at - began))
     return True
 
 

@@ -27,7 +27,7 @@ from genvis.results.types import VideoResult
 from genvis.video import FrameSource, prefetch
 from genvis.video.drawing.contact_sheet import ContactSheet
 from genvis.video.writing.background_writer import BackgroundWriter
-from genvis.video.writing.video_writer import VideoWriter
+from genvis.video.writing.video_writer import video_writer
 
 SESSION_FILE, RECORDED_FILE = "session.safetensors", "recorded-{}.json"
 
@@ -69,7 +69,7 @@ def predict_live(
         with ExitStack() as stack:
             draws = "video" in options.outputs and not run.is_continued
             video = folder / FILE_NAMES["video"] if draws else None
-            writer = video and stack.enter_context(BackgroundWriter(VideoWriter(video, frame_rate=source.frame_rate)))
+            writer = video and stack.enter_context(BackgroundWriter(video_writer(video, source)))
             frames = stack.enter_context(prefetch(source, drop_late=source.is_live, should_stop=should_stop))
             remaining = dropwhile(lambda frame: frame.index <= run.last_index, frames)
             for clip in segmenter.clips(remaining):

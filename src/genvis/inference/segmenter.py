@@ -88,10 +88,10 @@ class VideoSegmenter(RunSetup):
             score_threshold=score_threshold,
             one_label_each=overlaps == "resolve" if one_label_each is None else one_label_each,
         )
-        with open_source(source, bgr=bgr) as frames:
+        with open_source(source, bgr=bgr) as opened, prefetch(opened) as frames:
             run = self.start(name=frames.name, overlaps=overlaps, presence_threshold=presence_threshold)
             try:
-                for clip in self.clips(prefetch(frames)):
+                for clip in self.clips(frames):
                     run.add(clip)
                     if on_progress is not None:
                         on_progress(Progress(run.frames_done, frames.frame_count, run.objects(0.3)))

@@ -155,7 +155,7 @@ def render_result(
                 f"'{frames.name}' is live and cannot be read again to draw on: draw while it is segmented."
             )
         writer = video and stack.enter_context(BackgroundWriter(video_writer(video, frames), waiting=2))
-        for frame in prefetch(frames, size=2):
+        for frame in stack.enter_context(prefetch(frames, size=2)):
             if frame.index not in positions:
                 continue
             if (frame.height, frame.width) != (result.height, result.width):

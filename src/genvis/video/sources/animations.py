@@ -1,6 +1,6 @@
 """Animated still-image formats (PNG, WebP, AVIF) as sources; GIF is read as a video."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from functools import partial
 from pathlib import Path
 
@@ -61,7 +61,7 @@ class AnimationSource(FrameSource):
         """Frames per second, as the duration of the first picture says."""
         return self._rate
 
-    def _read(self) -> Iterator[Pending]:
+    def _read(self) -> Generator[Pending, None, None]:
         time = reached = 0.0
         with opened_image(self._path) as image:
             for index in range(self._total):

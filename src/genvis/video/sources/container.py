@@ -1,6 +1,6 @@
 """Video files, cameras and network streams as sources."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -9,7 +9,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from genvis.video.sources.decoding import Decoding, Location
-from genvis.video.sources.frame_conversion import orientation, upright
+from genvis.video.sources.frame_conversion import orientation
 from genvis.video.sources.reconnection import DEFAULT_ATTEMPTS, Reconnection, Tell
 from genvis.video.sources.source import FrameRange, FrameSource, Pending, RGBImage, counted
 
@@ -108,8 +108,7 @@ class ContainerSource(FrameSource):
     def close(self) -> None:
         """Close the file, camera or connection; a file opens again when it is iterated again."""
         self._is_fresh = False
-        self._ahead = None
-        self._pass.close()
+        self._end_pass()
 
     def _begin(self, decoding: Decoding) -> None:
         self._pass = decoding
@@ -117,8 +116,13 @@ class ContainerSource(FrameSource):
         # The first frame tells the size for certain; it is kept for the iteration.
         self._ahead = next(self._decoded, None)
 
+    def _end_pass(self) -> None:
+        self._ahead = None
+        self._decoded.close()
+        self._pass.close()
+
     def _image_ahead(self) -> RGBImage | None:
-        return None if self._ahead is None else upright(self._ahead[1], self._pass.reformatter)
+        return None if self._ahead is None else self._pass.image_of(self._ahead[1])
 
     def _first_size(self) -> tuple[int, int] | None:
         if self._ahead is None:
@@ -127,12 +131,12 @@ class ContainerSource(FrameSource):
         self._is_turned = orientation(frame)[0]
         return (frame.width, frame.height) if self._is_turned else (frame.height, frame.width)
 
-    def _read(self) -> Iterator[Pending]:
+    def _read(self) -> Generator[Pending, None, None]:
         if not self._is_fresh:
             if self._is_live:
                 self._damage.ending = f"'{self._location.label}' is live and has been read already."
                 return
-            self._pass.close()
+            self._end_pass()
             self._begin(Decoding(self._location))
         self._is_fresh = False
         count = 0
@@ -142,13 +146,13 @@ class ContainerSource(FrameSource):
                 while self._ahead is not None:
                     time, frame = self._ahead
                     self._ahead = None
-                    yield Pending(count, time, f"{count:05d}", partial(upright, frame, current.reformatter))
+                    yield Pending(count, time, f"{count:05d}", partial(current.image_of, frame))
                     count += 1
                     self._ahead = next(self._decoded, None)
                 ending = current.ending(frames=count, live=self._is_live)
             finally:
                 self._note_losses(current)
-                current.close()
+                self._end_pass()
             if not self._is_live or ending is None or not self._is_back(ending, now=current.now):
                 break
         if ending is not None and self._is_live:

@@ -1,6 +1,6 @@
 """One pass of FFmpeg, through PyAV, over a file, camera or stream: all that can be decoded, and what could not."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +18,9 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from genvis.errors import InputError
+from genvis.video.sources.frame_conversion import upright
 from genvis.video.sources.missing_frames import MP4_AND_MOV, Losses, announced_seconds
+from genvis.video.sources.source import RGBImage
 
 # Demuxers that take any text for a picture: a wrong path must not become a film of ASCII art.
 TEXT_FORMATS = frozenset({"tty", "ass", "srt", "webvtt", "subviewer", "microdvd", "jacosub", "mpl2", "stl"})
@@ -62,7 +64,6 @@ class Decoding:
         average_rate: Frames per second on average, as far as the container says or FFmpeg guesses.
         pixel_aspect: Width of a pixel divided by its height, as it is stored.
         losses: What could not be decoded so far.
-        reformatter: For `upright`.
 
     Args:
         location: What to open.
@@ -89,8 +90,9 @@ class Decoding:
         self._decoder = self._with_alpha() or self.stream.codec_context
         # Frame threads decode ahead, which delays what is live.
         self._decoder.thread_type = "SLICE" if location.live else "AUTO"
+        self._reformatter = VideoReformatter()
+        self._is_open = True
         self.losses = Losses()
-        self.reformatter = VideoReformatter()
         self.announced_seconds = announced_seconds(self.container, self.stream)
         self.average_rate = self._average_rate()
         self.pixel_aspect = self.stream.sample_aspect_ratio or Fraction(1)
@@ -98,8 +100,13 @@ class Decoding:
         self._clock = _Clock(begin, step=step, counts_packets=self.container.format.name == "avi")
 
     def close(self) -> None:
-        """Close the file, device or connection."""
+        """Close the file, device or connection, and end the threads of its decoder."""
+        if not self._is_open:
+            return
+        self._is_open = False
         self.container.close()
+        # Their threads end when nothing refers to them; to this object the traceback of an error may still refer.
+        del self.container, self.stream, self._decoder, self._reformatter
 
     @property
     def now(self) -> float:
@@ -116,7 +123,7 @@ class Decoding:
         listed = sum(not entry.is_discard for entry in self.stream.index_entries) if is_indexed else 0
         return listed or self.stream.frames or estimate
 
-    def frames(self) -> Iterator[tuple[float, VideoFrame]]:
+    def frames(self) -> Generator[tuple[float, VideoFrame], None, None]:
         """Deliver every frame that can be decoded, with its time in seconds since the first one."""
         packets = self.container.demux(self.stream)
         while True:
@@ -145,6 +152,10 @@ class Decoding:
             time = self._clock.time_of(frame)
             self.losses.add_frame(frame, time)
             yield time, frame
+
+    def image_of(self, frame: VideoFrame) -> RGBImage | None:
+        """Convert a frame to (H, W, 3) uint8 RGB, upright; None if FFmpeg cannot."""
+        return upright(frame, self._reformatter)
 
     def _with_alpha(self) -> VideoCodecContext | None:
         """Return a decoder for a WebM with transparency, if this FFmpeg has one."""

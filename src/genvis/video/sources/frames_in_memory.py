@@ -1,6 +1,6 @@
 """Frames in memory: arrays, tensors and PIL images, one by one or as a source."""
 
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Generator, Iterable, Sized
 from functools import partial
 from typing import TYPE_CHECKING, Any, Union
 
@@ -64,7 +64,7 @@ class ArraySource(FrameSource):
         """Frames per second."""
         return self._rate
 
-    def _read(self) -> Iterator[Pending]:
+    def _read(self) -> Generator[Pending, None, None]:
         for index, item in enumerate(self._images):
             image = rgb_pixels(item, bgr=self._bgr)
             if self._size is None:

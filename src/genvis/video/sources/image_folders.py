@@ -1,7 +1,7 @@
 """Still images as sources: folders, globs, single files and frames in memory, whatever their mode, depth or size."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -82,7 +82,7 @@ class ImageSource(FrameSource):
         files = counted(self._pages, "image")
         return (*super().notes, f"{files} of '{self.name}' with several pictures: the first of each was taken.")
 
-    def _read(self) -> Iterator[Pending]:
+    def _read(self) -> Generator[Pending, None, None]:
         self._pages, self._first_error = 0, ""
         for index, (path, name) in enumerate(zip(self._paths, self._names, strict=True)):
             yield Pending(index, index / self._rate, name, partial(self._load, path))

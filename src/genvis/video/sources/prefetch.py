@@ -1,7 +1,7 @@
 """Reading ahead in a thread, so that decoding and the network's work overlap."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
 from threading import Condition, Thread
@@ -122,7 +122,7 @@ class PrefetchedSource(FrameSource):
         reader, self._reader = self._reader, None
         return reader is None or reader.stop()
 
-    def _read(self) -> Iterator[Pending]:
+    def _read(self) -> Generator[Pending, None, None]:
         raise NotImplementedError("a prefetched source iterates its own source")
 
 

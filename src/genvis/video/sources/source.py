@@ -1,7 +1,8 @@
 """What every kind of source has in common: frames with their place and time, a range of them, and what went wrong."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -185,23 +186,25 @@ class FrameSource(ABC):
     def __iter__(self) -> Iterator[Frame]:
         self._damage = Damage()
         size: tuple[int, int] | None = None
-        for pending in self._read():
-            if self.frames.stop is not None and pending.index >= self.frames.stop:
-                return
-            if pending.index not in self.frames:
-                continue
-            image = pending.load()
-            if image is None:
-                self._damage.skipped.append(pending.name)
-                continue
-            size = size or self.size or (image.shape[0], image.shape[1])
-            if image.shape[:2] != size:
-                self._damage.resized += 1
-                image = letterbox(image, height=size[0], width=size[1])
-            yield Frame(image=image, index=pending.index, time=pending.time, name=pending.name)
+        # Closed at once, not when the collector comes: it holds a file and the threads of a decoder.
+        with closing(self._read()) as frames:
+            for pending in frames:
+                if self.frames.stop is not None and pending.index >= self.frames.stop:
+                    return
+                if pending.index not in self.frames:
+                    continue
+                image = pending.load()
+                if image is None:
+                    self._damage.skipped.append(pending.name)
+                    continue
+                size = size or self.size or (image.shape[0], image.shape[1])
+                if image.shape[:2] != size:
+                    self._damage.resized += 1
+                    image = letterbox(image, height=size[0], width=size[1])
+                yield Frame(image=image, index=pending.index, time=pending.time, name=pending.name)
 
     @abstractmethod
-    def _read(self) -> Iterator[Pending]:
+    def _read(self) -> Generator[Pending, None, None]:
         """Deliver all frames from the beginning, whatever the range."""
 
     def interrupt(self) -> None:  # noqa: B027 - most sources never wait
