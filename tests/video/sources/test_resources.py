@@ -22,7 +22,7 @@ def held(folder: Path) -> tuple[int, int]:
 
 def read(path: Path, way: str, *, ahead: bool) -> None:
     stop = 7 if way == "ranged" else None
-    with open_source(path, stop=stop) as opened, (prefetch(opened) if ahead else opened) as source:
+    with open_source(path, stop=stop) as opened, prefetch(opened) if ahead else opened as source:
         for frame in source:
             if way == "stopped" and frame.index == 5:
                 break
