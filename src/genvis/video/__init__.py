@@ -2,7 +2,7 @@
 
 from genvis.video.drawing.contact_sheet import ContactSheet
 from genvis.video.drawing.instances import DrawingStyle, draw_instances
-from genvis.video.drawing.palette import identity_color
+from genvis.video.drawing.palette import track_color
 from genvis.video.sources.opening import NamedSource, Source, expand_sources, open_source
 from genvis.video.sources.prefetch import prefetch
 from genvis.video.sources.source import Frame, FrameRange, FrameSource, RGBImage
@@ -20,7 +20,7 @@ __all__ = [
     "VideoWriter",
     "draw_instances",
     "expand_sources",
-    "identity_color",
     "open_source",
     "prefetch",
+    "track_color",
 ]

@@ -191,11 +191,11 @@ def test_the_first_examples_are_kept_and_all_are_counted(tmp_path):
 
 def test_colours_follow_objects_on_the_contact_sheet(good, tmp_path):
     from genvis.data.check.example_frames import draw_contact_sheet
-    from genvis.video.drawing.palette import identity_color
+    from genvis.video.drawing.palette import track_color
 
     sheet = tmp_path / "sheet.png"
     result = check_annotations(good)
     assert draw_contact_sheet(result.records, None, sheet) == 7
     pixels = np.asarray(Image.open(sheet)).reshape(-1, 3)
     for identity in (1, 2):
-        assert (np.abs(pixels - np.array(identity_color(identity))).max(axis=1) <= 2).sum() > 500
+        assert (np.abs(pixels - np.array(track_color(identity))).max(axis=1) <= 2).sum() > 500

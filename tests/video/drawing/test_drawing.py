@@ -8,7 +8,7 @@ from genvis.errors import InputError
 from genvis.masks import RLEMask
 from genvis.video.drawing.instances import DrawingStyle, draw_instances, scaled_mask
 from genvis.video.drawing.labels import LARGEST_COVER, LabelWriter
-from genvis.video.drawing.palette import identity_color, palette
+from genvis.video.drawing.palette import palette, track_color
 
 
 def ellipse(height: int, width: int, *, y: float, x: float, radius: float) -> np.ndarray:
@@ -28,10 +28,10 @@ def contrast(one: tuple[float, ...], other: tuple[float, ...]) -> float:
 
 
 def test_colors_are_stable_and_distinct() -> None:
-    assert identity_color(0) == (0, 0, 0)
-    assert identity_color(1) == tuple(palette()[1].tolist())
+    assert track_color(0) == (0, 0, 0)
+    assert track_color(1) == tuple(palette()[1].tolist())
     colors = palette(301)[1:].astype(int)
-    assert identity_color(301) == identity_color(1)
+    assert track_color(301) == track_color(1)
     for count, distance in ((8, 80), (12, 65), (20, 40), (50, 30), (100, 15), (300, 10)):
         first = colors[:count]
         gaps = np.linalg.norm(first[:, None] - first[None], axis=-1) + 1000 * np.eye(count)
@@ -48,7 +48,7 @@ def test_masks_are_filled_and_outlined_and_the_rest_is_untouched(ground: int) ->
     image = np.full((180, 240, 3), ground, np.uint8)
     mask = ellipse(180, 240, y=0.6, x=0.5, radius=0.25)
     drawn = draw_instances(image, masks=mask[None], ids=[3], style=DrawingStyle(ids=False))
-    color = np.array(identity_color(3))
+    color = np.array(track_color(3))
     expected = ground + 0.4 * (color - ground)
     assert np.abs(drawn[108, 120] - expected).max() <= 2
     edge = mask & ~np.roll(mask, 1, 0)
@@ -64,7 +64,7 @@ def test_the_higher_score_is_on_top() -> None:
     style = DrawingStyle(fill=1, contour=False, ids=False)
     for scores, winner in (((0.9, 0.2), 1), ((0.2, 0.9), 2)):
         drawn = draw_instances(image, masks=masks, ids=[1, 2], scores=scores, style=style_without_scores(style))
-        assert (drawn == identity_color(winner)).all()
+        assert (drawn == track_color(winner)).all()
 
 
 def style_without_scores(style: DrawingStyle) -> DrawingStyle:
@@ -141,7 +141,7 @@ def test_labels_get_shorter_with_the_frame() -> None:
 
 def test_letters_are_legible_on_every_ground() -> None:
     for identity in range(1, 101):
-        ground = identity_color(identity)
+        ground = track_color(identity)
         canvas = Image.new("RGB", (400, 300), (127, 127, 127))
         writer = LabelWriter(canvas)
         writer.write([str(identity)], box=(100, 100, 200, 200), color=ground)

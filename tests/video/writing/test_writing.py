@@ -21,7 +21,7 @@ from PIL import Image
 from genvis.errors import InputError, OutputError
 from genvis.files import atomic_file, make_folder, write_json, write_text
 from genvis.video import ContactSheet, open_source
-from genvis.video.drawing.palette import identity_color
+from genvis.video.drawing.palette import track_color
 from genvis.video.writing import video_writer as writing_module
 from genvis.video.writing.label_png import read_label_png, safe_name, write_label_png
 from genvis.video.writing.video_writer import VideoWriter
@@ -288,12 +288,12 @@ def test_indexed_pngs_keep_every_identity(tmp_path_factory: pytest.TempPathFacto
         colors = image.getpalette()
     assert colors is not None
     assert tuple(colors[:3]) == (0, 0, 0)
-    assert tuple(colors[15:18]) == identity_color(5)
+    assert tuple(colors[15:18]) == track_color(5)
 
 
 def test_large_identities_need_16_bits(tmp_path: Path) -> None:
     label_map = np.array([[0, 255, 256], [65_535, 1, 2]], np.int32)
-    with pytest.raises(InputError, match="Identity 65535 does not fit"):
+    with pytest.raises(InputError, match="Track id 65535 does not fit"):
         write_label_png(tmp_path / "map.png", label_map)
     write_label_png(tmp_path / "map.png", label_map, indexed=False)
     assert (read_label_png(tmp_path / "map.png") == label_map).all()

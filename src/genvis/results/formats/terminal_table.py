@@ -4,7 +4,7 @@ from rich.table import Table
 from rich.text import Text
 
 from genvis.results.types import VideoResult
-from genvis.video.drawing.palette import identity_color
+from genvis.video.drawing.palette import track_color
 
 
 def track_table(result: VideoResult) -> Table:
@@ -19,7 +19,7 @@ def track_table(result: VideoResult) -> Table:
     table.add_column("first–last frame")
     table.add_column("time", justify="right")
     for track in result.tracks:
-        red, green, blue = identity_color(track.id)
+        red, green, blue = track_color(track.id)
         number = Text.assemble(("■ ", f"rgb({red},{green},{blue})"), str(track.id))
         span = track.span
         if span is None:

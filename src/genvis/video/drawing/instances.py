@@ -1,4 +1,4 @@
-"""Instances on a frame: mask, contour and label in the identity's colour, legible on dark and on light."""
+"""Instances on a frame: mask, contour and label in the track's colour, legible on dark and on light."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from PIL import Image
 from genvis.errors import InputError
 from genvis.masks import RLEMask
 from genvis.video.drawing.labels import LabelWriter
-from genvis.video.drawing.palette import identity_color
+from genvis.video.drawing.palette import track_color
 from genvis.video.sources.source import RGBImage
 
 Box = tuple[int, int, int, int]
@@ -24,8 +24,8 @@ class DrawingStyle:
     Attributes:
         fill: Opacity of the mask, 0 to 1.
         contour: Whether the mask's edge is drawn.
-        ids: Whether labels say the identity.
-        labels: Whether labels say the class.
+        ids: Whether labels say the track id.
+        labels: Whether labels say the category.
         scores: Whether labels say the score.
     """
 
@@ -55,13 +55,13 @@ def draw_instances(
     """Draw instances on a copy of a frame.
 
     Lines and letters grow with the frame. Labels stay inside it, keep clear of each other where they can, and get
-    shorter, down to the identity alone, where a frame or an object is too small for them.
+    shorter, down to the track id alone, where a frame or an object is too small for them.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         masks: (N, H, W) bool, or N masks, each (H, W) bool or run lengths; empty ones are skipped.
-        ids: N identities, from 1; they choose the colours.
-        labels: N class names.
+        ids: N track ids, from 1; they choose the colours.
+        labels: N category names.
         scores: N confidences in [0, 1]; better ones are drawn on top.
         style: How instances look.
 
@@ -83,12 +83,12 @@ def draw_instances(
         if crop is None:
             continue
         boxes[place] = box
-        _draw_mask(canvas, crop, box, color=identity_color(ids[place]), thickness=thickness, style=style)
+        _draw_mask(canvas, crop, box, color=track_color(ids[place]), thickness=thickness, style=style)
     writer = LabelWriter(canvas)
     for place in reversed(order):
         if place in boxes:
             words = _words(place, ids=ids, labels=labels, scores=scores, style=style)
-            writer.write(words, box=boxes[place], color=identity_color(ids[place]))
+            writer.write(words, box=boxes[place], color=track_color(ids[place]))
     return np.array(canvas)
 
 

@@ -1,4 +1,4 @@
-"""One colour per identity, the same in every picture, video, table and run."""
+"""One colour per track id, the same in every picture, video, table and run."""
 
 from functools import cache
 
@@ -12,21 +12,21 @@ CHROMA = np.linspace(0.13, 0.25, 7)
 HUES = np.linspace(0, 2 * np.pi, 60, endpoint=False)
 
 
-def identity_color(identity: int) -> tuple[int, int, int]:
-    """Return the colour of an identity, RGB in 0..255.
+def track_color(track_id: int) -> tuple[int, int, int]:
+    """Return the colour of a track id, RGB in 0..255.
 
-    Each of the first 300 identities gets the colour that is farthest, to the eye, from those before it; later ones
-    begin anew. Identity 0, the background, is black.
+    Each of the first 300 track ids gets the colour that is farthest, to the eye, from those before it; later ones
+    begin anew. Track id 0, the background, is black.
     """
-    if identity == 0:
+    if track_id == 0:
         return 0, 0, 0
-    red, green, blue = _distinct_colors()[(identity - 1) % DISTINCT_COLORS]
+    red, green, blue = _distinct_colors()[(track_id - 1) % DISTINCT_COLORS]
     return red, green, blue
 
 
 def palette(size: int = 256) -> NDArray[np.uint8]:
-    """Return the colours of identities 0 to ``size - 1``, (size, 3) uint8."""
-    return np.array([identity_color(identity) for identity in range(size)], np.uint8)
+    """Return the colours of track ids 0 to ``size - 1``, (size, 3) uint8."""
+    return np.array([track_color(track_id) for track_id in range(size)], np.uint8)
 
 
 @cache

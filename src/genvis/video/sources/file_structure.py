@@ -1,4 +1,4 @@
-"""Whether a video file is whole, by its own structure: where its parts end, and whether each joins the next.
+"""Structure of video files: where their parts end, and whether each joins the next.
 
 FFmpeg skips what it cannot make sense of, and estimates the length of a file that says none from the file itself. A
 truncated GIF, or a Matroska file with a hole, then reads like a shorter video without any error. The structure of the

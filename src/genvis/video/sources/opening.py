@@ -1,4 +1,4 @@
-"""From what a user names (a path, a pattern, a camera, an address, frames in memory) to a source of frames."""
+"""Sources opened by what a user names: a path, a pattern, a camera, an address, frames in memory."""
 
 import re
 import sys
@@ -21,10 +21,10 @@ from genvis.video.sources.reconnection import DEFAULT_ATTEMPTS, Tell
 from genvis.video.sources.source import FrameRange, FrameSource
 
 Source = str | Path | int | Sequence[Path] | FrameLike | Iterable[FrameLike] | FrameSource
-"""What :func:`open_source` takes."""
+"""Anything that :func:`open_source` takes."""
 
 NamedSource = str | Path | int | tuple[Path, ...]
-"""What :func:`expand_sources` returns: a source that can be named on a command line."""
+"""A source that can be named on a command line, as :func:`expand_sources` returns it."""
 
 VIDEO_SUFFIXES = frozenset(
     f".{suffix}"

@@ -1,4 +1,4 @@
-"""What every kind of source has in common: frames with their place and time, a range of them, and what went wrong."""
+"""Base of all sources: frames with their place and time, a range of them, and what went wrong."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator

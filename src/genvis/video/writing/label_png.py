@@ -1,4 +1,4 @@
-"""Label maps as PNG: indexed with the identities' colours as DAVIS has them, or 16-bit grey for large identities."""
+"""Label maps as PNG: indexed with the tracks' colours as DAVIS has them, or 16-bit grey for large track ids."""
 
 import re
 from pathlib import Path
@@ -17,12 +17,12 @@ MAX_GREY = 65_535
 
 
 def write_label_png(path: str | Path, label_map: NDArray[np.integer], *, indexed: bool = True) -> None:
-    """Write the identity at every pixel, 0 for background.
+    """Write the track id at every pixel, 0 for background.
 
     Args:
         path: The file; it appears whole or not at all.
-        label_map: (H, W) identities from 0.
-        indexed: 8-bit indexed with the identities' colours (identities to 255); otherwise 16-bit grey (to 65,535).
+        label_map: (H, W) track ids from 0.
+        indexed: 8-bit indexed with the tracks' colours (track ids to 255); otherwise 16-bit grey (to 65,535).
 
     Raises:
         InputError: If a track id is too large.
@@ -30,7 +30,7 @@ def write_label_png(path: str | Path, label_map: NDArray[np.integer], *, indexed
     """
     limit = MAX_INDEX if indexed else MAX_GREY
     if label_map.size and not 0 <= int(label_map.max()) <= limit:
-        raise InputError(f"Identity {int(label_map.max())} does not fit '{path}', which holds 0 to {limit}.")
+        raise InputError(f"Track id {int(label_map.max())} does not fit '{path}', which holds 0 to {limit}.")
     if indexed:
         image = Image.fromarray(label_map.astype(np.uint8)).convert("L")
         image.putpalette(palette().tobytes())
@@ -41,10 +41,10 @@ def write_label_png(path: str | Path, label_map: NDArray[np.integer], *, indexed
 
 
 def read_label_png(path: str | Path) -> NDArray[np.int32]:
-    """Read what :func:`write_label_png` wrote, or any DAVIS or MOTS mask: (H, W) int32 identities.
+    """Read what :func:`write_label_png` wrote, or any DAVIS or MOTS mask: (H, W) int32 track ids.
 
     Raises:
-        InputError: If the file is missing, damaged or holds colours instead of identities.
+        InputError: If the file is missing, damaged or holds colours instead of track ids.
     """
     with opened_image(path) as image:
         # Some tools write grey with an opacity that means nothing.
