@@ -7,6 +7,7 @@ from PIL import Image
 
 from genvis.cli.main import main
 from genvis.data.check import Severity, check_annotations
+from genvis.data.check.example_frames import draw_contact_sheet
 from genvis.errors import InputError
 from tests.data.convert.sample_sets import (
     HEIGHT,
@@ -190,7 +191,6 @@ def test_the_first_examples_are_kept_and_all_are_counted(tmp_path):
 
 
 def test_colours_follow_objects_on_the_contact_sheet(good, tmp_path):
-    from genvis.data.check.example_frames import draw_contact_sheet
     from genvis.video.drawing.palette import track_color
 
     sheet = tmp_path / "sheet.png"
@@ -199,3 +199,12 @@ def test_colours_follow_objects_on_the_contact_sheet(good, tmp_path):
     pixels = np.asarray(Image.open(sheet)).reshape(-1, 3)
     for identity in (1, 2):
         assert (np.abs(pixels - np.array(track_color(identity))).max(axis=1) <= 2).sum() > 500
+
+
+def test_endless_names_are_drawn_at_once(tmp_path):
+    """Measuring them character by character took minutes."""
+    content = good_content()
+    content["videos"][0]["file_names"] = ["x" * 100_000 + f"/{frame}" for frame in range(4)]
+    content["categories"][0]["name"] = "y" * 100_000
+    result = check_annotations(write_json(tmp_path / "a.json", content))
+    assert draw_contact_sheet(result.records, None, tmp_path / "sheet.png") == 7

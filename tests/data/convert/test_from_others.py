@@ -452,3 +452,11 @@ def test_names_with_numbers_of_thousands_of_digits_have_an_order(tmp_path):
     dataset = read_coco_tracks(write_json(tmp_path / "a.json", content), identity="who")
     assert [len(name) for name in dataset.videos[0].file_names] == [5003, 5004, 5004]
     assert dataset.videos[0].file_names[1].startswith("1")
+
+
+def test_more_places_for_masks_than_a_file_holds(tmp_path, monkeypatch):
+    monkeypatch.setattr("genvis.data.convert.youtube_vis_writing.MOST_PLACES", 5)
+    dataset = read_coco_tracks(CASES / "coco_cvat_masks_crowd/instances_default.json", identity="who")
+    with pytest.raises(InputError, match=r"2 objects .* 6 places for masks"):
+        write_youtube_vis(dataset, tmp_path / "a.json")
+    assert not list(tmp_path.iterdir())

@@ -1,17 +1,21 @@
-"""Writing YouTube-VIS files: what every conversion to this project's own format ends with."""
+"""YouTube-VIS files, written track by track: what every conversion to this project's own format ends with."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 from genvis.data.convert.tracks import ConvertedDataset, ConvertedTrack, ConvertedVideo
 from genvis.errors import InputError
-from genvis.files import make_folder, write_json
+from genvis.files import atomic_file, make_folder
+
+MOST_PLACES = 100_000_000
+"""Most places for masks, which a file has for each object and frame: 1.5 GB of nothing but "null"."""
 
 
 def write_youtube_vis(dataset: ConvertedDataset, path: Path) -> None:
     """Write a data set as a YouTube-VIS file; the file appears when it is complete.
 
-    Masks are written as compressed run lengths, with their boxes and areas. Ids of the source are kept where they are
+    Masks are written as compressed RLE, with their boxes and areas. Ids of the source are kept where they are
     unique over the file; otherwise videos, and objects, are numbered from 1.
 
     Args:
@@ -19,7 +23,7 @@ def write_youtube_vis(dataset: ConvertedDataset, path: Path) -> None:
         path: The JSON file to write.
 
     Raises:
-        InputError: If there is no video to write.
+        InputError: If there is no video to write, or a file would not hold it.
     """
     if not dataset.videos:
         raise InputError("There is no video to write: the input holds none.")
@@ -28,7 +32,13 @@ def write_youtube_vis(dataset: ConvertedDataset, path: Path) -> None:
         (video, identifier, track) for video, identifier in _with_ids(dataset, video_ids) for track in video.tracks
     ]
     track_ids = _unique_or_numbered([track.id for _, _, track in tracks])
-    content = {
+    places = sum(len(video.file_names) for video, _, _ in tracks)
+    if places > MOST_PLACES:
+        raise InputError(
+            f"The videos have {len(tracks):,} objects and so many frames that a YouTube-VIS file would have {places:,} "
+            f"places for masks, more than {MOST_PLACES:,}; cut the videos into shorter ones."
+        )
+    head = {
         "info": {"description": "converted by genvis"},
         "videos": [
             {
@@ -44,13 +54,18 @@ def write_youtube_vis(dataset: ConvertedDataset, path: Path) -> None:
         "categories": [
             {"id": category.id, "name": category.name, "supercategory": "object"} for category in dataset.categories
         ],
-        "annotations": [
-            _annotation(video, video_id, track, track_id)
-            for (video, video_id, track), track_id in zip(tracks, track_ids, strict=True)
-        ],
     }
     make_folder(path.parent)
-    write_json(path, content)
+    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.write(_compact(head).removesuffix("}") + ',"annotations":[')
+        for index, (video, video_id, track) in enumerate(tracks):
+            annotation = _annotation(video, video_id, track, track_ids[index])
+            file.write(("," if index else "") + _compact(annotation))
+        file.write("]}")
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def _with_ids(dataset: ConvertedDataset, ids: list[int]) -> list[tuple[ConvertedVideo, int]]:

@@ -102,8 +102,8 @@ def _write(
     draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, *, width: int, fill: tuple[int, int, int], size: int
 ) -> int:
     """Write a line that is cut in the middle where it is wider than ``width``; return how wide it is."""
-    shown, keep = text, len(text)
-    while keep > 1 and draw.textlength(shown, font=font(size)) > width:
+    shown, keep = text, min(len(text), width)  # a character takes a pixel at least
+    while keep > 1 and (len(shown) > width or draw.textlength(shown, font=font(size)) > width):
         keep -= 1
         shown = f"{text[: (keep + 1) // 2]}…{text[len(text) - keep // 2 :]}"
     draw.text(at, shown, fill=fill, font=font(size))
