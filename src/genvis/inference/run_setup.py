@@ -32,8 +32,8 @@ class FrameSizes(NamedTuple):
 
     Attributes:
         frame: Of the frame itself.
-        resized: At which the network sees it.
-        padded: With the padding on the right and bottom.
+        resized: At which the network sees it and its masks are measured.
+        padded: The same with the padding on the right and bottom.
     """
 
     frame: tuple[int, int]
@@ -141,8 +141,10 @@ class RunSetup:
         stacked = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)  # (T, 3, h, w) uint8
         resized = self.preprocessing.resize(stacked.to(self.model.device))
         pixel_values = self.preprocessing.normalize(resized, dtype=self.model.dtype)  # (T, 3, H, W)
-        sizes = ((height, width), *((x.shape[-2], x.shape[-1]) for x in (resized, pixel_values)))
-        return PreparedClip(pixel_values, FrameSizes(*sizes))
+        seen, padded = ((x.shape[-2], x.shape[-1]) for x in (resized, pixel_values))
+        if self.preprocessing.resizes_masks_once:  # From stride 4 to the frame, not by way of the input.
+            seen = padded = (padded[0] // 4, padded[1] // 4)
+        return PreparedClip(pixel_values, FrameSizes((height, width), seen, padded))
 
     def with_bounded_memory(self, clips: int) -> "RunSetup":
         """Return the same with a prototype memory of at most some clips, unless its length was chosen."""

@@ -26,7 +26,7 @@ IMAGENET_STD: Channels = (58.395, 57.12, 57.375)
 _CONVENTIONS: dict[str, dict[str, Any]] = {
     "mask2former": {"rounding": "down", "fill": "stretch"},
     "eomt": {"rule": "longest_edge", "rounding": "down", "pads_raw_frames": True},
-    "rf_detr": {"rule": "square", "antialias": False},
+    "rf_detr": {"rule": "square", "antialias": False, "resizes_masks_once": True},
 }
 
 
@@ -49,6 +49,8 @@ class Preprocessing:
         mean: Subtracted from the RGB channels, 0..255.
         std: Divides the RGB channels, 0..255.
         antialias: Resize uint8 frames bilinearly with antialiasing; False resizes in float32 without it (RF-DETR).
+        resizes_masks_once: Masks are resized from their stride of 4 to the frame in one step (RF-DETR); otherwise by
+            way of the size of the network's input, where their quality is measured.
         pads_raw_frames: Pad before normalisation, so that the padding is black (EoMT); otherwise the padding is zero
             after it.
 
@@ -66,6 +68,7 @@ class Preprocessing:
     std: Channels = IMAGENET_STD
     antialias: bool = True
     pads_raw_frames: bool = False
+    resizes_masks_once: bool = False
 
     def __post_init__(self) -> None:
         for name, kind in (("rule", ResizeRule), ("rounding", Rounding), ("fill", Fill)):
