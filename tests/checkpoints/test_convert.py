@@ -8,6 +8,7 @@ import torch
 
 import genvis
 from genvis.cli.main import main
+from genvis.model.tracker.videomt import VidEoMT
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "inference"
 CHECKPOINT = GOLDEN / "genvis_r50_tiny.pth"
@@ -109,7 +110,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path, capsys):
     file = tmp_path / "file"
     file.write_text("mine")
     assert "is a file: choose a folder" in refusal(capsys, CHECKPOINT, file)
-    assert "cannot be written" in refusal(capsys, CHECKPOINT, file / "out")
+    assert "Cannot write" in refusal(capsys, CHECKPOINT, file / "out")
     assert file.read_text() == "mine"
 
 
@@ -130,3 +131,16 @@ def test_a_model_folder_is_stored_in_half_the_space(tmp_path, capsys):
     for name, tensor in model.state_dict().items():
         torch.testing.assert_close(tensor, expected[name], rtol=1e-3, atol=1e-6)
     assert "give neither" in refusal(capsys, whole, tmp_path / "other", "--categories", "ovis")
+
+
+def test_a_published_videomt_becomes_a_folder(tmp_path, capsys):
+    out = tmp_path / "videomt"
+    assert main(["convert", str(GOLDEN / "videomt_tiny.pth"), str(out)]) == 0
+    assert "videomt, " in capsys.readouterr().out
+    model = genvis.load(out)
+    assert isinstance(model, VidEoMT)
+    expected = genvis.load(GOLDEN / "videomt_tiny.pth").state_dict()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in model.state_dict().items())
+    assert "5 classes but 'ovis' has 25" in refusal(
+        capsys, GOLDEN / "videomt_tiny.pth", tmp_path / "other", "--categories", "ovis"
+    )

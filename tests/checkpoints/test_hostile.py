@@ -1,6 +1,7 @@
 """Hostile and damaged checkpoints: one sentence each, in seconds, within a few gigabytes, and no code runs."""
 
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -84,6 +85,27 @@ def test_too_many_tensors_are_refused(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "it holds 101 tensors, of which 100 may be" in sentence(tmp_path / "file.pth")
     torch.save({str(index): torch.zeros(1) for index in range(300)}, tmp_path / "file.pth")
     assert "parts, of which 200 may be" in sentence(tmp_path / "file.pth")
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "message"),
+    [
+        ("backbone.q.weight", torch.zeros(1).expand(1 << 30, 64), "claims"),
+        ("backbone.q.weight", torch.zeros(20_000, 1), "num_queries is 20000"),
+        ("backbone.q.weight", torch.tensor(1.0), "not of 2 sides"),
+        ("backbone.attn_mask_probs", torch.zeros(1000), "num_blocks is 1000"),
+        ("backbone.attn_mask_probs", torch.zeros(9), "could not be loaded: num_blocks is 9"),
+        ("backbone.encoder.backbone.reg_token", torch.zeros(1, 1000, 64), "num_register_tokens is 1000"),
+        ("backbone.encoder.backbone.pos_embed", torch.zeros(1, 99, 64), "could not be loaded|does not fit"),
+        ("backbone.class_head.weight", torch.zeros(100_000, 1), "has 99999 classes"),
+        ("backbone.encoder.backbone.patch_embed.proj.weight", torch.zeros(1, 3, 16, 16), "mlp_ratio is 256"),
+        ("backbone.encoder.backbone.patch_embed.proj.weight", torch.zeros(64, 3, 99, 99), "patch_size is 99"),
+    ],
+)
+def test_a_published_videomt_has_bounds(name: str, tensor: Tensor, message: str, tmp_path: Path) -> None:
+    tensors = torch.load(GOLDEN / "videomt_tiny.pth", weights_only=True)["model"]
+    torch.save({"model": {**tensors, name: tensor}}, tmp_path / "file.pth")
+    assert re.search(message, sentence(tmp_path / "file.pth"))
 
 
 def repack(source: Path, target: Path, *, method: int, change: Callable[[str, bytes], bytes]) -> None:
@@ -180,7 +202,7 @@ def test_a_configuration_out_of_bounds_is_refused(
 )
 def test_what_is_no_json_object_is_refused(genvis_folder: Path, tmp_path: Path, text: str) -> None:
     (changed(genvis_folder, tmp_path / "changed", "hidden_dim", 1) / "config.json").write_text(text)
-    assert "could not be loaded" in sentence(tmp_path / "changed")
+    assert re.search(r"is not JSON|nested|holds a list", sentence(tmp_path / "changed"))
 
 
 def test_deep_nesting_is_refused(genvis_folder: Path, tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ def build_network(
     name: str,
     dtype: torch.dtype = torch.float32,
     may_lack: Callable[[str], bool] = lambda _: False,
+    may_ignore: Callable[[str], bool] = lambda _: False,
 ) -> _Model:
     """Return a network in evaluation mode, on the CPU, with the given weights.
 
@@ -45,6 +46,7 @@ def build_network(
         name: Of the model, for messages.
         dtype: Of the network; stored weights may have another.
         may_lack: Whether a weight of this name may be missing.
+        may_ignore: Whether a tensor of this name need not have a place.
 
     Raises:
         InputError: If the configuration is impossible, or a tensor is missing, unknown or misshapen; each is named.
@@ -68,7 +70,7 @@ def build_network(
         f"{problem}: {', '.join(sorted(map(_describe, keys)))}"
         for problem, keys in (
             ("missing", [key for key in information["missing_keys"] if not may_lack(key)]),
-            ("unknown", information["unexpected_keys"]),
+            ("unknown", [key for key in information["unexpected_keys"] if not may_ignore(key)]),
             ("misshapen", information["mismatched_keys"]),
         )
         if keys
@@ -104,8 +106,10 @@ def explained(name: str) -> Iterator[None]:
     """Turn whatever transformers, torch or safetensors raise for an unusable model into one sentence."""
     try:
         yield
-    except InputError:
-        raise
+    except InputError as error:
+        if name in str(error):
+            raise
+        raise InputError(f"The model '{name}' could not be loaded: {error}") from None
     except MemoryError:
         raise InputError(f"The model '{name}' could not be loaded: it does not fit into the memory.") from None
     except Exception as error:

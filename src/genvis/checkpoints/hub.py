@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genvis.checkpoints.registry import DEMO_MODEL, RegistryEntry, find_entry
-from genvis.errors import InputError
+from genvis.errors import GenVISError, InputError
+from genvis.files import REASONS, atomic_folder, cannot_write
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo
@@ -122,18 +123,16 @@ def copy_snapshot(folder: Path, out: Path) -> None:
 
     Args:
         folder: Of `fetch_snapshot`.
-        out: Folder to write; it must not hold a model.
+        out: Folder to write; it must not exist, or be empty.
 
     Raises:
-        InputError: If ``out`` holds a model already.
+        InputError: If ``out`` holds something already.
+        OutputError: If ``out`` cannot be written.
     """
-    if (out / "config.json").exists():
-        raise InputError(f"{out} holds a model already: choose another folder.")
-    out.mkdir(parents=True, exist_ok=True)
-    names = [path.name for path in folder.iterdir() if path.is_file()]
-    # The configuration goes last: it is what makes the folder a model.
-    for name in sorted(names, key=lambda name: name == "config.json"):
-        shutil.copyfile(folder / name, out / name)
+    with atomic_folder(out) as partial:
+        for path in folder.iterdir():
+            if path.is_file():
+                shutil.copyfile(path, partial / path.name)
 
 
 def _files_to_fetch(hub_id: str) -> HubFiles:
@@ -173,7 +172,7 @@ def _licence(information: "ModelInfo") -> str:
     return licence if isinstance(licence, str) else ""
 
 
-def _failure(hub_id: str, error: Exception) -> InputError:
+def _failure(hub_id: str, error: Exception) -> GenVISError:
     """Return the sentence for an exception of the Hub's client."""
     from huggingface_hub import errors
 
@@ -181,10 +180,8 @@ def _failure(hub_id: str, error: Exception) -> InputError:
         return InputError(f"'{hub_id}' asks for a consent first: give it on huggingface.co, then run `hf auth login`.")
     if isinstance(error, errors.RepositoryNotFoundError):
         return InputError(f"The Hub has no model '{hub_id}', or it is private: check the name, or run `hf auth login`.")
-    if isinstance(error, OSError) and error.errno is not None and not isinstance(error, ConnectionError):
-        return InputError(
-            f"'{hub_id}' cannot be written to {hub_cache()} ({error.strerror}): free space, or set HF_HOME."
-        )
+    if isinstance(error, OSError) and error.errno in REASONS:
+        return cannot_write(hub_cache(), error)
     return InputError(without_network(hub_id))
 
 

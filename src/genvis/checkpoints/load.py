@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import nn
+from transformers import PreTrainedConfig, ResNetConfig, ResNetModel, SwinConfig, SwinModel
 
 from genvis.checkpoints.build import build_config, build_network
 from genvis.checkpoints.hub import cached_snapshot, fetch_snapshot, is_hub_id
@@ -76,6 +77,33 @@ def load_genvis(name: str | Path, *, dtype: torch.dtype = torch.float32) -> GenV
             f"'{name}' is a {type(model).__name__}, which tracks by itself: choose a GenVIS or a detector."
         )
     return model
+
+
+def load_backbone(name: str) -> ResNetModel | SwinModel:
+    """Load a backbone of transformers, for example one that was trained on ImageNet.
+
+    Args:
+        name: A folder or a Hub id, for example ``"microsoft/resnet-50"``; a classifier of images is taken as well.
+
+    Raises:
+        InputError: If there is no such backbone, it is not cached and the Hub cannot be reached, or its tensors do not
+            fit its configuration.
+    """
+    folder = ModelFolder.read(_find_folder(name), name=name)
+    if folder.model_type not in _BACKBONES:
+        raise InputError(
+            f"'{name}' holds a model of type '{folder.model_type}', which is no backbone: take a "
+            f"{' or a '.join(_BACKBONES)}."
+        )
+    config_class, network = _BACKBONES[folder.model_type]
+    return build_network(
+        network,
+        build_config(config_class, folder.config, name=name),
+        folder.tensors(),
+        name=name,
+        may_lack=lambda tensor: tensor.startswith("layernorm."),  # Of classification; a backbone has none.
+        may_ignore=lambda tensor: tensor.startswith(("classifier.", "hidden_states_norms.")),
+    )
 
 
 def read_config(folder: Path, *, name: str) -> ModelConfig:
@@ -178,6 +206,10 @@ def _load_videomt(folder: ModelFolder, config: VidEoMTConfig, dtype: torch.dtype
     )
 
 
+_BACKBONES: dict[str, tuple[type[PreTrainedConfig], type[ResNetModel | SwinModel]]] = {
+    "resnet": (ResNetConfig, ResNetModel),
+    "swin": (SwinConfig, SwinModel),
+}
 _FAMILIES = {
     "genvis": _Family(_genvis_config, _load_genvis),
     "videomt": _Family(_videomt_config, _load_videomt),

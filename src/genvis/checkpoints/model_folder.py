@@ -4,7 +4,6 @@ Whatever transformers could be led to fetch or run by a configuration (custom co
 left out. Weights are safetensors, or a ``pytorch_model.bin`` that is read as tensors and nothing else.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from torch import Tensor
 from genvis.checkpoints.bounds import check_fields
 from genvis.checkpoints.published_files import read_state_dict
 from genvis.errors import InputError
+from genvis.files import read_json_object, require_file
 
 _LARGEST_JSON = 16_000_000  # Bytes; the configuration of a model with 10,000 categories is below 1 MB.
 # Fields that say where code, kernels or other repositories are, or how a process is to run.
@@ -54,11 +54,11 @@ class ModelFolder:
         """
         if not (path / "config.json").is_file():
             raise InputError(f"{path} is no model folder: it has no config.json; save_pretrained writes one.")
-        config = _read(path / "config.json", name=name)
+        config = _read(path / "config.json")
         if config.get("quantization_config") is not None:
             raise InputError(f"'{name}' holds quantised weights, which are not supported: take the original ones.")
         preprocessors = (path / file for file in ("preprocessor_config.json", "video_preprocessor_config.json"))
-        preprocessor = next((_read(file, name=name) for file in preprocessors if file.is_file()), {})
+        preprocessor = next((_read(file) for file in preprocessors if file.is_file()), {})
         return cls(name, path, config, preprocessor)
 
     @property
@@ -86,7 +86,7 @@ class ModelFolder:
         raise InputError(f"'{self.name}' could not be loaded: {self.path} has no model.safetensors.")
 
     def _shards(self) -> list[str]:
-        index = _json(self.path / "model.safetensors.index.json", name=self.name)
+        index = _json(self.path / "model.safetensors.index.json")
         weight_map = index.get("weight_map")
         files = sorted(set(map(str, weight_map.values()))) if isinstance(weight_map, Mapping) else []
         # A name with a folder in it could point anywhere.
@@ -109,24 +109,16 @@ class ModelFolder:
             ) from None
 
 
-def _read(path: Path, *, name: str) -> dict[str, Any]:
-    fields = _trusted(_json(path, name=name))
+def _read(path: Path) -> dict[str, Any]:
+    fields = _trusted(_json(path))
     check_fields(fields, file=str(path))
     return fields
 
 
-def _json(path: Path, *, name: str) -> dict[str, Any]:
-    if path.stat().st_size > _LARGEST_JSON:
-        raise InputError(f"'{name}' could not be loaded: {path} is larger than {_LARGEST_JSON // 1_000_000} MB.")
-    try:
-        content = json.loads(path.read_bytes())
-    except (ValueError, RecursionError):
-        raise InputError(f"'{name}' could not be loaded: {path} is not JSON; is it complete?") from None
-    except OSError as error:
-        raise InputError(f"'{name}' could not be loaded: {path} cannot be read ({error.strerror}).") from None
-    if not isinstance(content, dict):
-        raise InputError(f"'{name}' could not be loaded: {path} holds no object.")
-    return content
+def _json(path: Path) -> dict[str, Any]:
+    if require_file(path).stat().st_size > _LARGEST_JSON:
+        raise InputError(f"'{path}' is larger than {_LARGEST_JSON // 1_000_000} MB, which no configuration is.")
+    return read_json_object(path, expected="the configuration of a model")
 
 
 def _trusted(fields: Mapping[str, Any], *, depth: int = 0) -> dict[str, Any]:

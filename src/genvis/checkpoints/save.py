@@ -8,6 +8,7 @@ from transformers import PreTrainedModel
 
 from genvis.checkpoints.build import without_progress_bars
 from genvis.errors import InputError
+from genvis.files import cannot_write
 
 
 def check_folder(folder: Path, *, overwrite: bool = False) -> None:
@@ -35,7 +36,8 @@ def save_model(model: PreTrainedModel, folder: Path, *, overwrite: bool = False)
         overwrite: Replace a model that is there already.
 
     Raises:
-        InputError: If the folder holds a model, or cannot be written.
+        InputError: If the folder holds a model.
+        OutputError: If it cannot be written, or the disk is full.
     """
     check_folder(folder, overwrite=overwrite)
     is_new = not folder.exists()
@@ -50,5 +52,5 @@ def save_model(model: PreTrainedModel, folder: Path, *, overwrite: bool = False)
     except (OSError, SafetensorError) as error:
         if is_new and folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
-        reason = (isinstance(error, OSError) and error.strerror) or str(error)
-        raise InputError(f"{folder} cannot be written ({reason}): choose another folder.") from None
+        # safetensors hides the number of an operating system's error in its text.
+        raise cannot_write(folder, error if isinstance(error, OSError) else OSError(0, str(error))) from None

@@ -10,7 +10,7 @@ from genvis.categories import known_categories
 from genvis.checkpoints.load import load_genvis
 from genvis.errors import InputError
 from genvis.training.recipe.recipe import ModelOptions
-from genvis.training.stages.model_building import build_model, load_backbone, parameter_table, take_over
+from genvis.training.stages.model_building import build_model, parameter_table, take_over, take_over_backbone
 from tests.training.tiny import CONFIG
 
 
@@ -64,12 +64,12 @@ def test_a_backbone_gives_its_weights(tmp_path: Path) -> None:
     encoder = model.detector.mask2former.pixel_level_module.encoder.state_dict()
     for name, value in backbone.state_dict().items():
         assert torch.equal(encoder[name], value), name
-    with pytest.raises(InputError, match="No backbone could be loaded"):
-        load_backbone(model, str(tmp_path / "nothing"))
+    with pytest.raises(InputError, match="There is no model"):
+        take_over_backbone(model, str(tmp_path / "nothing"))
     other = AutoConfig.for_model(**{**CONFIG["detector"]["backbone_config"], "embedding_size": 16})
     AutoBackbone.from_config(other).save_pretrained(tmp_path / "other")
     with pytest.raises(InputError, match="have no counterpart"):
-        load_backbone(model, str(tmp_path / "other"))
+        take_over_backbone(model, str(tmp_path / "other"))
 
 
 def test_a_mask2former_becomes_the_detector(saved: Path, tmp_path: Path) -> None:

@@ -4,10 +4,9 @@ import logging
 from typing import Any, cast
 
 import torch
-from transformers import AutoModel
 
 from genvis.categories import Categories, known_categories
-from genvis.checkpoints.load import load_genvis
+from genvis.checkpoints.load import load_backbone, load_genvis
 from genvis.data.annotations.youtube_vis import file_categories
 from genvis.errors import InputError
 from genvis.model.config import GenVISConfig
@@ -36,15 +35,15 @@ def build_model(options: ModelOptions) -> GenVIS:
     model = GenVIS(config)
     if source is None:
         if options.backbone:
-            load_backbone(model, options.backbone)
+            take_over_backbone(model, options.backbone)
         return model
     report = take_over(model, source)
     if report:
-        _log.warning("Made anew, not from '%s': %s.", options.init, "; ".join(report))
+        _log.warning("Newly initialised, not from '%s': %s.", options.init, "; ".join(report))
     return model
 
 
-def load_backbone(model: GenVIS, name: str) -> None:
+def take_over_backbone(model: GenVIS, name: str) -> None:
     """Give the detector's backbone the weights of a transformers backbone, for example trained on ImageNet.
 
     Args:
@@ -54,11 +53,7 @@ def load_backbone(model: GenVIS, name: str) -> None:
     Raises:
         InputError: If there is no such backbone, or a weight of ours has no counterpart of its shape.
     """
-    try:
-        given = AutoModel.from_pretrained(name).state_dict()
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise InputError(f"No backbone could be loaded from '{name}': {reason}.") from None
+    given = load_backbone(name).state_dict()
     encoder = as_mask2former(model.detector).parts()["backbone"]
     wanted = encoder.state_dict()
     taken, missing = {}, []
