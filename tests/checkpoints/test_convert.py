@@ -49,7 +49,7 @@ def test_an_existing_model_is_replaced_only_when_asked(tmp_path, capsys):
     before = (out / "model.safetensors").read_bytes()
     assert "holds a model already" in refusal(capsys, GOLDEN / "genvis_swin_tiny.pth", out)
     assert (out / "model.safetensors").read_bytes() == before
-    assert main(["convert", str(GOLDEN / "genvis_swin_tiny.pth"), str(out), "--overwrite", "true"]) == 0
+    assert main(["convert", str(GOLDEN / "genvis_swin_tiny.pth"), str(out), "--overwrite"]) == 0
     assert (out / "model.safetensors").read_bytes() != before
 
 

@@ -50,7 +50,7 @@ def test_mistakes_of_the_program_keep_their_traceback():
 
 def test_an_unknown_verb_is_wrong_input(capsys):
     assert main(["fly"]) == 2
-    assert "genvis: error: there is no verb 'fly'; choose from demo, predict" in capsys.readouterr().err
+    assert 'genvis: error: Unknown command "fly". Available commands: demo, predict' in capsys.readouterr().err
 
 
 def run_genvis(words, **streams):

@@ -55,4 +55,4 @@ def test_help_imports_nothing_heavy(words):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("usage: genvis data")
+    assert done.stdout.startswith("Usage: genvis data")

@@ -12,7 +12,8 @@ from rich.console import Console
 
 from genvis.errors import InputError, OutputError
 from genvis.results.formats.export import write_label_pngs
-from genvis.results.output_folder import OUTPUT_NAMES, save_result
+from genvis.results.output_folder import save_result
+from genvis.results.output_names import OUTPUT_NAMES
 from genvis.results.types import VideoResult
 from genvis.video import Frame, open_source
 from genvis.video.writing.label_png import read_label_png

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from genvis.cli.train import run, spelled
+from genvis.cli.main import main
+from genvis.cli.train import train
 from genvis.errors import InputError
 from genvis.training.recipe.loading import save_recipe
 from tests.training.tiny import tiny_recipe
@@ -13,31 +14,22 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def test_help_and_list_name_options_and_recipes(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["--help"]) == 0
+    assert main(["train"]) == 0
     text = capsys.readouterr().out
     assert "--optimizer.learning_rate" in text
     assert "ovis-r50-semi-online" in text
-    assert run(["--list"]) == 0
+    assert main(["train", "--list"]) == 0
     assert "VITA on YouTube-VIS 2019" in capsys.readouterr().out
-
-
-def test_short_names_of_options() -> None:
-    assert spelled(["--init=a.pth", "-o", "out", "--dry-run"]) == [
-        "--model.init=a.pth",
-        "--run.output",
-        "out",
-        "--run.dry_run=true",
-    ]
 
 
 def test_the_recipe_comes_first() -> None:
     with pytest.raises(InputError, match="The recipe comes first"):
-        run(["--run.max_steps", "3"])
+        train("--run.max_steps", "3")
 
 
 def test_a_dry_run_measures_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_recipe(tiny_recipe(tmp_path / "run", "genvis"), tmp_path / "recipe.yaml")
-    assert run([str(tmp_path / "recipe.yaml"), "--dry-run"]) == 0
+    assert main(["train", str(tmp_path / "recipe.yaml"), "--dry-run"]) == 0
     text = capsys.readouterr().out
     for word in ("Stage genvis", "tracker", "frozen", "s a step", "GB at the peak"):
         assert word in text
@@ -47,13 +39,13 @@ def test_a_dry_run_measures_and_writes_nothing(tmp_path: Path, capsys: pytest.Ca
 def test_a_dry_run_of_a_cached_recipe_makes_no_cache(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_recipe(tiny_recipe(tmp_path / "run", "genvis"), tmp_path / "recipe.yaml")
     options = ["--cache.folder", str(tmp_path / "cache"), "--cache.views", "40"]
-    assert run([str(tmp_path / "recipe.yaml"), *options, "--dry-run"]) == 0
+    assert main(["train", str(tmp_path / "recipe.yaml"), *options, "--dry-run"]) == 0
     assert "Cache 40 views" in capsys.readouterr().out
     assert [path.name for path in tmp_path.iterdir()] == ["recipe.yaml"]
 
 
 def test_a_run_leaves_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_recipe(tiny_recipe(tmp_path / "run"), tmp_path / "recipe.yaml")
-    assert run([str(tmp_path / "recipe.yaml"), "--run.max_steps", "1", "-o", str(tmp_path / "other")]) == 0
+    assert main(["train", str(tmp_path / "recipe.yaml"), "--run.max_steps", "1", "-o", str(tmp_path / "other")]) == 0
     assert (tmp_path / "other" / "model" / "model.safetensors").is_file()
     assert "genvis predict VIDEO --weights" in capsys.readouterr().out

@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from genvis.cli.option_types import Out
+from genvis.errors import InputError
+
 if TYPE_CHECKING:
     from genvis.model.genvis import GenVIS
 
@@ -10,7 +13,7 @@ DEFAULT_MODEL = "ovis-r50-online"
 
 
 def bench(
-    model: str | None,
+    model: str | None = None,
     *,
     source: Path | None = None,
     height: int = 360,
@@ -24,7 +27,7 @@ def bench(
     implementation: Literal["optimized", "reference"] = "optimized",
     threads: int | None = None,
     reference: bool = False,
-    out: Path | None = None,
+    out: Out | None = None,
 ) -> None:
     """Print the time of each part, frames/s, achieved against possible arithmetic, and peak memory.
 
@@ -47,9 +50,9 @@ def bench(
         out: Write all figures to this JSON file.
     """
     import torch
-    from rich.console import Console
 
     from genvis.benchmarking.benchmark import BenchOptions, run_benchmark
+    from genvis.cli.console import Console
     from genvis.files import write_json
     from genvis.model.detector.mask2former import as_mask2former
 
@@ -75,14 +78,16 @@ def bench(
 
 
 def _model(name: str, *, device: str, dtype: str) -> "GenVIS":
-    from genvis.cli.predict import load_model, to_device
+    from genvis.cli.model_loading import find_device, load_model, to_device
     from genvis.model.config import GenVISConfig
     from genvis.model.genvis import GenVIS
     from genvis.model.published_models import recipe_names
 
     if name not in recipe_names():
-        return load_model(name, device=device, dtype=dtype)
-    return to_device(GenVIS(GenVISConfig.from_recipe(name)).eval(), device=device, dtype=dtype)
-
-
-COMPONENTS = bench
+        model = load_model(name, device=device, dtype=dtype)
+        if not isinstance(model, GenVIS):
+            raise InputError(
+                f"'{name}' has no parts to measure: bench measures a Mask2Former detector and its tracker."
+            )
+        return model
+    return to_device(GenVIS(GenVISConfig.from_recipe(name)).eval(), find_device(device), dtype=dtype)

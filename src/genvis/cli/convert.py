@@ -67,6 +67,3 @@ def convert(
         f"({config.categories_name or 'unnamed'}).\n"
         f"Wrote {out}; use it with `genvis predict VIDEO --weights {out}`."
     )
-
-
-COMPONENTS = convert

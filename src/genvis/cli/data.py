@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from genvis.cli.data_convert import COMPONENTS as CONVERT_COMPONENTS
+from cyclopts import App
+
+from genvis.cli.data_convert import app as conversions
 from genvis.cli.data_sprites import sprites
 from genvis.errors import InputError
 
@@ -28,8 +30,7 @@ def check(
         decode_images: Decode every image to the last pixel: slow, but finds damage within an image.
         examples: How many places to show for each kind of problem.
     """
-    from rich.console import Console
-
+    from genvis.cli.console import Console
     from genvis.cli.progress import live_progress
     from genvis.data.check.check_report import print_report, write_json
     from genvis.data.check.check_result import check_annotations
@@ -61,10 +62,10 @@ def split(file: Path, *, held_out: float = 0.1, seed: int = 0, output: Path | No
         seed: Another seed, another split.
         output: The folder for NAME_train.json and NAME_held_out.json; that of the file if not given.
     """
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from genvis.cli.console import Console
     from genvis.data.split import split_annotations
 
     result = split_annotations(file, held_out=held_out, seed=seed, output=output)
@@ -141,10 +142,6 @@ def prepare(
     print(f"  genvis predict VIDEO --weights {model} -o out")
 
 
-COMPONENTS = {
-    "check": check,
-    "convert": CONVERT_COMPONENTS,
-    "split": split,
-    "prepare": prepare,
-    "sprites": sprites,
-}
+app = App(name="data", help="Check, convert, split, prepare or generate data sets.")
+for verb in (check, conversions, split, prepare, sprites):
+    app.command(verb)

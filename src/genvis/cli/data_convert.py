@@ -1,9 +1,10 @@
 """``genvis data convert``: other annotation formats to YouTube-VIS files, and back."""
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+from cyclopts import App
 
 from genvis.cli.progress import live_progress
 from genvis.errors import InputError
@@ -171,21 +172,9 @@ def to_mots(input: Path, output: Path) -> None:
     _report(annotations, output, remarks)
 
 
-class Conversions(dict[str, Callable[..., None]]):
-    """Turn other annotation formats into YouTube-VIS files, and back."""
-
-
-COMPONENTS = Conversions(
-    {
-        "from-cvat": from_cvat,
-        "from-coco": from_coco,
-        "from-indexed-png": from_indexed_png,
-        "from-mots": from_mots,
-        "to-coco": to_coco,
-        "to-indexed-png": to_indexed_png,
-        "to-mots": to_mots,
-    }
-)
+app = App(name="convert", help="Turn other annotation formats into YouTube-VIS files, and back.")
+for verb in (from_cvat, from_coco, from_indexed_png, from_mots, to_coco, to_indexed_png, to_mots):
+    app.command(verb)
 
 
 def _refuse_existing(output: Path, overwrite: bool) -> None:
@@ -229,8 +218,9 @@ def _print_outcome(
 ) -> None:
     from collections import Counter
 
-    from rich.console import Console
     from rich.text import Text
+
+    from genvis.cli.console import Console
 
     console = Console(highlight=False)
     console.print(Text(str(output), style="bold"), soft_wrap=True)

@@ -45,9 +45,9 @@ def sprites(
         backgrounds: A folder of pictures to use instead of the generated backgrounds.
         overwrite: Replace a folder that this command has made before.
     """
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from genvis.cli.console import Console
     from genvis.data.sprites.dataset import SpriteVideos
     from genvis.data.sprites.difficulty import difficulty_named
     from genvis.data.sprites.sprite_export import export_sprites

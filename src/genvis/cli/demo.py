@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from genvis.cli.predict import DEFAULT_MODEL, load_model
+from genvis.cli.option_types import Out
+from genvis.cli.predict import EMOJI_MODEL
 
 
-def demo(*, out: Path = Path("genvis-demo"), weights: str = DEFAULT_MODEL, device: str = "auto") -> int:
+def demo(*, out: Out = Path("genvis-demo"), weights: str = EMOJI_MODEL, device: str = "auto") -> int:
     """Segment the bundled clip with the bundled model, and say where the outputs are.
 
     The clip is made of emoji animals that cross, hide each other and come back (OpenMoji, CC BY-SA 4.0); the model was
@@ -19,20 +20,17 @@ def demo(*, out: Path = Path("genvis-demo"), weights: str = DEFAULT_MODEL, devic
     """
     from importlib.resources import as_file, files
 
-    from rich.console import Console
-
+    from genvis.cli.console import Console
+    from genvis.cli.model_loading import load_model
     from genvis.cli.prediction_loop import PredictionLoop
     from genvis.files import make_folder
     from genvis.inference.jobs import PredictionOptions
     from genvis.inference.segmenter import VideoSegmenter
 
     make_folder(out)
-    segmenter = VideoSegmenter(load_model(weights, device=device, dtype="float32"))
+    segmenter = VideoSegmenter(load_model(weights, device=device))
     # The small model offers further identities for the same animals, with lower scores.
     options = PredictionOptions(overwrite=True, score_threshold=0.8)
     loop = PredictionLoop(segmenter=segmenter, out=out, options=options, console=Console())
     with as_file(files("genvis") / "assets" / "demo.mp4") as clip:
         return loop.run([clip])
-
-
-COMPONENTS = demo

@@ -1,8 +1,11 @@
 """``genvis eval``: score results against annotations."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+from cyclopts import Parameter
+
+from genvis.cli.option_types import Out
 from genvis.errors import InputError
 
 if TYPE_CHECKING:
@@ -10,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    results: Path | None,
+    results: Path | None = None,
     *,
     annotations: Path | None = None,
     images: Path | None = None,
@@ -19,8 +22,8 @@ def evaluate(
     clip_length: int | None = None,
     resolution: int | None = None,
     detections: int | None = None,
-    out: Path | None = None,
-    errors: bool = True,
+    out: Out | None = None,
+    errors: Annotated[bool, Parameter(negative="--no-errors")] = True,
     identity: bool = False,
     score_threshold: float = 0.3,
     worst: int = 5,
@@ -62,8 +65,7 @@ def evaluate(
         raise InputError("--images is for the pictures of the report: add -o FOLDER to write one.")
     if worst < 0:
         raise InputError(f"--worst is {worst}: give 0 or more.")
-    from rich.console import Console
-
+    from genvis.cli.console import Console
     from genvis.cli.progress import live_progress
     from genvis.data.annotations.youtube_vis import load_youtube_vis
     from genvis.evaluation.evaluate import evaluate as evaluate_results
@@ -131,12 +133,12 @@ def _run_model(
     resolution: int | None,
     detections: int | None,
 ) -> Path:
-    from genvis.cli.predict import load_model
+    from genvis.cli.model_loading import load_model
     from genvis.cli.progress import live_progress
     from genvis.evaluation.run_model import chosen_classes, common_categories, run_model
     from genvis.inference.segmenter import VideoSegmenter
 
-    model = load_model(weights, device=device, dtype="float32")
+    model = load_model(weights, device=device)
     labels = model.config.categories
     classes = chosen_classes(common_categories(labels, truth.categories, file=truth.path), labels)
     segmenter = VideoSegmenter(model, clip_length=clip_length, resolution=resolution, classes=classes)
@@ -149,6 +151,3 @@ def _run_model(
             detections=detections,
             on_video=lambda done, total: show("segmenting videos", done, total),
         )
-
-
-COMPONENTS = evaluate

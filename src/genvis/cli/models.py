@@ -2,26 +2,23 @@
 
 from collections.abc import Sequence
 from json import dumps
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from cyclopts import App
 
 from genvis.checkpoints.hub import cached_snapshot, copy_snapshot, fetch_snapshot, hub_cache, is_hub_id, megabytes
 from genvis.checkpoints.registry import DEFAULT_MODEL, RegistryEntry, entry_of, find_entry, registry, weights_elsewhere
+from genvis.cli.option_types import Out
 from genvis.errors import InputError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 
-def run(words: Sequence[str]) -> int:
-    """Run ``genvis models``, ``genvis models fetch`` or ``genvis models show``."""
-    from genvis.cli.arguments import run_verb
-
-    if words and not words[0].startswith("-"):
-        return run_verb({"fetch": fetch, "show": show}, words, prog="genvis models")
-    return run_verb(list_models, words, prog="genvis models")
+app = App(name="models", help="List the pretrained models, or fetch or show one.")
 
 
+@app.default
 def list_models(*, json: bool = False) -> None:
     """List the pretrained models. `genvis models show NAME` says more of one, `genvis models fetch NAME` fetches it.
 
@@ -31,7 +28,7 @@ def list_models(*, json: bool = False) -> None:
     if json:
         print(dumps([_as_json(entry) for entry in registry()], indent=1))
         return
-    from rich.console import Console
+    from genvis.cli.console import Console
 
     console = Console()
     if not console.is_terminal:
@@ -43,7 +40,8 @@ def list_models(*, json: bool = False) -> None:
     )
 
 
-def fetch(names: list[str], *, out: Path | None = None) -> None:
+@app.command
+def fetch(names: list[str], *, out: Out | None = None) -> None:
     """Fetch models of the Hub into the local cache, so that they can be used without a network.
 
     Args:
@@ -72,6 +70,7 @@ def _hub_id(name: str) -> str:
     return entry.hub_id
 
 
+@app.command
 def show(name: str) -> None:
     """Show one model: categories, preprocessing, published accuracy, source and the line that uses it.
 

@@ -1,31 +1,35 @@
 """``genvis predict``: videos in, annotated videos and result files out."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from genvis.checkpoints.registry import DEFAULT_MODEL
+from genvis.cli.option_types import Out, Words
 from genvis.errors import InputError
 
 if TYPE_CHECKING:
-    from genvis.model.genvis import GenVIS
+    from genvis.video import NamedSource
 
-Output = Literal["youtube_vis", "mots", "pngs", "video", "contact_sheet"]
-DEFAULT_MODEL = "sprites-tiny"
+EMOJI_MODEL = "sprites-tiny"
 
 
 def predict(
     sources: list[str],
     *,
-    out: Path = Path("out"),
+    out: Out = Path("out"),
     weights: str = DEFAULT_MODEL,
     device: str = "auto",
     dtype: Literal["float32", "bfloat16", "float16"] = "float32",
+    tracker: Literal["propagation", "offline", "queries", "clip_queries"] | None = None,
     clip_length: int | None = None,
     resolution: int | None = None,
+    memory_clips: int | None = None,
+    classes: Words | None = None,
     score_threshold: float = 0.3,
     detections: int | None = None,
     all_labels: bool = False,
-    classes: list[str] | None = None,
-    memory_clips: int | None = None,
+    overlaps: Literal["resolve", "keep"] = "resolve",
     start: int = 0,
     stop: int | None = None,
     stride: int = 1,
@@ -33,9 +37,7 @@ def predict(
     session: Path | None = None,
     timeout: float = 10.0,
     reconnect: int = 5,
-    outputs: list[Output] | None = None,
-    overlaps: Literal["resolve", "keep"] = "resolve",
-    tracker: Literal["propagation", "offline", "queries", "clip_queries"] | None = None,
+    outputs: Words | None = None,
     overwrite: bool = False,
     resume: bool = False,
 ) -> int:
@@ -45,59 +47,69 @@ def predict(
         sources: Video files, folders or patterns of images, camera numbers, rtsp:// or http:// addresses, or - for a
             list on standard input.
         out: Folder for the outputs; each video gets a folder of its name in it.
-        weights: A bundled model, a model folder, a published .pth file, or a Hub id.
+        weights: A name that `genvis models` lists, a model folder, a published .pth file, or a Hub id.
         device: auto, cpu, cuda, cuda:1, mps ...
-        dtype: Number format of the network. The lower ones are for GPUs.
+        dtype: Of the network. The lower ones are for GPUs.
+        tracker: Method that follows the objects: propagation (GenVIS, VidEoMT), offline (VITA) or queries (MinVIS).
+            Default: the one that the model was made for.
         clip_length: Frames that the network sees together: 1 is online, more is semi-online. Default: the model's.
         resolution: Frames are resized so that the shorter side has this many pixels. Default: the model's.
+        memory_clips: How many past clips the memory of GenVIS keeps. Default: all, and 500 in live runs.
+        classes: Only these classes, by name: --classes cat,dog
         score_threshold: Objects with a lower score are dropped.
         detections: How many objects are selected at most. Default: the model's number.
         all_labels: Let an object appear under several classes, as the evaluation of the data sets does.
-        classes: Only these classes, by name: --classes cat,dog
-        memory_clips: How many past clips the memory keeps. Default: all.
+        overlaps: resolve gives every pixel to one object and drops duplicates, in files and pictures alike; keep keeps
+            all masks, as the evaluation of the data sets does.
         start: First frame to take, from 0.
         stop: First frame not to take.
         stride: Take every how many frames.
         live: Answer frame by frame without looking ahead, as with cameras and streams, where this is always so.
-        session: With live: continue the identities of this file if it exists, and save them to it.
+        session: With --live: continue the track ids of this file if it exists, and save them to it.
         timeout: Seconds without a frame after which a stream or camera counts as stalled.
         reconnect: How often in a row a stream or camera that stalls or drops is connected to again, after pauses of 1,
-            2, 4, ... at most 30 seconds, with the same identities. 0 gives up at once.
+            2, 4, ... at most 30 seconds, with the same track ids. 0 gives up at once.
         outputs: Which files besides result.json: youtube_vis,mots,pngs,video,contact_sheet. Default: youtube_vis,
             video and contact_sheet.
-        overlaps: resolve gives every pixel to one track and drops duplicates, in files and pictures alike; keep keeps
-            all masks, as the evaluation of the data sets does.
-        tracker: Method that follows the objects: propagation (GenVIS, VidEoMT), offline (VITA), queries (MinVIS).
-            Default: the one that the model was made for.
         overwrite: Replace results that are there already.
         resume: Continue where an interrupted run stopped, and skip what is finished.
     """
-    from rich.console import Console
-
-    from genvis.cli.prediction_loop import PredictionLoop
-    from genvis.files import make_folder
-    from genvis.inference.jobs import PredictionOptions
-    from genvis.inference.segmenter import VideoSegmenter
-    from genvis.video import expand_sources
-
     if overwrite and resume:
         raise InputError("--overwrite and --resume contradict each other: give one of them.")
-    if timeout <= 0:
+    if not timeout > 0:
         raise InputError(f"--timeout is {timeout:g}; it must be more than 0 seconds.")
     if session is not None and not live:
-        raise InputError("--session keeps identities over live runs: add --live.")
-    videos = expand_sources(sources)
+        raise InputError("--session keeps track ids over live runs: add --live.")
+    videos = _named(sources)
+    from genvis.cli.console import Console
+    from genvis.files import make_folder
+    from genvis.results.output_names import output_names
+
+    wanted = output_names(outputs)
     make_folder(out)
+    # The heavy libraries are loaded when all that can be refused at once was looked at.
+    from genvis.cli.model_loading import load_model
+    from genvis.cli.prediction_loop import PredictionLoop
+    from genvis.inference.jobs import PredictionOptions
+    from genvis.inference.segmenter import VideoSegmenter
+
+    console = Console()
+    if weights == EMOJI_MODEL:
+        console.print(
+            f"Note: '{EMOJI_MODEL}' knows emoji of animals and vehicles only; for real videos leave --weights out.",
+            highlight=False,
+            soft_wrap=True,
+        )
     segmenter = VideoSegmenter(
         load_model(weights, device=device, dtype=dtype),
+        tracker=tracker,
         clip_length=clip_length,
         resolution=resolution,
-        tracker=tracker,
         memory_clips=memory_clips,
         classes=classes,
     )
     options = PredictionOptions(
-        outputs=tuple(outputs) if outputs is not None else ("youtube_vis", "video", "contact_sheet"),
+        outputs=wanted,
         detections=detections,
         score_threshold=score_threshold,
         all_labels=all_labels,
@@ -109,7 +121,7 @@ def predict(
         segmenter=segmenter,
         out=out,
         options=options,
-        console=Console(),
+        console=console,
         live=live,
         session=session,
         timeout=timeout,
@@ -118,36 +130,18 @@ def predict(
     return loop.run(videos, start=start, stop=stop, stride=stride)
 
 
-def load_model(weights: str, *, device: str, dtype: str) -> "GenVIS":
-    """Load a model, move it, and say what it is.
+def _named(sources: Sequence[str]) -> "list[NamedSource]":
+    """Return the videos that were named.
 
     Raises:
-        InputError: If there is no such model, device or number format.
+        InputError: If there is none, or none of them exists.
     """
-    from genvis.checkpoints.load import load_genvis
+    from genvis.video import expand_sources
+    from genvis.video.sources.opening import missing_files
 
-    return to_device(load_genvis(weights), device=device, dtype=dtype)
-
-
-def to_device(model: "GenVIS", *, device: str, dtype: str) -> "GenVIS":
-    """Move a model.
-
-    Raises:
-        InputError: If there is no such device.
-    """
-    import torch
-
-    if device == "auto":
-        accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-        device = accelerator.type if accelerator else "cpu"
-    try:
-        place = torch.device(device)
-        torch.empty(0, device=place)
-    except (RuntimeError, AssertionError):
-        raise InputError(f"There is no device '{device}' on this machine: use --device auto or cpu.") from None
-    # The typed `to`: transformers' own only adds a guard for quantised models.
-    torch.nn.Module.to(model, device=place, dtype=getattr(torch, dtype))
-    return model
-
-
-COMPONENTS = predict
+    videos = expand_sources(sources)
+    missing = missing_files(videos)
+    if len(missing) == len(videos):
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        raise InputError(f"There is no file or folder {', '.join(map(repr, missing[:3]))}{more}: check the path.")
+    return videos

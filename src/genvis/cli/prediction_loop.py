@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 
-from genvis.cli.terminal import StopRequest, memory_used, stop_on_signals, video_progress
+from genvis.cli.console import Console
+from genvis.cli.progress import ProgressLine, memory_used
+from genvis.cli.stopping import StopRequest, stop_on_signals
 from genvis.errors import GenVISError
-from genvis.files import write_json
+from genvis.files import printable, write_json
 from genvis.inference.jobs import Prediction, PredictionOptions, predict_video
 from genvis.inference.live_jobs import predict_live
 from genvis.inference.segmenter import Progress, VideoSegmenter
@@ -87,21 +88,15 @@ class PredictionLoop:
     def _predict(self, source: FrameSource, number: int, request: StopRequest) -> Prediction:
         folder = self.out / self._folder_name(source.name)
         options = replace(self.options, video_id=number)
-        with video_progress(self.console) as line:
-            task = line.add_task(escape(source.name), total=source.frame_count, objects=0, memory="", frames="?")
+        name = printable(source.name)
+        with ProgressLine(self.console) as line:
 
             def show(progress: Progress) -> None:
-                line.update(
-                    task,
-                    completed=progress.frames,
-                    total=progress.total,
-                    objects=progress.objects,
-                    memory=memory_used(),
-                    frames=progress.total if progress.total is not None else "?",
-                )
+                note = f"{progress.objects} objects, {memory_used()}"
+                line.show(name, progress.frames, progress.total, unit="frames", note=note)
 
             def show_drawing(frames: int) -> None:
-                line.update(task, description=f"{escape(source.name)}: drawing", completed=frames, memory=memory_used())
+                line.show(f"{name}: drawing", frames, source.frame_count, unit="frames", note=memory_used())
 
             if source.is_live or self.live:
                 return predict_live(

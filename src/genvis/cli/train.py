@@ -1,64 +1,53 @@
 """``genvis train``: a recipe in, a trained model out."""
 
-import sys
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from genvis.cli.option_types import Out
+from genvis.errors import InputError
 
 if TYPE_CHECKING:
     from genvis.training.recipe.recipe import Recipe
 
-# Short names of what is asked for most often.
-ALIASES = {
-    "--init": "--model.init",
-    "--out": "--run.output",
-    "-o": "--run.output",
-    "--dry-run": "--run.dry_run=true",
-}
 
-
-def train(recipe: str) -> int:
+def train(
+    recipe: str | None = None,
+    *options: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
+    init: str | None = None,
+    out: Out | None = None,
+    dry_run: bool = False,
+    list_recipes: Annotated[bool, Parameter(name="--list")] = False,
+) -> int:
     """Train a model from a recipe.
+
+    Any field of the recipe can be replaced: --optimizer.learning_rate 1e-4, --data.frames_per_clip 3, ...;
+    `genvis train` alone explains recipes and all their fields.
 
     Args:
         recipe: A YAML file, or the name of a bundled recipe such as ovis-r50-online.
+        *options: Fields of the recipe that are replaced.
+        init: Weights to start from: a published .pth file, a model folder, a name of `genvis models`.
+        out: Folder of the run.
+        dry_run: Say what the recipe would do, with its memory and time, instead of training.
+        list_recipes: List the bundled recipes.
     """
-    return run([recipe])
+    from genvis.training.recipe import loading
 
-
-def run(words: list[str]) -> int:
-    """Train as the words of a command line say: the recipe first, then options that replace its own.
-
-    Args:
-        words: For example ``["ovis-r50-online", "--optimizer.learning_rate", "1e-4"]``.
-
-    Returns:
-        The exit status.
-
-    Raises:
-        InputError: If the recipe or an option is wrong, or training diverges.
-    """
-    from genvis.training.recipe.loading import help_text, list_recipes, load_recipe
-
-    if not words or words[0] in ("-h", "--help"):
-        print(help_text())
+    if list_recipes or recipe is None:
+        print(loading.list_recipes() if list_recipes else loading.help_text())
         return 0
-    if words[0] == "--list":
-        print(list_recipes())
-        return 0
-    if words[0].startswith("-"):
-        from genvis.errors import InputError
-
+    if recipe.startswith("-"):
         raise InputError("The recipe comes first: genvis train RECIPE.yaml [--OPTION VALUE ...].")
-    return _run(load_recipe(words[0], spelled(words[1:])))
-
-
-def spelled(words: list[str]) -> list[str]:
-    """Replace short names of options, which may carry their value after an equals sign."""
-    result = []
-    for word in words:
-        name, equals, value = word.partition("=")
-        result.append(ALIASES.get(name, name) + equals + value)
-    return result
+    replaced = list(options)
+    if init is not None:
+        replaced += ["--model.init", init]
+    if out is not None:
+        replaced += ["--run.output", str(out)]
+    if dry_run:
+        replaced += ["--run.dry_run", "true"]
+    return _run(loading.load_recipe(recipe, replaced))
 
 
 def _run(recipe: "Recipe") -> int:
@@ -76,9 +65,3 @@ def _run(recipe: "Recipe") -> int:
     folder = train_recipe(recipe)
     print(f"The trained model is in {folder}: try `genvis predict VIDEO --weights {folder}`.")
     return 0
-
-
-COMPONENTS = train
-
-if __name__ == "__main__":
-    sys.exit(run(sys.argv[1:]))

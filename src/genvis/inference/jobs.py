@@ -13,14 +13,8 @@ from genvis.files import remove_leftovers
 from genvis.fingerprint import FINGERPRINT_FILE, Fingerprint, claim, files_stamp
 from genvis.inference.segmenter import Progress, VideoSegmenter
 from genvis.inference.video_run import KIND, VideoRun
-from genvis.results.output_folder import (
-    FILE_NAMES,
-    PICTURES,
-    OutputName,
-    SavedFiles,
-    remove_other_outputs,
-    save_result,
-)
+from genvis.results.output_folder import SavedFiles, remove_other_outputs, save_result
+from genvis.results.output_names import FILE_NAMES, PICTURES, OutputName
 from genvis.results.overlaps import Overlaps
 from genvis.results.types import VideoResult
 from genvis.video import FrameSource, prefetch

@@ -21,7 +21,8 @@ from genvis.inference.jobs import (
     prediction_fingerprint,
 )
 from genvis.inference.segmenter import Progress, VideoSegmenter
-from genvis.results.output_folder import FILE_NAMES, PICTURES, SavedFiles, save_result, sheet_title
+from genvis.results.output_folder import SavedFiles, save_result, sheet_title
+from genvis.results.output_names import FILE_NAMES, PICTURES
 from genvis.results.recorder import ResultRecorder
 from genvis.results.types import VideoResult
 from genvis.video import FrameSource, prefetch

@@ -6,12 +6,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal, get_args
 
 from genvis.errors import InputError
 from genvis.files import make_folder, write_json, write_text
 from genvis.results.formats.export import write_label_pngs
-from genvis.results.formats.genvis_json import RESULT_FILE
+from genvis.results.output_names import FILE_NAMES, PICTURES, OutputName, output_names
 from genvis.results.types import VideoResult
 from genvis.video.drawing.contact_sheet import ContactSheet
 from genvis.video.sources.opening import Source, open_source
@@ -19,20 +18,6 @@ from genvis.video.sources.prefetch import prefetch
 from genvis.video.sources.source import RGBImage
 from genvis.video.writing.background_writer import BackgroundWriter
 from genvis.video.writing.video_writer import video_writer
-
-OutputName = Literal["result", "youtube_vis", "mots", "pngs", "video", "contact_sheet"]
-"""What can be written: see :func:`save_result`."""
-
-OUTPUT_NAMES: tuple[OutputName, ...] = get_args(OutputName)
-FILE_NAMES: dict[OutputName, str] = {
-    "result": RESULT_FILE,
-    "youtube_vis": "youtube_vis.json",
-    "mots": "mots.txt",
-    "pngs": "masks",
-    "video": "annotated.mp4",
-    "contact_sheet": "contact_sheet.png",
-}
-PICTURES: tuple[OutputName, ...] = ("video", "contact_sheet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,12 +178,10 @@ def sheet_title(result: VideoResult) -> str:
     return f"{result.name}   {result.width}x{result.height}, {len(result)} frames   {objects}"
 
 
-def _wanted(outputs: Sequence[OutputName] | None, *, has_source: bool) -> tuple[OutputName, ...]:
+def _wanted(outputs: Sequence[str] | None, *, has_source: bool) -> tuple[OutputName, ...]:
     if outputs is None:
         return ("result", "youtube_vis", *(PICTURES if has_source else ()))
     for name in outputs:
-        if name not in OUTPUT_NAMES:
-            raise InputError(f"There is no output '{name}'; choose from {', '.join(OUTPUT_NAMES)}.")
         if name in PICTURES and not has_source:
             raise InputError(f"The output '{name}' needs the source of the video to draw on.")
-    return tuple(outputs)
+    return output_names(outputs)

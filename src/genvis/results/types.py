@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import supervision
     from rich.table import Table
 
-    from genvis.results.output_folder import OutputName, SavedFiles
+    from genvis.results.output_folder import SavedFiles
+    from genvis.results.output_names import OutputName
     from genvis.video import Source
     from genvis.video.sources.source import RGBImage
 

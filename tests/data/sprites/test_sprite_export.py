@@ -6,8 +6,7 @@ from PIL import Image
 from pycocotools import mask as run_lengths
 
 from genvis.categories import known_categories
-from genvis.cli.arguments import run_verb
-from genvis.cli.data_sprites import sprites
+from genvis.cli.main import main
 from genvis.data.sprites import SpriteVideos, render
 from genvis.data.sprites.sprite_export import export_sprites, occlusion_level
 from genvis.errors import InputError
@@ -148,11 +147,11 @@ def test_command_line(tmp_path, capsys):
         "--split=validation",
         "--seed=4",
     ]
-    assert run_verb({"sprites": sprites}, words, prog="genvis data") == 0
+    assert main(["data", *words]) == 0
     assert "2 videos, 6 frames" in capsys.readouterr().out
     settings = json.loads((tmp_path / "set" / "sprites.json").read_text())
     assert settings["difficulty"]["objects"] == [2, 3]
     assert (settings["split"], settings["seed"], settings["length"]) == ("validation", 4, 3)
-    with pytest.raises(InputError, match="exists already"):
-        run_verb({"sprites": sprites}, words, prog="genvis data")
-    run_verb({"sprites": sprites}, [*words, "--overwrite"], prog="genvis data")
+    assert main(["data", *words]) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert main(["data", *words, "--overwrite"]) == 0

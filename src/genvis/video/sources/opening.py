@@ -208,6 +208,17 @@ def expand_sources(sources: Sequence[str | Path | int], *, stdin: TextIO | None 
     return _group_images(expanded)
 
 
+def missing_files(sources: Sequence[NamedSource]) -> list[str]:
+    """Return the names of files among some sources that do not exist; cameras and addresses are no files."""
+    return [
+        str(source)
+        for source in sources
+        if isinstance(source, str | Path)
+        and not Path(source).exists()
+        and not (ADDRESS.match(str(source)) or str(source).isdecimal() or CAMERA_DEVICE.fullmatch(str(source)))
+    ]
+
+
 def _expand(entry: str | Path | int) -> list[NamedSource | Path]:
     if not str(entry).strip():
         raise InputError(NO_SOURCE)
