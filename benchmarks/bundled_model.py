@@ -12,11 +12,16 @@ import torch
 from genvis.checkpoints.load import load_genvis
 from genvis.data.samples.batch import collate
 from genvis.data.sprites import SpriteVideos
+from genvis.evaluation.evaluated_videos import evaluate_videos
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.model.genvis import GenVIS
 from genvis.training.stages.stage_module import network_input
-from genvis.training.validation.frame_average_precision import frame_average_precision, frame_instances, frame_record
-from genvis.training.validation.video_average_precision import evaluate_videos, video_record
+from genvis.training.validation.validation_scores import (
+    average_precision_percent,
+    evaluated_frame,
+    evaluated_video,
+    frame_instances,
+)
 
 
 @torch.no_grad()
@@ -28,8 +33,10 @@ def frame_scores(model: GenVIS, images: SpriteVideos) -> dict[str, float]:
         prediction = model.detector.predict(model.detector(pixels, layers=1))
         height, width = image.frames.shape[-2:]
         (found,) = frame_instances(prediction, height=height, width=width, padded=tuple(pixels.shape[-2:]), top=20)
-        records.append(frame_record(found, labels=image.labels, masks=image.masks[:, 0]))
-    return frame_average_precision(records, classes=model.config.num_classes)
+        records.append(
+            evaluated_frame(found, labels=image.labels, masks=image.masks[:, 0], categories=model.config.categories)
+        )
+    return average_precision_percent(records, categories=model.config.categories)
 
 
 def main() -> None:
@@ -54,8 +61,8 @@ def main() -> None:
         ("MinVIS matching", VideoSegmenter(model.as_minvis(), clip_length=1)),
     ):
         start = time.perf_counter()
-        records = [video_record(videos[index], segmenter) for index in range(len(videos))]
-        report = evaluate_videos(records, labels=model.config.categories, identity=True)
+        records = [evaluated_video(videos[index], segmenter) for index in range(len(videos))]
+        report = evaluate_videos(records, categories=model.config.categories, identity=True)
         ap, identity = report.scores, report.identity
         assert identity is not None
         percent = {"AP": ap.ap, "AP50": ap.ap50, "AP75": ap.ap75, "HOTA": identity.hota, "IDF1": identity.idf1}

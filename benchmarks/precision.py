@@ -20,11 +20,12 @@ from torch.ao.quantization import quantize_dynamic
 from genvis.benchmarking.clip_parts import ClipBenchmark, Stopwatch
 from genvis.checkpoints.load import load_genvis
 from genvis.data.sprites import SpriteVideos
+from genvis.evaluation.evaluated_videos import evaluate_videos
 from genvis.inference.run_setup import RunSetup
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.model.config import GenVISConfig
 from genvis.model.genvis import GenVIS
-from genvis.training.validation.video_average_precision import evaluate_videos, video_record
+from genvis.training.validation.validation_scores import evaluated_video
 
 FORMATS = ("float32", "bfloat16", "int8")
 
@@ -52,9 +53,9 @@ def print_average_precision(options: argparse.Namespace) -> None:
     for number_format in options.formats:
         segmenter = VideoSegmenter(converted(load_genvis(options.model), number_format))
         start = time.process_time()
-        records = [video_record(sample, segmenter) for sample in samples]
+        records = [evaluated_video(sample, segmenter) for sample in samples]
         seconds = time.process_time() - start
-        scores = evaluate_videos(records, labels=segmenter.categories).scores
+        scores = evaluate_videos(records, categories=segmenter.categories).scores
         ap, ap50 = (100 * (score or 0.0) for score in (scores.ap, scores.ap50))
         milliseconds = 1000 * seconds / frames
         print(f"  {number_format:9} AP {ap:6.2f}  AP50 {ap50:6.2f}  {milliseconds:6.1f} ms/frame", flush=True)

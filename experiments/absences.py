@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pycocotools import mask as mask_tools
 from scipy.optimize import linear_sum_assignment
 
+from genvis.evaluation.evaluated_videos import EvaluatedVideo
 from genvis.masks import mask_areas
-from genvis.training.validation.video_average_precision import VideoRecord
 
 BOUNDS = (1, 5, 10, 20, 40, 80)
 """Frames from which an absence is counted in the next group: 1-4, 5-9, ... 80 and more."""
@@ -71,7 +71,7 @@ def absences_of(in_sight: NDArray[np.bool_]) -> Iterator[Absence]:
             yield Absence(before + 1, after)
 
 
-def count_absences(video: VideoRecord, *, least_score: float) -> Absences:
+def count_absences(video: EvaluatedVideo, *, least_score: float) -> Absences:
     """Count how the absences of a video ended; those before which no identity held the object are left out.
 
     Args:

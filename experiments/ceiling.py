@@ -14,9 +14,9 @@ from torch.nn import functional as F
 from experiments.evaluation import EvaluationPlan, Scores, score_videos, truth_of
 from experiments.recordings import RecordedVideo, Recording, ReplayedDetector
 from genvis.categories import Categories
+from genvis.evaluation.evaluated_videos import EvaluatedVideo
 from genvis.masks import RLEMask
 from genvis.model.genvis import GenVIS
-from genvis.training.validation.video_average_precision import VideoRecord
 
 _LEAST_SCORE = 0.01
 
@@ -36,8 +36,8 @@ def evaluate_joined_by_truth(model: GenVIS, recording: Recording, plan: Evaluati
     """
     began = time.perf_counter()
     labels = model.config.categories
-    records: list[VideoRecord] = []
-    objects: list[VideoRecord] = []
+    records: list[EvaluatedVideo] = []
+    objects: list[EvaluatedVideo] = []
     for index in range(len(recording)):
         whole = recording[index]
         for video in whole.pieces(plan.piece) if plan.piece else [whole]:
@@ -45,8 +45,8 @@ def evaluate_joined_by_truth(model: GenVIS, recording: Recording, plan: Evaluati
             size, length = video.size, len(video)
             several = [entry for track in tracks for entry in track.entries(labels)]
             single = [{**track.entry(), "category_id": 1} for track in tracks]
-            records.append(VideoRecord(size, length, truth_of(video, labels), several))
-            objects.append(VideoRecord(size, length, truth_of(video, None), single))
+            records.append(EvaluatedVideo(size, length, truth_of(video, labels), several))
+            objects.append(EvaluatedVideo(size, length, truth_of(video, None), single))
     return score_videos(records, objects, labels, seconds=time.perf_counter() - began)
 
 

@@ -12,12 +12,12 @@ from experiments.recordings import RecordedVideo, Recording, ReplayedDetector
 from genvis.categories import Categories
 from genvis.errors import InputError
 from genvis.evaluation import EvaluationReport
+from genvis.evaluation.evaluated_videos import EvaluatedVideo, evaluate_videos
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.inference.trackers.choose import TrackerName
 from genvis.model.genvis import GenVIS
 from genvis.results.formats.export import youtube_vis_entries
 from genvis.results.types import VideoResult
-from genvis.training.validation.video_average_precision import VideoRecord, evaluate_videos
 from genvis.video import Frame
 
 _ONE_CLASS = Categories("objects", (1,), ("object",))
@@ -103,8 +103,8 @@ def evaluate_tracker(
     model.register_module("detector", replayed)
     try:
         segmenter = VideoSegmenter(model, clip_length=plan.clip_length, tracker=tracker)
-        records: list[VideoRecord] = []
-        objects: list[VideoRecord] = []
+        records: list[EvaluatedVideo] = []
+        objects: list[EvaluatedVideo] = []
         for index in range(len(recording)):
             whole = recording[index]
             for video in whole.pieces(plan.piece) if plan.piece else [whole]:
@@ -118,7 +118,7 @@ def evaluate_tracker(
 
 
 def score_videos(
-    records: Sequence[VideoRecord], objects: Sequence[VideoRecord], labels: Categories, *, seconds: float
+    records: Sequence[EvaluatedVideo], objects: Sequence[EvaluatedVideo], labels: Categories, *, seconds: float
 ) -> Scores:
     """Score results.
 
@@ -129,8 +129,8 @@ def score_videos(
         seconds: What getting there took.
     """
     began = time.perf_counter()
-    report = evaluate_videos(records, labels=labels)
-    one_class = evaluate_videos(objects, labels=_ONE_CLASS, identity=True)
+    report = evaluate_videos(records, categories=labels)
+    one_class = evaluate_videos(objects, categories=_ONE_CLASS, identity=True)
     return _scores(report, one_class, objects, seconds=seconds + time.perf_counter() - began)
 
 
@@ -149,12 +149,12 @@ def _segment(segmenter: VideoSegmenter, video: RecordedVideo) -> tuple[VideoResu
         run.close()
 
 
-def _record(video: RecordedVideo, result: VideoResult, labels: Categories | None) -> VideoRecord:
+def _record(video: RecordedVideo, result: VideoResult, labels: Categories | None) -> EvaluatedVideo:
     """Return truth and result for scoring; without labels all objects are of one class."""
     found: Sequence[dict[str, Any]] = youtube_vis_entries(result, 0)
     if labels is None:
         found = [{**entry, "category_id": 1} for entry in found]
-    return VideoRecord(video.size, len(video), truth_of(video, labels), list(found))
+    return EvaluatedVideo(video.size, len(video), truth_of(video, labels), list(found))
 
 
 def truth_of(video: RecordedVideo, labels: Categories | None) -> list[dict[str, Any]]:
@@ -166,7 +166,7 @@ def truth_of(video: RecordedVideo, labels: Categories | None) -> list[dict[str, 
 
 
 def _scores(
-    report: EvaluationReport, one_class: EvaluationReport, videos: Sequence[VideoRecord], *, seconds: float
+    report: EvaluationReport, one_class: EvaluationReport, videos: Sequence[EvaluatedVideo], *, seconds: float
 ) -> Scores:
     identity = one_class.identity
     if identity is None or report.scores.ap is None or one_class.scores.ap is None:

@@ -89,9 +89,9 @@ def test_lone_surrogates_do_not_stop_a_text(tmp_path):
         (b"{", "is not JSON"),
         (b"[1]", "holds a list"),
         (b"5", "holds a int"),
-        (b"[" * 100_000, "is not JSON"),
+        (b"[" * 100_000, "nested too deeply"),
         (b'{"a": ' + b"1" * 5000 + b"}", "is not JSON"),
-        (b"\xff", "is not JSON"),
+        (b"\xff", "is not a text in UTF-8"),
     ],
 )
 def test_what_is_wrong_with_a_json_file_is_one_sentence(content, message, tmp_path):
@@ -104,7 +104,7 @@ def test_what_is_wrong_with_a_json_file_is_one_sentence(content, message, tmp_pa
 def test_a_folder_or_pipe_is_no_json_file(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "pipe", tmp_path / "missing"):
-        with pytest.raises(InputError, match="There is no file"):
+        with pytest.raises(InputError, match=r"no file|not a file"):
             read_json_object(path, expected="an object")
 
 

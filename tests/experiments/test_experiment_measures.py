@@ -14,9 +14,10 @@ from experiments.runner import Workspace
 
 from genvis.checkpoints.load import load_genvis
 from genvis.errors import InputError
+from genvis.evaluation.evaluated_videos import EvaluatedVideo, evaluate_videos
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.masks import RLEMask
-from genvis.training.validation.video_average_precision import VideoRecord, evaluate_videos, video_record
+from genvis.training.validation.validation_scores import evaluated_video
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -55,8 +56,8 @@ def test_scores_are_those_of_segmenting_the_videos_themselves(workspace: Workspa
     model = load_genvis(detector_folder)
     scores = evaluate_tracker(model, workspace.recording(held_out), EvaluationPlan("normal", 3))
     segmenter = VideoSegmenter(model, clip_length=3)
-    records = [video_record(sample, segmenter) for sample in (held_out.load()[index] for index in range(2))]
-    report = evaluate_videos(records, labels=model.config.categories)
+    records = [evaluated_video(sample, segmenter) for sample in (held_out.load()[index] for index in range(2))]
+    report = evaluate_videos(records, categories=model.config.categories)
     assert scores.ap == pytest.approx(100 * (report.scores.ap or 0.0), abs=0.5)
     assert scores.masks == sum(
         mask is not None for one in records for truth in one.truth for mask in truth["segmentations"]
@@ -105,7 +106,7 @@ def test_an_absence_keeps_changes_or_loses_the_identity(
     found: list[dict[str, Any]], kept: int, changed: int, lost: int
 ) -> None:
     truth = [track(*[CORNER] * 3, None, None, None, None, None, CORNER, CORNER)]
-    counts = count_absences(VideoRecord((20, 20), 10, truth, found), least_score=0.3).document()
+    counts = count_absences(EvaluatedVideo((20, 20), 10, truth, found), least_score=0.3).document()
     assert counts[1] == {"from": 5, "kept": kept, "changed": changed, "lost": lost}
     assert sum(sum(group.values()) - group["from"] for group in counts) == kept + changed + lost
 

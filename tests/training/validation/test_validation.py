@@ -1,24 +1,33 @@
 """AP on held-out samples: perfect predictions score 100, wrong ones less, and a run logs it."""
 
+import contextlib
 import csv
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from genvis.categories import known_categories
 from genvis.checkpoints.load import load_genvis
 from genvis.data.sprites import SpriteVideos
+from genvis.evaluation.evaluated_videos import EvaluatedVideo, evaluate_videos
+from genvis.masks import RLEMask
 from genvis.model.outputs import FramePrediction
 from genvis.training.recipe.data_options import SourceOptions
 from genvis.training.run.run import train
-from genvis.training.validation.frame_average_precision import frame_average_precision, frame_instances, frame_record
-from genvis.training.validation.video_average_precision import VideoRecord, _encoded, evaluate_videos
+from genvis.training.validation.validation_scores import average_precision_percent, evaluated_frame, frame_instances
 from tests.training.tiny import tiny_recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+OVIS = known_categories("ovis")
 
 
 def test_perfect_frames_score_100_and_a_wrong_class_nothing() -> None:
@@ -28,12 +37,53 @@ def test_perfect_frames_score_100_and_a_wrong_class_nothing() -> None:
         masks = sample.masks[:, 0].numpy()
         labels = sample.labels.tolist()
         found = [(label, 0.9, mask) for label, mask in zip(labels, masks, strict=True)]
-        right.append(frame_record(found, labels=sample.labels, masks=sample.masks[:, 0]))
+        right.append(evaluated_frame(found, labels=sample.labels, masks=sample.masks[:, 0], categories=OVIS))
         other = [((label + 1) % 25, score, mask) for label, score, mask in found]
-        wrong.append(frame_record(other, labels=sample.labels, masks=sample.masks[:, 0]))
-    assert frame_average_precision(right, classes=25) == pytest.approx({"AP": 100, "AP50": 100, "AP75": 100})
-    assert frame_average_precision(wrong, classes=25)["AP"] < 20
-    assert frame_average_precision([], classes=25)["AP"] == 0
+        wrong.append(evaluated_frame(other, labels=sample.labels, masks=sample.masks[:, 0], categories=OVIS))
+    perfect = {"AP": 100, "AP50": 100, "AP75": 100}
+    assert average_precision_percent(right, categories=OVIS) == pytest.approx(perfect)
+    assert average_precision_percent(wrong, categories=OVIS)["AP"] < 20
+    assert average_precision_percent([], categories=OVIS)["AP"] == 0
+
+
+def coco_scores(frames: list[EvaluatedVideo]) -> dict[str, float]:
+    """AP by COCO's own code."""
+    images, truth, found = [], [], []
+    for number, frame in enumerate(frames, start=1):
+        images.append({"id": number, "height": frame.size[0], "width": frame.size[1]})
+        for record in frame.truth:
+            (rle,) = record["segmentations"]
+            fields = {"image_id": number, "id": len(truth) + 1, "iscrowd": 0, "area": int(coco_mask.area(rle))}
+            truth.append({"category_id": record["category_id"], "segmentation": rle, **fields})
+        for record in frame.found:
+            (rle,) = record["segmentations"]
+            found.append({**record, "image_id": number, "segmentation": rle})
+    with contextlib.redirect_stdout(io.StringIO()):
+        annotations = COCO()
+        annotations.dataset = {"images": images, "annotations": truth, "categories": [{"id": id_} for id_ in OVIS.ids]}
+        annotations.createIndex()
+        evaluation = COCOeval(annotations, annotations.loadRes(found), "segm")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return {name: 100 * evaluation.stats[place] for place, name in enumerate(("AP", "AP50", "AP75"))}
+
+
+def test_scores_of_frames_are_coco_s() -> None:
+    random = np.random.default_rng(5)
+    frames = []
+    for sample in SpriteVideos(10, length=1, height=96, width=128, difficulty="hard"):
+        masks = sample.masks[:, 0].numpy()
+        found = []
+        for label, mask in zip(sample.labels.tolist(), masks, strict=True):
+            for _ in range(int(random.integers(0, 4))):
+                moved = np.roll(mask, random.integers(-4, 5, 2), (0, 1))
+                kind = label if random.random() < 0.8 else int(random.integers(25))
+                found.append((kind, float(random.integers(1, 10) / 10), moved))
+        frames.append(evaluated_frame(found, labels=sample.labels, masks=sample.masks[:, 0], categories=OVIS))
+    expected = coco_scores(frames)
+    assert 5 < expected["AP"] < 95
+    assert average_precision_percent(frames, categories=OVIS) == pytest.approx(expected, abs=1e-9)
 
 
 def test_instances_of_a_frame_are_its_best_queries() -> None:
@@ -53,19 +103,20 @@ def test_instances_of_a_frame_are_its_best_queries() -> None:
 def test_perfect_videos_score_100_and_exchanged_identities_less() -> None:
     masks = np.zeros((2, 4, 32, 32), dtype=bool)
     masks[0, :, :10, :10] = masks[1, :, 20:, 20:] = True
-    ids = known_categories("ovis").ids
+    ids = OVIS.ids
 
     def tracks(kept: Any) -> list[dict[str, Any]]:
-        return [{"category_id": ids[0], "score": 0.9, "segmentations": [_encoded(m) for m in rows]} for rows in kept]
+        return [
+            {"category_id": ids[0], "score": 0.9, "segmentations": [RLEMask.encode(m).coco() for m in rows]}
+            for rows in kept
+        ]
 
     swapped = masks.copy()
     swapped[:, 2:] = masks[::-1, 2:]
-    perfect = VideoRecord((32, 32), 4, tracks(masks), tracks(masks))
-    report = evaluate_videos([perfect], labels=known_categories("ovis"))
+    perfect = EvaluatedVideo((32, 32), 4, tracks(masks), tracks(masks))
+    report = evaluate_videos([perfect], categories=OVIS)
     assert report.scores.ap == pytest.approx(1.0)
-    broken = evaluate_videos(
-        [VideoRecord((32, 32), 4, tracks(masks), tracks(swapped))], labels=known_categories("ovis")
-    )
+    broken = evaluate_videos([EvaluatedVideo((32, 32), 4, tracks(masks), tracks(swapped))], categories=OVIS)
     assert broken.scores.ap == pytest.approx(0.0, abs=1e-6)
 
 

@@ -4,17 +4,13 @@ import torch
 from torch import Tensor, nn
 
 from genvis.data.samples.batch import VideoBatch
+from genvis.evaluation.evaluated_videos import EvaluatedVideo
 from genvis.model.detector.mask2former import as_mask2former
 from genvis.model.outputs import FramePrediction
 from genvis.training.criterion.detector import detector_losses
 from genvis.training.process_group import gathered
 from genvis.training.stages.stage_module import StageModule, batch_norms, batch_targets, network_input
-from genvis.training.validation.frame_average_precision import (
-    FrameRecord,
-    frame_average_precision,
-    frame_instances,
-    frame_record,
-)
+from genvis.training.validation.validation_scores import average_precision_percent, evaluated_frame, frame_instances
 
 
 class DetectorStage(StageModule):
@@ -41,7 +37,7 @@ class DetectorStage(StageModule):
 
     def on_validation_epoch_start(self) -> None:
         """Start to collect frames."""
-        self._frames: list[FrameRecord] = []
+        self._frames: list[EvaluatedVideo] = []
 
     @torch.no_grad()
     def validation_step(self, batch: VideoBatch, batch_idx: int) -> None:
@@ -65,11 +61,18 @@ class DetectorStage(StageModule):
             )
             for t in range(T):
                 masks = batch.masks[video][:, t, :height, :width]
-                self._frames.append(frame_record(found[t], labels=batch.labels[video], masks=masks))
+                self._frames.append(
+                    evaluated_frame(
+                        found[t],
+                        labels=batch.labels[video],
+                        masks=masks,
+                        categories=self.model.config.categories,
+                    )
+                )
 
     def on_validation_epoch_end(self) -> None:
-        """Log the mask AP of the held-out frames."""
-        scores = frame_average_precision(gathered(self._frames), classes=self.model.config.num_classes)
+        """Log the mask AP of the validation frames."""
+        scores = average_precision_percent(gathered(self._frames), categories=self.model.config.categories)
         self.log_dict({f"frame_{name}": value for name, value in scores.items()}, prog_bar=True)
 
 

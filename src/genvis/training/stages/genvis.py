@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from genvis.data.samples.batch import VideoBatch
 from genvis.data.samples.sample import VideoSample
 from genvis.errors import InputError
+from genvis.evaluation.evaluated_videos import EvaluatedVideo
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.model.genvis import GenVIS
 from genvis.model.mask_product import embeddings_before_projection
@@ -16,7 +17,7 @@ from genvis.training.process_group import gathered
 from genvis.training.recipe.loss_options import LossOptions
 from genvis.training.stages.detector import by_layer
 from genvis.training.stages.stage_module import StageModule
-from genvis.training.validation.video_average_precision import VideoRecord, evaluate_videos, video_record
+from genvis.training.validation.validation_scores import average_precision_percent, evaluated_video
 
 
 def clip_losses(model: GenVIS, videos: DetectedVideos, *, frames_per_clip: int, loss: LossOptions) -> dict[str, Tensor]:
@@ -64,11 +65,11 @@ def clip_losses(model: GenVIS, videos: DetectedVideos, *, frames_per_clip: int, 
 
 
 class VideoStage(StageModule):
-    """A stage whose model is measured by video AP on whole held-out videos."""
+    """A stage whose model is measured by video AP on whole validation videos."""
 
     def on_validation_epoch_start(self) -> None:
         """Start to collect videos."""
-        self._videos: list[VideoRecord] = []
+        self._videos: list[EvaluatedVideo] = []
 
     @torch.no_grad()
     def validation_step(self, batch: VideoBatch, batch_idx: int) -> None:
@@ -80,13 +81,12 @@ class VideoStage(StageModule):
                 batch.masks[video][..., :height, :width],
                 batch.labels[video],
             )
-            self._videos.append(video_record(sample, segmenter))
+            self._videos.append(evaluated_video(sample, segmenter))
 
     def on_validation_epoch_end(self) -> None:
-        """Log the video AP of the held-out videos, in percent."""
-        report = evaluate_videos(gathered(self._videos), labels=self.model.config.categories)
-        scores = {"AP": report.scores.ap, "AP50": report.scores.ap50, "AP75": report.scores.ap75}
-        self.log_dict({f"video_{name}": 100.0 * (value or 0.0) for name, value in scores.items()}, prog_bar=True)
+        """Log the video AP of the validation videos, in percent."""
+        scores = average_precision_percent(gathered(self._videos), categories=self.model.config.categories)
+        self.log_dict({f"video_{name}": value for name, value in scores.items()}, prog_bar=True)
 
 
 class TrackerStage(VideoStage):

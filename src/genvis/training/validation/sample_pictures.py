@@ -14,7 +14,7 @@ from genvis.data.samples.sample import VideoSample
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.training.run.sample_stream import HeldOut
 from genvis.training.stages.stage_module import StageModule, network_input
-from genvis.training.validation.frame_average_precision import frame_instances
+from genvis.training.validation.validation_scores import frame_instances
 from genvis.video.drawing.contact_sheet import ContactSheet
 from genvis.video.drawing.instances import draw_instances
 
