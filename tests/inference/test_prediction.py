@@ -7,6 +7,7 @@ from genvis import InputError, VideoResult, VideoSegmenter
 from genvis.inference import jobs as prediction
 from genvis.inference.jobs import RUN_FOLDER, PredictionOptions, predict_video
 from genvis.inference.live_jobs import predict_live
+from genvis.inference.session import Session
 from genvis.video import VideoWriter, open_source
 
 OPTIONS = PredictionOptions(score_threshold=0, outputs=("youtube_vis", "video"), detections=6, overlaps="keep")
@@ -156,6 +157,29 @@ def test_a_live_file_that_was_interrupted_is_continued(tiny_model, golden_frames
     assert content(resumed.result) == content(straight.result)
     with open_source(resumed.files.video) as video:
         assert len(list(video)) == 8
+
+
+@pytest.mark.parametrize("saves", [1, 2, 3])
+def test_a_kill_between_the_two_files_of_a_live_run_shows_no_frame_twice(
+    saves, tiny_model, golden_frames, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(prediction, "SAVE_EVERY_SECONDS", -1)
+    segmenter = segmenter_of(tiny_model)
+    straight = live(segmenter, golden_frames, tmp_path / "straight", session_file=tmp_path / "straight.session")
+    save, saved = Session.save, []
+
+    def save_and_die(self, path):
+        save(self, path)
+        saved.append(path)
+        if len(saved) == saves:
+            raise MemoryError("as if killed")
+
+    monkeypatch.setattr(Session, "save", save_and_die)
+    with pytest.raises(MemoryError):
+        live(segmenter, golden_frames, tmp_path / "cut", session_file=tmp_path / "cut.session")
+    options = replace(OPTIONS, resume=True)
+    resumed = live(segmenter, golden_frames, tmp_path / "cut", options=options, session_file=tmp_path / "cut.session")
+    assert content(resumed.result) == content(straight.result)
 
 
 def test_another_video_range_or_selection_is_never_taken_for_this_one(tiny_model, golden_frames, tmp_path):

@@ -42,7 +42,8 @@ JOBS = (
     Job("predict", PREDICT.format("a.mp4") + "--weights model " + ALL_OUTPUTS),
     Job("predict, clips of 3", PREDICT.format("a.mp4 b.mkv") + "--weights model --clip-length 3 --memory-clips 2"),
     Job("predict, offline", PREDICT.format("a.mp4") + "--weights vita"),
-    Job("live", PREDICT.format("a.mp4") + "--weights model --live --session session.safetensors"),
+    # Pictures of a live run that was interrupted are drawn at its end, with the final scores.
+    Job("live", PREDICT.format("a.mp4") + "--weights model --live --session session.safetensors", ("**/*.json",)),
     Job("eval", "eval --weights model --annotations instances.json --images images -o out --workers 1 --device cpu"),
     Job("train", "train recipe.yaml", MODEL_FILES),
     Job("train the detector", "train detector.yaml", MODEL_FILES),

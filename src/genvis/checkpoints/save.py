@@ -43,7 +43,7 @@ def save_model(model: PreTrainedModel, folder: Path, *, overwrite: bool = False)
     is_new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".partial-") as partial:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".model.", suffix=".partial") as partial:
             with without_progress_bars():
                 model.save_pretrained(partial)
             # The configuration goes last: it is what makes the folder a model.

@@ -175,17 +175,17 @@ class LiveRun:
         Raises:
             OutputError: If the disk is full.
         """
+        if self._run_folder is not None and len(self.recorder):
+            # The session names its record by its number of frames: the two always fit, whenever the process ends.
+            recorded = self._recorded_file()
+            write_json(recorded, self.recorder.result().to_json())
+            self.session.save(self._run_folder / SESSION_FILE)
+            for old in self._run_folder.glob(RECORDED_FILE.format("*")):
+                if old != recorded:
+                    old.unlink()
         if self._session_file is not None:
+            # After the run's own: a run that is continued must not find frames in it that it has not recorded.
             self.session.save(self._session_file)
-        if self._run_folder is None or not len(self.recorder):
-            return
-        # The session names its record by its number of frames, so that the two always fit, whenever the process ends.
-        recorded = self._recorded_file()
-        write_json(recorded, self.recorder.result().to_json())
-        self.session.save(self._run_folder / SESSION_FILE)
-        for old in self._run_folder.glob(RECORDED_FILE.format("*")):
-            if old != recorded:
-                old.unlink()
 
     def write(self, *, problem: str | None, video: Path | None) -> tuple[VideoResult, SavedFiles]:
         """Write the outputs of what was reported.
