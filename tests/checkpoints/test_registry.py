@@ -1,6 +1,8 @@
 """The registry agrees with the architectures, the published numbers and the command line."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,7 +16,8 @@ from transformers import (
 )
 
 from genvis.categories import known_categories
-from genvis.checkpoints.registry import DEFAULT_MODEL, entry_of, find_entry, registry
+from genvis.checkpoints.hub import megabytes
+from genvis.checkpoints.registry import DEFAULT_MODEL, RegistryEntry, entry_of, find_entry, registry
 from genvis.cli.main import main
 from genvis.errors import InputError
 from genvis.model.config import DetectorConfig, GenVISConfig
@@ -151,3 +154,37 @@ def test_a_model_without_weights_says_so(capsys: pytest.CaptureFixture[str]) -> 
     assert entry_of("ytvis21-r50-online").usage == ""
     assert main(["models", "fetch", "ytvis21-r50-online"]) == 2
     assert "the authors publish the AP but no weights: choose another model" in capsys.readouterr().err
+
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "models.md"
+
+
+def document() -> str:
+    if not DOCUMENT.is_file():
+        pytest.skip("the documents are not part of this distribution")
+    return DOCUMENT.read_text(encoding="utf-8")
+
+
+def row(entry: RegistryEntry) -> str:
+    place = "in the package" if entry.is_bundled else "by hand" if entry.has_weights else "none"
+    assert entry.parameters is not None
+    cells = (
+        f"`{entry.name}`",
+        entry.trained_on,
+        str(entry.num_categories),
+        "" if entry.average_precision is None else f"{entry.average_precision:.1f}, {entry.measured_on}",
+        f"{entry.parameters / 1e6:.1f} M, {megabytes(entry.size_in_bytes)}",
+        entry.licence,
+        f"`{entry.hub_id}`" if entry.hub_id else place,
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def test_the_document_has_the_facts_of_the_registry() -> None:
+    given = [line for line in document().splitlines() if line.startswith("| `") and line.count("|") == 8]
+    assert given == [row(entry) for entry in registry()]
+
+
+def test_names_in_the_document_exist() -> None:
+    for name in re.findall(r"(?:--weights |load\(\"|fetch |show )([a-z][\w-]+-[\w-]+)", document()):
+        assert find_entry(name) or name == "videomt-s", name
