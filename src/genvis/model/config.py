@@ -45,7 +45,7 @@ class GenVISConfig(PreTrainedConfig):
         detector: The frame-level detector: configuration of a transformers Mask2Former, EoMT or RF-DETR.
         method: ``"genvis"`` propagates instance queries from clip to clip (paper, section 3.2); ``"vita"`` takes the
             whole video as one clip; ``"minvis"`` has no tracker, its detections are matched from frame to frame.
-        num_instance_queries: Q, the largest number of identities in a video.
+        num_instance_queries: Q, the largest number of objects in a video.
         hidden_dim: C, channels of the tracker; the detector's queries and features may have others.
         mask_feature_size: C_m, channels of the tracker's mask embeddings.
         num_attention_heads: Heads of every attention of the tracker.
@@ -65,7 +65,7 @@ class GenVISConfig(PreTrainedConfig):
         max_size_test: Inference keeps the longer side within this many pixels.
         resizing: Fields of `Preprocessing` in which the detector differs from the published GenVIS, for example
             ``{"rule": "square", "antialias": False}``; None for none.
-        detections_per_video: How many (identity, class) pairs a whole-video result holds at most.
+        detections_per_video: How many (track, class) pairs a whole-video result holds at most.
         categories_name: Name of the categories, for example ``"ovis"``.
         category_ids: The data set's category id of each class.
         id2label: The name of each class.

@@ -1,4 +1,4 @@
-"""The whole network: one clip and the state in, a prediction and the new state out."""
+"""GenVIS: a clip of frames and the state of a video in, a prediction and the new state out."""
 
 import warnings
 from typing import Any

@@ -1,4 +1,4 @@
-"""Mask logits: the product of mask embeddings with maps, in the layout that the maps have."""
+"""Mask logits: the product of mask embeddings and features, in the layout that the features have."""
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 def mask_logits(embeddings: Tensor, features: Tensor, bias: Tensor | None = None) -> Tensor:
     """Multiply mask embeddings with the features of every pixel.
 
-    A 1x1 convolution is that product, and needs no copy of maps that are channels last, as the fast path's are.
+    A 1x1 convolution is that product, and needs no copy of maps that are channels last, as the optimized detector's are.
 
     Args:
         embeddings: (Q, C).

@@ -1,4 +1,4 @@
-"""What the parts of the network hand to each other: named tuples of tensors, so that they can be traced and exported.
+"""Inputs and outputs of the parts of the network: named tuples of tensors, so that they can be traced and exported.
 
 Symbols: B videos, T frames of a clip, F = B·T frames, Q_f frame queries, Q instance queries, C hidden channels, C_det
 and C_f channels of the detector's queries and features, C_m mask channels, K classes, L detector layers, D
@@ -70,7 +70,7 @@ class LayerPrediction(NamedTuple):
 
 
 class TrackerState(NamedTuple):
-    """All that the tracker keeps of a video between two clips.
+    """Everything that the tracker keeps of a video between two clips.
 
     Attributes:
         instance_queries: (B, Q, C), the raw object-decoder output p of the previous clip (paper, Eq. 1).
@@ -82,10 +82,10 @@ class TrackerState(NamedTuple):
 
 
 class TrackerOutput(NamedTuple):
-    """What the tracker says of one clip.
+    """Tracker outputs of one clip.
 
     Attributes:
-        class_logits: (D, B, Q, K + 1), for each object-decoder layer; the last layer, at index -1, is the answer.
+        class_logits: (D, B, Q, K + 1), for each object-decoder layer; the last layer, at index -1, is the prediction.
         mask_embeddings: (D, B, Q, C_m), one embedding for all frames of the clip.
         frame_similarity: (B, T, Q_f, C), similarity embeddings of the encoded frame queries.
         query_similarity: (B, Q, C), similarity embeddings of the last layer's instance prototypes.
@@ -98,7 +98,7 @@ class TrackerOutput(NamedTuple):
 
 
 class ClipMasks(NamedTuple):
-    """The answer for one clip of one video, masks multiplied out.
+    """Prediction for one clip of one video, masks multiplied out.
 
     Attributes:
         class_logits: (Q, K + 1), the last class is "no object".
@@ -110,12 +110,12 @@ class ClipMasks(NamedTuple):
 
 
 class ClipPrediction(NamedTuple):
-    """The answer for one clip.
+    """Prediction for one clip of each of B videos.
 
     Attributes:
         class_logits: (B, Q, K + 1), the last class is "no object".
         mask_embeddings: (B, Q, C_m).
-        mask_features: (B, T, C_m, H/4, W/4), the tracker's own projection of the stride-4 map of the padded frames.
+        mask_features: (B, T, C_m, H/4, W/4), the tracker's own projection of the features of the padded frames.
         frame_queries: (B, T, Q_f, C) of the detector's last layer.
     """
 

@@ -21,8 +21,7 @@ Channels = tuple[float, float, float]
 IMAGENET_MEAN: Channels = (123.675, 116.28, 103.53)
 IMAGENET_STD: Channels = (58.395, 57.12, 57.375)
 
-# What the image processors of transformers do, by the model_type of their models. `divisor`, where it is not given, is
-# known only with the model's patches.
+# Image processors of transformers, by the model_type of their models.
 _CONVENTIONS: dict[str, dict[str, Any]] = {
     "mask2former": {"rounding": "down", "fill": "stretch"},
     "eomt": {"rule": "longest_edge", "rounding": "down", "pads_raw_frames": True},
@@ -88,7 +87,7 @@ class Preprocessing:
     def from_image_processor(
         cls, model_type: str, processor: Mapping[str, Any], *, side: int = 800, divisor: int = 32
     ) -> "Preprocessing":
-        """Return what a transformers image processor does.
+        """Return the preprocessing of a transformers image processor.
 
         Args:
             model_type: Of the model it belongs to: "mask2former", "eomt" or "rf_detr".

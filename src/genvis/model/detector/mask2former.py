@@ -104,7 +104,7 @@ class Mask2FormerDetector(FrameDetector):
         return maps
 
     def decode_pixels(self, maps: tuple[Tensor, ...]) -> PixelFeatures:
-        """Return what the pixel decoder makes of the backbone's maps."""
+        """Decode the backbone's maps to levels of stride 32, 16 and 8, and the stride-4 map."""
         decoder = self.mask2former.pixel_level_module.decoder
         if self.is_optimized:
             return decode_pixels(decoder, maps)
@@ -142,7 +142,7 @@ class Mask2FormerDetector(FrameDetector):
         return FramePrediction(logits[0].float().softmax(dim=-1)[..., :-1], embeddings[0], features)
 
     def predict_layers(self, output: DetectorOutput) -> LayerPrediction:
-        """Return class logits and masks of all layers: what the detector is trained by.
+        """Return class logits and masks of all layers, from which the detector is trained.
 
         Args:
             output: Of `forward`, with L layers.

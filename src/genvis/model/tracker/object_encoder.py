@@ -41,7 +41,7 @@ class ObjectEncoder(nn.Module):
             if self.window_size == 0:
                 frame_queries = layer(frame_queries.flatten(1, 2)).unflatten(1, (frames, queries))  # (B, T, Q_f, C)
             else:
-                # Shifted windows reach over the borders of the plain ones. Training never shifts.
+                # Shifted windows reach over the borders of the others. Training never shifts.
                 is_shifted = index % 2 == 1 and not self.training
                 frame_queries = self._within_windows(layer, frame_queries, is_shifted=is_shifted)
         return frame_queries

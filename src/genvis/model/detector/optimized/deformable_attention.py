@@ -1,4 +1,6 @@
-"""Multi-scale deformable attention as a weighted sum of rows, exact and several times faster than sampling grids.
+"""Multi-scale deformable attention as a weighted sum of rows, exact and several times faster on CPUs.
+
+Reference: `_sum_of_grids` below, which GPUs run, and transformers' `multi_scale_deformable_attention`.
 
 Every head of every query reads P points on each of L maps, each point bilinearly from 4 corners (Deformable DETR,
 section 4.1): that is one weighted sum of 4·L·P rows of the table of values, which

@@ -1,4 +1,4 @@
-"""What depends on the sizes of feature maps alone: computed once for each size, shared by all layers and frames."""
+"""Geometry of feature maps: depends on their sizes alone, computed once, shared by all layers and frames."""
 
 from functools import lru_cache
 from typing import NamedTuple

@@ -1,4 +1,7 @@
-"""Matrix products of many rows by the faster of the two libraries that PyTorch brings for CPUs."""
+"""Matrix products of many rows by the faster of the two libraries that PyTorch has for CPUs.
+
+Reference: `torch.nn.functional.linear`.
+"""
 
 from collections.abc import Callable
 

@@ -1,4 +1,7 @@
-"""The pixel decoder of Mask2Former, computed from the modules of transformers with the fast deformable attention."""
+"""Pixel decoder of Mask2Former with optimized deformable attention.
+
+Reference: transformers' `Mask2FormerPixelDecoder`, whose parameters are used.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple, cast
@@ -18,7 +21,7 @@ from genvis.model.detector.optimized.linear import apply_linear, feedforward, li
 
 
 class PixelFeatures(NamedTuple):
-    """What the pixel decoder says of F frames.
+    """Pixel decoder outputs of F frames.
 
     Attributes:
         levels: The maps of stride 32, 16 and 8, each (F, H_l·W_l, C).
@@ -48,7 +51,7 @@ def decode_pixels(decoder: Mask2FormerPixelDecoder, features: Sequence[Tensor]) 
     for layer in decoder.encoder.layers:
         hidden = _encoder_layer(cast(Mask2FormerPixelDecoderEncoderLayer, layer), hidden, position, geometry)
     tokens = hidden.split(geometry.pixels, dim=1)
-    # Cut to rows before transposing: the other way round, the strides of one frame no longer say "channels last".
+    # Cut to rows before transposing: the other way round, one frame would no longer count as channels last.
     finest = tokens[-1].unflatten(1, sizes[-1]).permute(0, 3, 1, 2)
     for index, feature in enumerate(features[: decoder.num_fpn_levels][::-1]):
         lateral = decoder.lateral_convolutions[index](feature)

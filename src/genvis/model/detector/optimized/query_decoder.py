@@ -1,4 +1,6 @@
-"""The masked-attention decoder of Mask2Former, computed from the modules of transformers without what nobody reads.
+"""Masked-attention decoder of Mask2Former without outputs that are never read.
+
+Reference: transformers' `Mask2FormerTransformerModule`, whose parameters are used.
 
 Each layer attends only where the previous layer's masks are foreground. It needs these masks at stride 32, 16 or 8
 alone; and as resizing and the product over channels are both linear, the maps are resized, once for each stride,
@@ -23,7 +25,7 @@ from genvis.model.detector.optimized.pixel_decoder import PixelFeatures
 
 
 class LevelTokens(NamedTuple):
-    """What the queries read of one level: inputs of keys and values, (F, N, C), and where: (F, 1, Q_f, N)."""
+    """Pixels of one level that queries read: inputs of keys and values, (F, N, C), and where to attend, (F, 1, Q_f, N)."""
 
     keys: Tensor
     values: Tensor

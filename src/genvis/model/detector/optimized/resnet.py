@@ -1,5 +1,7 @@
 """ResNet for inference: batch norm folded into the convolutions, channels last, in place.
 
+Reference: transformers' `ResNetBackbone`, whose parameters are used.
+
 The weights are folded in every call, which takes less than a hundredth of the time of the convolutions. Nothing is
 kept, so nothing can be stale, however the weights are written.
 """

@@ -1,4 +1,6 @@
-"""Swin for inference: what is padded is never projected, and one gather shifts, pads and cuts into windows.
+"""Swin for inference: padding is never projected, and one gather shifts, pads and cuts into windows.
+
+Reference: transformers' `SwinBackbone`, whose parameters are used.
 
 The zeros with which Swin fills its last windows take part in attention, but their queries, keys and values are the
 biases of the projections; at window 12 that saves a third of the projections of the coarse maps. Likewise only
@@ -20,7 +22,7 @@ from genvis.model.detector.optimized.window_attention import window_attention
 
 
 def swin_features(backbone: SwinBackbone, pixel_values: Tensor) -> tuple[Tensor, ...]:
-    """Compute what ``backbone`` does, fast in evaluation mode without gradient or tracing.
+    """Compute what ``backbone`` does, optimized in evaluation mode without gradient or tracing.
 
     Args:
         backbone: The module whose parameters are used.

@@ -1,5 +1,7 @@
 """Attention within windows of some 100 pixels, for which PyTorch's attention on CPUs is not made.
 
+Reference: `torch.nn.functional.scaled_dot_product_attention`.
+
 `torch.nn.functional.scaled_dot_product_attention` walks over long sequences in small tiles. A window is one tile: two
 batched products and a softmax of a few windows at a time, which stay in the cache, take two thirds of its time.
 """
