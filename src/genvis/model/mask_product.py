@@ -8,7 +8,8 @@ from torch import Tensor, nn
 def mask_logits(embeddings: Tensor, features: Tensor, bias: Tensor | None = None) -> Tensor:
     """Multiply mask embeddings with the features of every pixel.
 
-    A 1x1 convolution is that product, and needs no copy of maps that are channels last, as the optimized detector's are.
+    A 1x1 convolution is that product, and needs no copy of maps that are channels last (those of the optimized detector
+    are).
 
     Args:
         embeddings: (Q, C).

@@ -25,7 +25,13 @@ from genvis.model.detector.optimized.pixel_decoder import PixelFeatures
 
 
 class LevelTokens(NamedTuple):
-    """Pixels of one level that queries read: inputs of keys and values, (F, N, C), and where to attend, (F, 1, Q_f, N)."""
+    """Pixels of one level that queries read.
+
+    Attributes:
+        keys: (F, N, C), input of the key projection.
+        values: (F, N, C), input of the value projection.
+        attend: (F, 1, Q_f, N), true where a query may attend.
+    """
 
     keys: Tensor
     values: Tensor
