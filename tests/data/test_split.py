@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genvis.cli.main import main
-from genvis.data.split import choose_held_out, split_annotations
+from genvis.data.split import choose_validation, split_annotations
 from genvis.errors import InputError
 from tests.data.convert.sample_sets import annotation, good_content, rectangle, video, write_json
 
@@ -27,9 +27,9 @@ def many_videos(count=40):
 
 def test_nothing_is_lost_or_changed(tmp_path):
     content = many_videos()
-    split = split_annotations(write_json(tmp_path / "all.json", content), held_out=0.25, seed=3)
-    parts = [json.loads(part.path.read_text()) for part in (split.train, split.held_out)]
-    assert [part.path.name for part in (split.train, split.held_out)] == ["all_train.json", "all_held_out.json"]
+    split = split_annotations(write_json(tmp_path / "all.json", content), validation=0.25, seed=3)
+    parts = [json.loads(part.path.read_text()) for part in (split.train, split.validation)]
+    assert [part.path.name for part in (split.train, split.validation)] == ["all_train.json", "all_validation.json"]
     assert [len(part["videos"]) for part in parts] == [30, 10]
     for part in parts:
         ids = {entry["id"] for entry in part["videos"]}
@@ -41,9 +41,9 @@ def test_nothing_is_lost_or_changed(tmp_path):
 
 
 def test_categories_keep_their_shares(tmp_path):
-    split = split_annotations(write_json(tmp_path / "all.json", many_videos()), held_out=0.25, seed=0)
+    split = split_annotations(write_json(tmp_path / "all.json", many_videos()), validation=0.25, seed=0)
     for name, train in split.train.tracks_of_category.items():
-        held = split.held_out.tracks_of_category[name]
+        held = split.validation.tracks_of_category[name]
         assert abs(held - 0.25 * (train + held)) <= 1, name
     assert split.missing == []
     assert split.untrained == []
@@ -52,12 +52,12 @@ def test_categories_keep_their_shares(tmp_path):
 def test_the_seed_decides(tmp_path):
     path = write_json(tmp_path / "all.json", many_videos())
 
-    def held_out(seed, folder):
-        split = split_annotations(path, held_out=0.25, seed=seed, output=tmp_path / folder)
-        return split.held_out.path.read_bytes()
+    def validation(seed, folder):
+        split = split_annotations(path, validation=0.25, seed=seed, output=tmp_path / folder)
+        return split.validation.path.read_bytes()
 
-    assert held_out(0, "a") == held_out(0, "b")
-    assert held_out(0, "a") != held_out(1, "c")
+    assert validation(0, "a") == validation(0, "b")
+    assert validation(0, "a") != validation(1, "c")
 
 
 def test_videos_that_share_images_stay_together(tmp_path):
@@ -65,8 +65,8 @@ def test_videos_that_share_images_stay_together(tmp_path):
     for first, second in ((0, 5), (5, 9), (2, 3)):
         content["videos"][second]["file_names"][1] = content["videos"][first]["file_names"][0]
     for seed in range(8):
-        split = split_annotations(write_json(tmp_path / "all.json", content), held_out=0.4, seed=seed)
-        held = {entry["id"] for entry in json.loads(split.held_out.path.read_text())["videos"]}
+        split = split_annotations(write_json(tmp_path / "all.json", content), validation=0.4, seed=seed)
+        held = {entry["id"] for entry in json.loads(split.validation.path.read_text())["videos"]}
         for together in ({1, 6, 10}, {3, 4}):
             assert together <= held or not together & held
 
@@ -80,7 +80,7 @@ def test_as_many_as_wanted_and_never_worse_than_chance(tracks, share, seed):
     tracks_of_video = dict(enumerate(map(Counter, tracks)))
     wanted = min(max(1, round(share * len(tracks))), len(tracks) - 1)
     groups = [[identifier] for identifier in tracks_of_video]
-    chosen = choose_held_out(groups, tracks_of_video, wanted=wanted, seed=seed)
+    chosen = choose_validation(groups, tracks_of_video, wanted=wanted, seed=seed)
     assert len(chosen) == wanted
     total = sum(tracks_of_video.values(), Counter())
     places = Counter(category for count in tracks for category in count)
@@ -99,10 +99,10 @@ def test_as_many_as_wanted_and_never_worse_than_chance(tracks, share, seed):
 
 def test_the_command_says_what_it_did(tmp_path, capsys):
     path = write_json(tmp_path / "all.json", many_videos())
-    assert main(["data", "split", str(path), "--held-out", "0.25", "--seed", "1"]) == 0
+    assert main(["data", "split", str(path), "--validation", "0.25", "--seed", "1"]) == 0
     printed = capsys.readouterr().out
     assert "tracks of c8" in printed
-    assert str(tmp_path / "all_held_out.json") in printed
+    assert str(tmp_path / "all_validation.json") in printed
 
 
 @pytest.mark.parametrize(
@@ -118,16 +118,24 @@ def test_the_command_says_what_it_did(tmp_path, capsys):
 def test_what_cannot_be_split_is_named(tmp_path, change, message):
     path = write_json(tmp_path / "all.json", good_content() | change)
     with pytest.raises(InputError, match=message):
-        split_annotations(path, held_out=0.5, seed=0)
+        split_annotations(path, validation=0.5, seed=0)
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -1.0])
 def test_the_share_must_make_sense(tmp_path, share):
     with pytest.raises(InputError, match="above 0 and below 1"):
-        split_annotations(write_json(tmp_path / "all.json", good_content()), held_out=share, seed=0)
+        split_annotations(write_json(tmp_path / "all.json", good_content()), validation=share, seed=0)
 
 
 def test_coco_files_are_sent_to_the_converter(tmp_path):
     path = write_json(tmp_path / "coco.json", {"images": [], "annotations": []})
     with pytest.raises(InputError, match="from-coco"):
-        split_annotations(path, held_out=0.5, seed=0)
+        split_annotations(path, validation=0.5, seed=0)
+
+
+@pytest.mark.parametrize("names", [5, "a.jpg", {"a": 1}])
+def test_file_names_that_are_no_list_are_named(tmp_path, names):
+    content = good_content()
+    content["videos"][1]["file_names"] = names
+    with pytest.raises(InputError, match=r"videos\[1\] of .* has no list 'file_names'"):
+        split_annotations(write_json(tmp_path / "a.json", content), validation=0.5, seed=0)

@@ -50,17 +50,17 @@ def check(
     return 0 if result.passed else 1
 
 
-def split(file: Path, *, held_out: float = 0.1, seed: int = 0, output: Path | None = None) -> None:
-    """Split an annotation file by video into a part to train on and a held-out part to score on.
+def split(file: Path, *, validation: float = 0.1, seed: int = 0, output: Path | None = None) -> None:
+    """Split an annotation file by video into a training set and a validation set.
 
     The parts have the categories in shares as like as possible. Videos that share images stay together. The same seed
     gives the same split.
 
     Args:
         file: The YouTube-VIS or OVIS file (JSON).
-        held_out: The share of the videos to hold out.
+        validation: The share of the videos for the validation set.
         seed: Another seed, another split.
-        output: The folder for NAME_train.json and NAME_held_out.json; that of the file if not given.
+        output: The folder for NAME_train.json and NAME_validation.json; that of the file if not given.
     """
     from rich.table import Table
     from rich.text import Text
@@ -68,13 +68,13 @@ def split(file: Path, *, held_out: float = 0.1, seed: int = 0, output: Path | No
     from genvis.cli.console import Console
     from genvis.data.split import split_annotations
 
-    result = split_annotations(file, held_out=held_out, seed=seed, output=output)
+    result = split_annotations(file, validation=validation, seed=seed, output=output)
     console = Console(highlight=False)
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 3, 0, 0))
     table.add_column("")
-    for name in ("train", "held out", "held out, %"):
+    for name in ("train", "validation", "validation, %"):
         table.add_column(name, justify="right")
-    train, out = result.train, result.held_out
+    train, out = result.train, result.validation
     rows = [("videos", train.videos, out.videos), ("frames", train.frames, out.frames)]
     rows += [
         (f"tracks of {name}", count, out.tracks_of_category[name]) for name, count in train.tracks_of_category.items()
@@ -89,9 +89,11 @@ def split(file: Path, *, held_out: float = 0.1, seed: int = 0, output: Path | No
     if empty:
         console.print(f"Categories without tracks: {empty}.")
     if result.missing:
-        console.print(Text(f"Not held out, as there are too few: {', '.join(result.missing)}.", style="yellow"))
+        console.print(
+            Text(f"Not in the validation set, as there are too few: {', '.join(result.missing)}.", style="yellow")
+        )
     if result.untrained:
-        console.print(Text(f"Held out only: {', '.join(result.untrained)}.", style="yellow"))
+        console.print(Text(f"In the validation set only: {', '.join(result.untrained)}.", style="yellow"))
     console.print(Text(f"{train.path}\n{out.path}"), soft_wrap=True)
 
 
@@ -100,21 +102,21 @@ def prepare(
     *,
     images: Path = Path("images"),
     init: str = "",
-    held_out: float = 0.1,
+    validation: float = 0.1,
     seed: int = 0,
     name: str | None = None,
 ) -> None:
     """Get an annotation file of your own ready for training: split it, and write the recipes of both stages.
 
-    Writes NAME_train.json, NAME_held_out.json, NAME_detector.yaml and NAME_genvis.yaml beside the file. A single video
-    cannot be split: all of it is learned from, and nothing is measured.
+    Writes NAME_train.json, NAME_validation.json, NAME_detector.yaml and NAME_genvis.yaml beside the file. A single
+    video cannot be split: all of it is trained on, and nothing is measured.
 
     Args:
         file: The YouTube-VIS or OVIS file (JSON).
         images: The folder that the file names start from.
         init: Weights to start from; always to be given. A model folder, a bundled name, a published .pth file, or a
             Hub id of a Mask2Former such as facebook/mask2former-swin-tiny-coco-instance.
-        held_out: The share of the videos to hold out.
+        validation: The share of the videos for the validation set.
         seed: Another seed, another split.
         name: Of the recipes and the runs; that of the file if not given.
     """
@@ -131,11 +133,11 @@ def prepare(
     videos = read_json_object(file, expected="an object with 'videos', 'annotations' and 'categories'").get("videos")
     train, out = file, None
     if isinstance(videos, list) and len(videos) == 1:
-        print("One video cannot be split: all of it is learned from, and no AP is measured.")
+        print("One video cannot be split: all of it is trained on, and no AP is measured.")
     else:
-        result = split_annotations(file, held_out=held_out, seed=seed)
-        train, out = result.train.path, result.held_out.path
-        print(f"{result.train.videos:,} videos to learn from, {result.held_out.videos:,} held out.")
+        result = split_annotations(file, validation=validation, seed=seed)
+        train, out = result.train.path, result.validation.path
+        print(f"{result.train.videos:,} videos to train on, {result.validation.videos:,} to validate on.")
     write_own_recipes(recipes, train=train, held_out=out)
     model = f"runs/{recipes.name}-genvis/model"
     print(f"Now run\n  genvis train {recipes.detector}\n  genvis train {recipes.genvis}")

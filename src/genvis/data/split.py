@@ -1,4 +1,4 @@
-"""Splitting an annotation file by video into a part to train on and a held-out part to score on."""
+"""Split of an annotation file by video into a training set and a validation set."""
 
 import random
 from collections import Counter
@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from genvis.errors import InputError
 from genvis.files import make_folder, read_json_object, write_json
+from genvis.json_values import whole_number
 
 
 @dataclass(frozen=True)
@@ -33,25 +36,25 @@ class Part:
 
 @dataclass(frozen=True)
 class Split:
-    """A split: the part to train on, and the one held out."""
+    """A split: the training set and the validation set."""
 
     train: Part
-    held_out: Part
+    validation: Part
 
     @property
     def missing(self) -> list[str]:
-        """Categories with tracks of which none is held out: their score cannot be known."""
-        held_out = self.held_out.tracks_of_category
-        return [name for name, count in self.train.tracks_of_category.items() if count and not held_out[name]]
+        """Categories with tracks of which none is in the validation set: their score cannot be known."""
+        validation = self.validation.tracks_of_category
+        return [name for name, count in self.train.tracks_of_category.items() if count and not validation[name]]
 
     @property
     def untrained(self) -> list[str]:
-        """Categories of which tracks are held out, but none is left to train on."""
+        """Categories with tracks in the validation set, but none in the training set."""
         train = self.train.tracks_of_category
-        return [name for name, count in self.held_out.tracks_of_category.items() if count and not train[name]]
+        return [name for name, count in self.validation.tracks_of_category.items() if count and not train[name]]
 
 
-def split_annotations(path: Path, *, held_out: float, seed: int, output: Path | None = None) -> Split:
+def split_annotations(path: Path, *, validation: float, seed: int, output: Path | None = None) -> Split:
     """Split a YouTube-VIS or OVIS file by video, so that the parts have the categories in like shares.
 
     Videos that share an image file stay together. Everything else in the file, and every annotation, is copied as it
@@ -59,18 +62,18 @@ def split_annotations(path: Path, *, held_out: float, seed: int, output: Path | 
 
     Args:
         path: The annotation file.
-        held_out: The share of the videos to hold out, above 0 and below 1; at least one video, and not all.
+        validation: The share of the videos for the validation set, above 0 and below 1; at least one, not all.
         seed: Another seed, another split.
         output: The folder for the two files; None for that of ``path``.
 
     Returns:
-        The two parts: ``<name>_train.json`` and ``<name>_held_out.json``.
+        The two parts: ``<name>_train.json`` and ``<name>_validation.json``.
 
     Raises:
         InputError: If the file cannot be split.
     """
-    if not 0 < held_out < 1:
-        raise InputError(f"--held-out is {held_out}; it is a share of the videos, above 0 and below 1.")
+    if not 0 < validation < 1:
+        raise InputError(f"--validation is {validation}; it is a share of the videos, above 0 and below 1.")
     content = read_json_object(path, expected="an object with 'videos', 'annotations' and 'categories'")
     videos, annotations = _lists(content, path)
     groups = _groups(videos)
@@ -78,13 +81,13 @@ def split_annotations(path: Path, *, held_out: float, seed: int, output: Path | 
     for annotation in annotations:
         tracks_of_video[annotation["video_id"]][annotation["category_id"]] += 1
     if len(groups) < 2:
-        raise InputError(f"'{path}' has {len(videos)} video that can be held out; at least 2 are needed.")
-    wanted = min(max(1, round(held_out * len(videos))), len(videos) - 1)
-    chosen = choose_held_out(groups, tracks_of_video, wanted=wanted, seed=seed)
+        raise InputError(f"'{path}' has {len(videos)} video that can be split; at least 2 are needed.")
+    wanted = min(max(1, round(validation * len(videos))), len(videos) - 1)
+    chosen = choose_validation(groups, tracks_of_video, wanted=wanted, seed=seed)
     folder = path.parent if output is None else output
     make_folder(folder)
     parts = []
-    for name, inside in (("train", False), ("held_out", True)):
+    for name, inside in (("train", False), ("validation", True)):
         kept = {video["id"] for video in videos if (video["id"] in chosen) is inside}
         part = content | {
             "videos": [video for video in videos if video["id"] in kept],
@@ -106,8 +109,11 @@ def _lists(content: Mapping[str, Any], path: Path) -> tuple[list[dict[str, Any]]
         if not isinstance(entries, list):
             raise InputError(f"'{path}' has no list '{key}'; {remedy}.")
         for index, entry in enumerate(entries):
-            if not isinstance(entry, dict) or not all(isinstance(entry.get(field), int) for field in fields):
+            if not isinstance(entry, dict) or not all(whole_number(entry.get(field)) is not None for field in fields):
                 raise InputError(f"{key}[{index}] of '{path}' has no {' and '.join(fields)}; {remedy}.")
+    for index, video in enumerate(content["videos"]):
+        if not isinstance(video.get("file_names") or [], list):
+            raise InputError(f"videos[{index}] of '{path}' has no list 'file_names'; {remedy}.")
     known = Counter(video["id"] for video in content["videos"])
     repeated = [identifier for identifier, count in known.items() if count > 1]
     if repeated:
@@ -120,21 +126,23 @@ def _lists(content: Mapping[str, Any], path: Path) -> tuple[list[dict[str, Any]]
 
 def _groups(videos: Sequence[Mapping[str, Any]]) -> list[list[int]]:
     """Return the ids of videos, those together that share an image file."""
-    group_of: dict[int, list[int]] = {}
+    places = {video["id"]: place for place, video in enumerate(videos)}
     owner: dict[str, int] = {}
+    shared = []
     for video in videos:
-        identifier = video["id"]
-        group_of[identifier] = [identifier]
         for name in video.get("file_names") or ():
-            other = owner.setdefault(str(name), identifier)
-            if group_of[other] is not group_of[identifier]:
-                merged = group_of[other] + group_of[identifier]
-                for member in merged:
-                    group_of[member] = merged
-    return list({id(group): group for group in group_of.values()}.values())
+            first = owner.setdefault(str(name), video["id"])
+            if first != video["id"]:
+                shared.append((places[first], places[video["id"]]))
+    rows, columns = zip(*shared, strict=True) if shared else ((), ())
+    graph = coo_array((np.ones(len(shared)), (rows, columns)), shape=(len(videos), len(videos)))
+    groups: dict[int, list[int]] = {}
+    for video, group in zip(videos, connected_components(graph, directed=False)[1].tolist(), strict=True):
+        groups.setdefault(group, []).append(video["id"])
+    return list(groups.values())
 
 
-def choose_held_out(
+def choose_validation(
     groups: Sequence[Sequence[int]], tracks_of_video: Mapping[int, Mapping[int, int]], *, wanted: int, seed: int
 ) -> set[int]:
     """Choose videos so that the categories' shares of tracks are as like those of the whole as possible.
@@ -146,12 +154,12 @@ def choose_held_out(
     Args:
         groups: Ids of videos that belong together.
         tracks_of_video: Number of tracks of each category, for each video.
-        wanted: How many videos to hold out.
+        wanted: How many videos the validation set has.
         seed: Of the random choice.
 
     Returns:
-        The ids of the videos to hold out; fewer than wanted only where groups leave no other way, and at least one
-        group.
+        The ids of the videos of the validation set; fewer than wanted only where groups leave no other way, and at
+        least one group.
     """
     order = list(groups)
     random.Random(seed).shuffle(order)

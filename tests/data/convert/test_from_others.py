@@ -251,8 +251,8 @@ def test_class_names_come_from_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("0 1001 1 48", "is not 'frame id class height width run_lengths'"),
-        ("x 1001 1 48 64 abc", "is not 'frame id class height width run_lengths'"),
+        ("0 1001 1 48", "is not 'frame id class height width rle'"),
+        ("x 1001 1 48 64 abc", "is not 'frame id class height width rle'"),
         ("0 2001 1 48 64 abc", "gives object 2001 the class 1"),
         ("0 1001 1 48 64 abc", "The mask in line 2"),
         ("0 1001 1 48 65 abc", "a mask of 48x65"),

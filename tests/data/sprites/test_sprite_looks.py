@@ -13,7 +13,7 @@ from genvis.data.sprites.scenery import FOREGROUND_PROPS, GROUND_PROPS, SKY_PROP
 from genvis.data.sprites.styles import STYLES, Look, Style, draw_look, look_alike, raster_size, styled_raster
 from genvis.errors import InputError, MissingExtraError
 
-EVERY_GLYPH = "".join(category.train + category.held_out for category in CATEGORIES.values())
+EVERY_GLYPH = "".join(category.train + category.novel for category in CATEGORIES.values())
 
 
 def test_categories_are_those_of_ovis_in_order():
@@ -26,12 +26,12 @@ def test_no_glyph_serves_twice():
     assert [glyph for glyph, count in counts.items() if count > 1] == []
 
 
-def test_held_out_looks_never_occur_in_training():
+def test_novel_looks_never_occur_in_training():
     for split in ("validation", "novel"):
         assert not set(STYLES["train"]) & set(STYLES[split])
         assert not set(STYLES["train"].values()) & set(STYLES[split].values())
     for category in CATEGORIES.values():
-        if category.held_out:
+        if category.novel:
             assert not set(category.glyphs("train")) & set(category.glyphs("novel"))
 
 

@@ -90,7 +90,7 @@ SUBJECTS = (
     Subject("instances.json", mutate_json, "data convert to-coco instances.json out.json"),
     Subject("instances.json", mutate_json, "data convert to-mots instances.json out"),
     Subject("instances.json", mutate_json, "data convert to-indexed-png instances.json out"),
-    Subject("instances.json", mutate_json, "data split instances.json --held-out 0.5"),
+    Subject("instances.json", mutate_json, "data split instances.json --validation 0.5"),
     Subject("instances.json", mutate_json, "eval results.json --annotations instances.json --workers 1"),
     Subject("results.json", mutate_json, "eval results.json --annotations instances.json --workers 1 -o report"),
     Subject("results.json", mutate_json, "eval results.json --annotations instances.json --workers 1 --identity"),

@@ -92,22 +92,22 @@ def test_recipes_hold_out_videos_and_fit_the_model_that_they_start_from(
         "frames",
         "--init",
         "sprites-tiny",
-        "--held-out",
+        "--validation",
         "0.25",
         "--name",
         "zoo",
     ]
     assert main(words) == 0
-    assert "3 videos to learn from, 1 held out" in capsys.readouterr().out
+    assert "3 videos to train on, 1 to validate on" in capsys.readouterr().out
     detector, genvis = load_recipe("zoo_detector.yaml"), load_recipe("zoo_genvis.yaml")
     assert detector.stage == "detector"
     assert detector.model.categories == "annotations_train.json"
     assert detector.data.validation is not None
-    assert detector.data.validation.annotations == "annotations_held_out.json"
+    assert detector.data.validation.annotations == "annotations_validation.json"
     assert max(detector.data.augmentation.short_sides) <= 150
     assert genvis.stage == "genvis"
     assert genvis.model.init == "runs/zoo-detector/model"
-    for name in ("annotations_train.json", "annotations_held_out.json", "zoo_genvis.yaml"):
+    for name in ("annotations_train.json", "annotations_validation.json", "zoo_genvis.yaml"):
         (four_videos / name).unlink()
     assert main(words) == 2
     assert "exists already" in capsys.readouterr().err

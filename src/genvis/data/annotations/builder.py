@@ -1,4 +1,4 @@
-"""Checks the records of annotation files and puts them into compact arrays."""
+"""Records of annotation files, checked and put into compact arrays."""
 
 from array import array
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ def _integers() -> "array[int]":
 
 @dataclass
 class AnnotationBuilder:
-    """Collects videos, categories and tracks.
+    """Builder of :class:`VideoAnnotations` from videos, categories and tracks.
 
     Args:
         path: The file, for messages.
@@ -207,7 +207,7 @@ class AnnotationBuilder:
 
     def error(self, who: str, problem: str) -> InputError:
         """Return an error in one sentence: who, in which file, what is wrong, and what to do."""
-        return InputError(f"{who} of '{self.path}' {problem}: mend the file; {_CHECK}.")
+        return InputError(f"{who} of '{self.path}' {problem}: fix the file; {_CHECK}.")
 
 
 def _mapping(record: Any) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""Reading large JSON files record by record: an annotation file never stands in memory as a whole.
+"""Records of large JSON files, one by one: an annotation file never stands in memory as a whole.
 
 ijson gives one list a pass, so that the three of an annotation file take 2.3 times as long (its C backend; the file of
 ``benchmarks/annotation_loading.py``), and refuses texts that Python's own parser takes.

@@ -88,7 +88,7 @@ class VideoAnnotations:
 
     @property
     def nbytes(self) -> int:
-        """How many bytes the arrays take."""
+        """Bytes that the arrays take."""
         arrays = [value for value in vars(self).values() if isinstance(value, np.ndarray)]
         packed = [array for value in (self.file_names, self.rle_counts) for array in (value.data, value.starts)]
         return sum(array.nbytes for array in arrays + packed)

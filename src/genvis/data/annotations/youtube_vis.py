@@ -11,7 +11,7 @@ from genvis.data.annotations.video_annotations import VideoAnnotations
 def load_youtube_vis(path: str | Path, categories: Categories | None = None) -> VideoAnnotations:
     """Read videos, categories and tracks, record by record.
 
-    Masks may be polygons, compressed or uncompressed run lengths, or null. "length", "id" and "iscrowd" of an
+    Masks may be polygons, compressed or uncompressed RLE, or null. "length", "id" and "iscrowd" of an
     annotation may be absent, ids may have gaps, and a file without annotations has videos without tracks.
 
     Args:

@@ -1,4 +1,4 @@
-"""Says everything that is wrong with an annotation file and its images, in plain words."""
+"""Check of an annotation file and its images: every fault, in plain words."""
 
 from genvis.data.check.check_result import CheckResult, Summary, check_annotations
 from genvis.data.check.findings import Finding, Findings, Kind, Severity

@@ -1,4 +1,4 @@
-"""A check's findings for people (tables in the terminal) and for programs (JSON)."""
+"""Report of a check for people (tables in the terminal) and for programs (JSON)."""
 
 import json
 from pathlib import Path
@@ -63,7 +63,7 @@ def _print_verdict(result: CheckResult, console: "Console") -> None:
         if number
     )
     if numbers[Severity.ERROR]:
-        console.print(f"{counted}. Mend the errors before training or scoring.", highlight=False)
+        console.print(f"{counted}. Fix the errors before training or scoring.", highlight=False)
     else:
         console.print(f"[bold green]No errors.[/]{f' {counted}.' if counted else ''}", highlight=False)
 

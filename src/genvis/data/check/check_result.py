@@ -1,4 +1,4 @@
-"""Running all checks over a file, and what comes out."""
+"""All checks of a file, and their outcome."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from genvis.errors import InputError
 
 @dataclass(frozen=True)
 class Summary:
-    """What a file holds.
+    """Content of a file in numbers.
 
     Attributes:
         layout: Which format it is.
@@ -49,8 +49,8 @@ class CheckResult:
     Attributes:
         path: The annotation file.
         records: What could be read of it.
-        summary: What it holds.
-        findings: What is wrong, and what is worth knowing.
+        summary: Its content in numbers.
+        findings: Faults, and what is worth knowing.
         images_checked: Whether the image files were looked at.
     """
 

@@ -1,11 +1,11 @@
-"""What a check has found: kinds of problem, how often each occurs, and the first places where it does."""
+"""Findings of a check: kinds of problem, how often each occurs, and the first places where it does."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """How much a finding matters."""
+    """Weight of a finding."""
 
     ERROR = "error"
     """The file cannot be used as it is, or a part of it means something else than its author thinks."""
@@ -42,7 +42,7 @@ class Finding:
 
 
 class Findings:
-    """Collects problems; it never stops at the first.
+    """All problems that were found; the first never stops the search.
 
     Args:
         most_examples: How many examples of each kind are kept.

@@ -25,7 +25,7 @@ END_MARKS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
 
 @dataclass(frozen=True)
 class _ImageFile:
-    """What could be learnt of one file: its (width, height), or the problem."""
+    """Size of one file, (width, height), or the problem with it."""
 
     size: tuple[int, int] | None = None
     problem: Kind | None = None

@@ -29,7 +29,7 @@ TWICE_IOU = 0.8
 
 @dataclass
 class _Pair:
-    """What two objects share over the video, in pixels, and their largest overlap as a share of the smaller mask."""
+    """Overlap of two objects over the video, in pixels, and the largest as a share of the smaller mask."""
 
     intersection: float = 0.0
     largest_share: float = 0.0

@@ -1,4 +1,4 @@
-"""Reading an annotation file as it is: whatever is wrong becomes a finding, and the rest is read all the same."""
+"""Annotation file read as it is: whatever is wrong becomes a finding, and the rest is read all the same."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""Checks of what refers to what: ids, categories, videos, lists with one entry per frame, file names."""
+"""Checks of references: ids, categories, videos, lists with one entry per frame, file names."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -30,7 +30,7 @@ SHARED_FRAME = Kind(
     "shared-frame",
     Severity.WARNING,
     "an image file belongs to two videos",
-    "Keep both in the same part when splitting, or the held-out score will be too good.",
+    "Keep both in the same part when splitting, or the validation score will be too good.",
 )
 UNUSED_CATEGORY = Kind("unused-category", Severity.NOTE, "a category has no annotation")
 EMPTY_VIDEO = Kind("empty-video", Severity.NOTE, "a video (or image) has no annotation")

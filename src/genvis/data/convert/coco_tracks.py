@@ -22,12 +22,12 @@ from genvis.masks import MaskError, RLEMask, merge_masks, read_mask
 from genvis.video.sources.image_folders import natural_key
 
 IDENTITY_KEYS = ("track_id", "instance_id", "tracking_id")
-"""Where the identity of an annotation is looked for, in itself and in its 'attributes'."""
+"""Keys of the track id of an annotation, in itself or in its 'attributes'."""
 
 CrowdMode = Literal["auto", "object", "keep"]
 
 FRAME_KEYS = ("frame_id", "frame_index", "frame_number", "frame")
-"""What tells the order of the images of a video; without it, the names of the files do."""
+"""Keys of the order of the images of a video; without any, the names of the files tell it."""
 
 
 @dataclass
@@ -43,7 +43,7 @@ class _Image:
 
 @dataclass
 class _Track:
-    """What is known of a track while its annotations are read."""
+    """One track while its annotations are read."""
 
     category_id: int
     crowd: bool

@@ -1,4 +1,4 @@
-"""Finding the image files of a video's frames, and making them from the video file."""
+"""Image files of a video's frames: found by name or number, or written from the video file."""
 
 import re
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Folders of indexed PNG files, as DAVIS and YouTube-VOS have them: the palette index is the identity. From and to."""
+"""Folders of indexed PNG files, as DAVIS and YouTube-VOS have them: the palette index is the track id. From and to."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -121,7 +121,7 @@ def _file_names(
 
 
 class _MetaTable:
-    """What a meta file says of videos, objects and categories; everything in it is optional."""
+    """Videos, objects and categories of a meta file; everything in it is optional."""
 
     def __init__(self, path: Path | None, content: Mapping[str, Any]) -> None:
         self.path = path

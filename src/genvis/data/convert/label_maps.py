@@ -1,4 +1,4 @@
-"""What the formats share in which a pixel belongs to one object at most: folders of PNG files, and overlaps."""
+"""Label maps, in which a pixel belongs to one object at most: folders of PNG files, and overlaps."""
 
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath

@@ -1,4 +1,4 @@
-"""MOTS: text files of run lengths, or 16-bit PNG files, with object id = class x 1000 + instance. From and to."""
+"""MOTS: text files of RLE, or 16-bit PNG files, with object id = class x 1000 + instance. From and to."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -97,9 +97,7 @@ def _read_text(path: Path, remarks: Remarks) -> _Sequence:
             continue
         match = LINE.fullmatch(line.strip())
         if match is None:
-            raise InputError(
-                f"Line {number} of '{path}' is not 'frame id class height width run_lengths' but '{line:.60}'."
-            )
+            raise InputError(f"Line {number} of '{path}' is not 'frame id class height width rle' but '{line:.60}'.")
         frame, identifier, class_number, height, width = (int(match[group]) for group in range(1, 6))
         if sequence.size not in (None, (height, width)):
             raise InputError(

@@ -1,4 +1,4 @@
-"""Where the masks of MOTS lie: text files, folders of PNG files, and folders as CVAT exports them."""
+"""Files of MOTS: text files, folders of PNG files, and folders as CVAT exports them."""
 
 import re
 from collections.abc import Sequence

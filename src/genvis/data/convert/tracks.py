@@ -1,4 +1,4 @@
-"""What every converter reads into and writes from: videos whose objects have one mask a frame."""
+"""Videos whose objects have one mask a frame: the common form of all converters."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Finding and reading the image files that annotations name."""
+"""Image files that annotations name: found and read."""
 
 from pathlib import Path, PurePosixPath
 

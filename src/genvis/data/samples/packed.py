@@ -29,7 +29,7 @@ class PackedBytes:
 
 
 class PackedBytesBuilder:
-    """Collects byte strings for a :class:`PackedBytes`."""
+    """Builder of a :class:`PackedBytes` from byte strings."""
 
     def __init__(self) -> None:
         self._data = bytearray()

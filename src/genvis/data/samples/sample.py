@@ -14,7 +14,7 @@ class VideoSample:
 
     Attributes:
         frames: (T, 3, H, W) uint8, RGB.
-        masks: (N, T, H, W) bool, the visible pixels of each object; all False in frames where it is out of sight.
+        masks: (N, T, H, W) bool, the visible pixels of each object; all False in frames where it is not visible.
         labels: (N,) int64, contiguous classes from 0.
         video_id: The data set's own id of the video or image.
         source: The data set the sample is from, for messages and logs.

@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 class VideoSource(Protocol):
-    """Where training takes videos from: files, or anything that generates them."""
+    """Source of videos for training: files, or anything that generates them."""
 
     def __len__(self) -> int:
         """Return the number of videos."""

@@ -1,4 +1,4 @@
-"""Which frames of a video a training sample takes."""
+"""Choice of the frames of a training sample."""
 
 from dataclasses import dataclass
 

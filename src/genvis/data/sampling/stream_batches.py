@@ -33,7 +33,7 @@ class StreamBatches(Sampler[list[int]]):
 
     @property
     def step_size(self) -> int:
-        """How many samples all processes together take in a step."""
+        """Samples that all processes together take in a step."""
         return self.batch_size * self.processes
 
     def __iter__(self) -> Iterator[list[int]]:

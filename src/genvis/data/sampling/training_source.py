@@ -1,4 +1,4 @@
-"""From videos to training samples: choose frames, augment, keep what is visible."""
+"""Training samples from videos: choose frames, augment, keep what is visible."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace

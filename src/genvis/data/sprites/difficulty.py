@@ -1,4 +1,4 @@
-"""How hard a generated video is, as one small value with named presets."""
+"""Difficulty of generated videos: one small value, with named presets."""
 
 from dataclasses import dataclass, replace
 
@@ -7,7 +7,7 @@ from genvis.errors import InputError
 
 @dataclass(frozen=True)
 class Difficulty:
-    """What makes a generated video easy or hard.
+    """Difficulty of a generated video.
 
     Attributes:
         objects: Fewest and most objects of a video.
@@ -71,7 +71,7 @@ class Difficulty:
             max_objects: Most objects; the fewest follow where they would be more.
             occlusion: Probability, 0..1.
             look_alikes: Probability, 0..1.
-            max_absence: Most frames out of sight. Objects then leave, in the easy preset too.
+            max_absence: Most frames out of the frame. Objects then leave, in the easy preset too.
 
         Raises:
             InputError: If a value is out of range.

@@ -28,17 +28,17 @@ class CategoryGlyphs:
 
     Attributes:
         train: Glyphs of training, and of validation, which shows them in styles that training never sees.
-        held_out: Glyphs that only the novel split has. Empty where the font has no second likeness of the category.
+        novel: Glyphs that only the novel split has. Empty where the font has no second likeness of the category.
         any_hue: Whether it comes in all colours, as cars do. The hue of the others stays near the natural one.
     """
 
     train: str
-    held_out: str = ""
+    novel: str = ""
     any_hue: bool = False
 
     def glyphs(self, split: Split) -> str:
         """Return the glyphs of a split."""
-        return self.held_out or self.train if split == "novel" else self.train
+        return self.novel or self.train if split == "novel" else self.train
 
 
 # One line per category, in the order of OVIS. Only single code points: sequences would need a text shaper.

@@ -61,7 +61,7 @@ def export_sprites(
 ) -> Path:
     """Write a data set of generated videos as a folder that any reader of YouTube-VIS or OVIS takes.
 
-    The folder holds ``annotations.json`` (category ids of OVIS; per frame run lengths, boxes, areas and OVIS' occlusion
+    The folder holds ``annotations.json`` (category ids of OVIS; per frame RLE, boxes, areas and OVIS' occlusion
     levels, all null where the object is not seen), ``frames/VIDEO/FRAME.jpg``, ``sprites.json`` (the settings) and
     ``CREDITS.txt``. It appears only when it is complete. One frame is held at a time.
 

@@ -68,7 +68,7 @@ STYLES: dict[Split, dict[str, Style]] = {"train": _TRAINING, "validation": _HELD
 
 @dataclass(frozen=True)
 class Look:
-    """What one object looks like all through its video.
+    """Looks of one object all through its video.
 
     Attributes:
         label: Class index from 0 in the order of OVIS; -1 for scenery, which is not annotated.

@@ -1,4 +1,4 @@
-"""Reading the XML of CVAT ("CVAT for video 1.1") safely, as it is: tasks, labels, and tracks of shapes."""
+"""XML of CVAT ("CVAT for video 1.1"), read safely and as it is: tasks, labels, and tracks of shapes."""
 
 import lzma
 import re
@@ -21,7 +21,7 @@ DEEPEST = 32
 LARGEST_XML = 4 << 30
 """Most bytes that are unpacked from a zip file."""
 MOST_PACKED = 200
-"""How many times smaller a zip file may be than what is in it, from 64 MiB on: coordinates pack about 10 times."""
+"""Highest ratio of a zip file's content to its size, from 64 MiB on; coordinates pack about 10 times."""
 MOST_FRAMES = 1_000_000
 """Most frames of all tasks of a file together."""
 
@@ -33,7 +33,7 @@ class CvatShape:
     Attributes:
         kind: The element's name, for example "polygon".
         frame: The frame number in the video, as CVAT counts.
-        outside: Whether the object is out of sight from this frame on.
+        outside: Whether the object is not visible from this frame on.
         keyframe: Whether a person placed it; otherwise CVAT filled it in.
         fields: The XML attributes.
         attributes: The label's attributes and their values in this frame.

@@ -1,4 +1,4 @@
-"""From "CVAT for video 1.1" to videos with tracks."""
+"""Videos with tracks from "CVAT for video 1.1"."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -32,7 +32,7 @@ MOST_MASKS = 5_000_000
 
 @dataclass(frozen=True)
 class CvatOptions:
-    """How an export is read.
+    """Options of reading an export.
 
     Attributes:
         images: The image folder; None makes the names up.
@@ -153,7 +153,7 @@ def cut_hidden(masks: _Masks) -> int:
 
 @dataclass
 class _MaskBudget:
-    """How many masks a file has filled; a line of text can ask for one in each of a million frames."""
+    """Count of the masks of a file; a line of text can ask for one in each of a million frames."""
 
     path: Path
     spent: int = 0
