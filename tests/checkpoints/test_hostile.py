@@ -46,7 +46,7 @@ TENSORS: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     "terabytes in half": (lambda _: torch.zeros(1).half().expand(1 << 20, 1 << 20), "claims 2,199,023,255,552 bytes"),
     "many rows": (lambda tensor: torch.zeros(1).expand(50_000, tensor.shape[1]), "but 4 are stored"),
     "really many rows": (lambda _: torch.zeros(20_000, 1), "num_instance_queries is 20000"),
-    "scalar": (lambda _: torch.tensor(1.0), r"is ()"),
+    "scalar": (lambda _: torch.tensor(1.0), "is (), which is not of 2 dimensions"),
     "sparse": (lambda tensor: tensor.to_sparse(), "no dense tensor of real numbers"),
     "abstract": (lambda tensor: torch.empty(tensor.shape, device="meta"), "no dense tensor of real numbers"),
     "complex": (lambda tensor: tensor.to(torch.complex64), "no dense tensor of real numbers"),
@@ -54,7 +54,7 @@ TENSORS: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     "infinite": (lambda tensor: tensor + float("inf"), "not finite"),
     "text": (lambda _: "x", "holds no state dict"),
     "nothing": (lambda _: None, "holds no state dict"),
-    "empty": (lambda _: torch.empty(0), "is 0: it must be a whole number from 1"),
+    "empty": (lambda _: torch.empty(0), "is (0,), which is not of 2 dimensions"),
 }
 
 
@@ -92,7 +92,7 @@ def test_too_many_tensors_are_refused(tmp_path: Path, monkeypatch: pytest.Monkey
     [
         ("backbone.q.weight", torch.zeros(1).expand(1 << 30, 64), "claims"),
         ("backbone.q.weight", torch.zeros(20_000, 1), "num_queries is 20000"),
-        ("backbone.q.weight", torch.tensor(1.0), "not of 2 sides"),
+        ("backbone.q.weight", torch.tensor(1.0), "not of 2 dimensions"),
         ("backbone.attn_mask_probs", torch.zeros(1000), "num_blocks is 1000"),
         ("backbone.attn_mask_probs", torch.zeros(9), "could not be loaded: num_blocks is 9"),
         ("backbone.encoder.backbone.reg_token", torch.zeros(1, 1000, 64), "num_register_tokens is 1000"),

@@ -1,4 +1,4 @@
-"""Models of the Hugging Face Hub: what the local cache holds, and fetching that says first what it will fetch.
+"""Models of the Hugging Face Hub: the local cache, and fetching that is announced first.
 
 Only configurations and weights are fetched: safetensors, or ``pytorch_model.bin`` where a model has nothing else.
 Nothing of a repository is ever executed.
@@ -102,7 +102,7 @@ def fetch_snapshot(hub_id: str) -> Path:
 
 
 def announcement(files: HubFiles) -> str:
-    """Return the sentence that says what is about to be fetched, how large it is, its licence and where it will be."""
+    """Return the announcement of a fetch: what, how large, under which licence, and where it will be kept."""
     entry = find_entry(files.hub_id)
     licence = (entry.licence if entry else "") or files.licence
     return (
@@ -186,7 +186,7 @@ def _failure(hub_id: str, error: Exception) -> GenVISError:
 
 
 def without_network(hub_id: str) -> str:
-    """Return the sentence that says what can be done when a model is not cached and the Hub cannot be reached."""
+    """Return the remedies for a model that is not cached while the Hub cannot be reached, in one sentence."""
     entry: RegistryEntry | None = find_entry(hub_id)
     name = entry.name if entry else hub_id
     return (

@@ -149,11 +149,11 @@ def _labels(categories: Categories) -> dict[str, Any]:
 
 
 def hub_categories(folder: ModelFolder) -> Categories:
-    """Return the categories of a model of the Hub, with the ids of their data set where its names tell which it is.
+    """Return the categories of a model of the Hub, with the ids of their data set where it can be recognised.
 
     A model whose names are those of COCO, YouTube-VIS or OVIS gets that set. One that numbers its categories as COCO
     does, with gaps (RF-DETR), keeps these ids. Names of COCO with others behind (panoptic models) keep COCO's ids, the
-    others follow. Where the names are only numbers, the registry tells the set. All else is numbered from 1.
+    others follow. Where the names are only numbers, the registry names the set. All else is numbered from 1.
     """
     labels = _names(folder.config)
     known = {_plain(label): number for number, label in zip(*_coco(), strict=True)}

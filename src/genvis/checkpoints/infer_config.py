@@ -21,10 +21,10 @@ _STAGES = ["stage1", "stage2", "stage3", "stage4"]
 
 @dataclass(frozen=True)
 class PublishedSettings:
-    """Settings of a published checkpoint that its tensors cannot tell; the defaults are the published ones.
+    """Settings of a published checkpoint that cannot be inferred from its tensors; the defaults are the published ones.
 
     Attributes:
-        num_attention_heads: Heads of the tracker; None takes as many as the detector, whose tensors do tell.
+        num_attention_heads: Heads of the tracker; None takes as many as the detector has.
         clip_length: N_f of inference: 1 is online, 3 the published semi-online models.
         encoder_window_size: Frames per window of a VITA checkpoint's object encoder.
         categories: Name of the category set; None guesses it from the number of classes (25 OVIS, 40 YouTube-VIS
@@ -42,13 +42,13 @@ def config_from_tensors(state: dict[str, Tensor], *, settings: PublishedSettings
 
     Args:
         state: Published names and tensors of a GenVIS, VITA or Mask2Former checkpoint.
-        settings: Settings that the tensors cannot tell.
+        settings: Settings that cannot be inferred from the tensors.
         file: Name of the checkpoint, for messages.
 
     Raises:
         InputError: If the checkpoint is of another model, or labels or heads do not fit.
     """
-    read = _Reader(state, file)
+    read = TensorSizes(state, file=file)
     heads = read.rows("sem_seg_head.pixel_decoder.transformer.encoder.layers.0.self_attn.attention_weights.weight")
     heads //= _DEFORMABLE_POINTS_AND_LEVELS
     classes = read.rows("sem_seg_head.predictor.class_embed.weight") - 1
@@ -56,9 +56,9 @@ def config_from_tensors(state: dict[str, Tensor], *, settings: PublishedSettings
     predictor = "sem_seg_head.predictor"
     detector: dict[str, Any] = {
         "backbone_config": _resnet(read) if "backbone.stem.conv1.weight" in state else _swin(read),
-        "feature_size": read.rows("sem_seg_head.pixel_decoder.layer_1.weight"),
-        "mask_feature_size": read.rows("sem_seg_head.pixel_decoder.mask_features.weight"),
-        "hidden_dim": read.rows(f"{predictor}.decoder_norm.weight"),
+        "feature_size": read.rows("sem_seg_head.pixel_decoder.layer_1.weight", dimensions=4),
+        "mask_feature_size": read.rows("sem_seg_head.pixel_decoder.mask_features.weight", dimensions=4),
+        "hidden_dim": read.rows(f"{predictor}.decoder_norm.weight", dimensions=1),
         "encoder_layers": read.count(
             r"sem_seg_head\.pixel_decoder\.transformer\.encoder\.layers\.(\d+)\.norm1\.weight"
         ),
@@ -82,70 +82,85 @@ def config_from_tensors(state: dict[str, Tensor], *, settings: PublishedSettings
     return GenVISConfig(**fields).with_labels(labels)
 
 
-class _Reader:
-    """Sizes of named tensors, with an error that names what is missing."""
+class TensorSizes:
+    """Sizes of the tensors of a published checkpoint, by name.
 
-    def __init__(self, state: dict[str, Tensor], file: str) -> None:
-        self.state, self.file = state, file
+    Args:
+        state: Published names and tensors.
+        file: Name of the checkpoint, for messages.
+        kind: Kind of checkpoint that it should be, for messages.
+    """
 
-    def size(self, name: str, dimension: int) -> int:
-        if name not in self.state:
+    def __init__(
+        self, state: dict[str, Tensor], *, file: str, kind: str = "GenVIS, VITA or Mask2Former checkpoint"
+    ) -> None:
+        self._state, self._file, self._kind = state, file, kind
+
+    def shape(self, name: str, *, dimensions: int) -> tuple[int, ...]:
+        """Return the shape of a tensor that must have so many dimensions, none of them empty.
+
+        Raises:
+            InputError: If there is no such tensor, or it has another number of dimensions.
+        """
+        if name not in self._state:
             raise InputError(
-                f"{self.file} is no GenVIS, VITA or Mask2Former checkpoint: it has no tensor '{name}' among its "
-                f"{len(self.state)}."
+                f"{self._file} is no {self._kind}: it has no tensor '{name}' among its {len(self._state)}."
             )
-        shape = self.state[name].shape
-        if dimension >= len(shape):
+        shape = tuple(self._state[name].shape)
+        if len(shape) != dimensions or 0 in shape:
             raise InputError(
-                f"{self.file} is no GenVIS, VITA or Mask2Former checkpoint: its tensor '{name}' is {tuple(shape)}."
+                f"{self._file} is no {self._kind}: its tensor '{name}' is {shape}, which is not of {dimensions} "
+                "dimensions, all above 0."
             )
-        return shape[dimension]
+        return shape
 
-    def rows(self, name: str) -> int:
-        return self.size(name, 0)
+    def rows(self, name: str, *, dimensions: int = 2) -> int:
+        """Return the length of a tensor's first dimension."""
+        return self.shape(name, dimensions=dimensions)[0]
 
     def count(self, pattern: str) -> int:
-        found = {match[1] for match in (re.fullmatch(pattern, name) for name in self.state) if match}
-        return len(found)
+        """Return how many numbers the group of a pattern takes among the names."""
+        return len({match[1] for match in (re.fullmatch(pattern, name) for name in self._state) if match})
 
     def has(self, prefix: str) -> bool:
-        return any(name.startswith(prefix) for name in self.state)
+        """Whether a name begins so."""
+        return any(name.startswith(prefix) for name in self._state)
 
 
-def _resnet(read: _Reader) -> dict[str, Any]:
+def _resnet(read: TensorSizes) -> dict[str, Any]:
     is_bottleneck = read.has("backbone.res2.0.conv3.")
     last = "conv3" if is_bottleneck else "conv2"
     return {
         "model_type": "resnet",
-        "embedding_size": read.rows("backbone.stem.conv1.weight"),
-        "hidden_sizes": [read.rows(f"backbone.res{stage}.0.{last}.weight") for stage in range(2, 6)],
+        "embedding_size": read.rows("backbone.stem.conv1.weight", dimensions=4),
+        "hidden_sizes": [read.rows(f"backbone.res{stage}.0.{last}.weight", dimensions=4) for stage in range(2, 6)],
         "depths": [read.count(rf"backbone\.res{stage}\.(\d+)\.conv1\.weight") for stage in range(2, 6)],
         "layer_type": "bottleneck" if is_bottleneck else "basic",
         "out_features": _STAGES,
     }
 
 
-def _swin(read: _Reader) -> dict[str, Any]:
+def _swin(read: TensorSizes) -> dict[str, Any]:
     tables = [f"backbone.layers.{stage}.blocks.0.attn.relative_position_bias_table" for stage in range(4)]
     return {
         "model_type": "swin",
-        "embed_dim": read.rows("backbone.patch_embed.proj.weight"),
+        "embed_dim": read.rows("backbone.patch_embed.proj.weight", dimensions=4),
         "depths": [read.count(rf"backbone\.layers\.{stage}\.blocks\.(\d+)\.norm1\.weight") for stage in range(4)],
-        "num_heads": [read.size(table, 1) for table in tables],
+        "num_heads": [read.shape(table, dimensions=2)[1] for table in tables],
         # The table has a row for each of the (2 w - 1)^2 offsets within a window of w x w.
         "window_size": (math.isqrt(read.rows(tables[0])) + 1) // 2,
         "mlp_ratio": read.rows("backbone.layers.0.blocks.0.mlp.fc1.weight")
-        / max(1, read.rows("backbone.norm0.weight")),
+        / read.rows("backbone.norm0.weight", dimensions=1),
         "out_features": _STAGES,
     }
 
 
-def _tracker(read: _Reader, settings: PublishedSettings) -> dict[str, Any]:
+def _tracker(read: TensorSizes, settings: PublishedSettings) -> dict[str, Any]:
     if not read.has("vita_module."):
         return {"method": "minvis", "propagate_queries": False, "memory_read": "none"}
     fields: dict[str, Any] = {
         "num_instance_queries": read.rows("vita_module.query_embed.weight"),
-        "mask_feature_size": read.rows("vita_module.vita_mask_features.weight"),
+        "mask_feature_size": read.rows("vita_module.vita_mask_features.weight", dimensions=4),
         "encoder_layers": read.count(r"vita_module\.enc_ffn\.(\d+)\.norm\.weight"),
         "object_decoder_layers": read.count(r"vita_module\.transformer_ffn_layers\.(\d+)\.norm\.weight"),
         "dim_feedforward": read.rows("vita_module.enc_ffn.0.linear1.weight"),

@@ -39,7 +39,7 @@ def load(name: str | Path, *, dtype: torch.dtype = torch.float32, settings: Publ
             bundled model, for example ``"sprites-tiny"``; a name that ``genvis models`` lists; a Hub id ``owner/name``.
             Folders and Hub models may be of any supported family: ``model_type`` of their ``config.json`` decides.
         dtype: Of the network. Weights may be stored in another; CPUs compute fastest in float32.
-        settings: Settings of a ``.pth`` file that its tensors cannot tell; None takes the published ones.
+        settings: Settings of a ``.pth`` file that cannot be inferred from its tensors; None takes the published ones.
 
     Returns:
         The model, in evaluation mode, on the CPU. A detector that comes without a tracker is a `GenVIS` whose
@@ -55,7 +55,7 @@ def load(name: str | Path, *, dtype: torch.dtype = torch.float32, settings: Publ
         nn.Module.to(model, dtype=dtype)  # The typed `to`: transformers' own only adds a guard for quantised models.
         return model
     if settings is not None:
-        raise InputError(f"'{name}' is no .pth file: its configuration says what settings would.")
+        raise InputError(f"'{name}' is no .pth file: its settings are in its config.json.")
     folder = ModelFolder.read(_find_folder(str(name)), name=str(name))
     family = _family(folder)
     return family.load(folder, family.config(folder), dtype)
@@ -111,7 +111,7 @@ def read_config(folder: Path, *, name: str) -> ModelConfig:
 
     Args:
         folder: Of the model, as `local_folder` returns it.
-        name: Of the model, for messages and to tell its categories where only the registry knows them.
+        name: Of the model, for messages, and to find its categories where only the registry knows them.
 
     Raises:
         InputError: If the configuration is damaged, out of bounds or of no supported family.

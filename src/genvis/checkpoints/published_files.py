@@ -26,11 +26,11 @@ _TORCH_MAGIC = bytes.fromhex("6cfc9c46f9206aa85019")
 
 
 def load_published(path: str | Path, *, settings: PublishedSettings | None = None) -> GenVIS | VidEoMT:
-    """Load a published GenVIS, VITA, Mask2Former or VidEoMT checkpoint; its tensors tell which it is.
+    """Load a published GenVIS, VITA, Mask2Former or VidEoMT checkpoint, recognised by its tensors.
 
     Args:
         path: A ``.pth`` file of ``torch.save``: a dictionary with the state dict under "model", or a state dict.
-        settings: Settings that the tensors cannot tell; None takes the published defaults.
+        settings: Settings that cannot be inferred from the tensors; None takes the published defaults.
 
     Returns:
         The model, in evaluation mode, on the CPU, in float32.
@@ -121,7 +121,7 @@ def _check_archive(file: Path) -> None:
         with zipfile.ZipFile(file) as archive:
             parts = archive.infolist()
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
-        return  # Of the older format, or damaged: torch.load tells.
+        return  # Of the older format, or damaged: torch.load decides.
     if len(parts) > 2 * _MOST_TENSORS:
         raise InputError(f"{file} is refused: it has {len(parts):,} parts, of which {2 * _MOST_TENSORS:,} may be.")
     is_stored = all(part.compress_type == zipfile.ZIP_STORED for part in parts)

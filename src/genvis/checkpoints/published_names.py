@@ -17,7 +17,7 @@ _SWIN = f"{_PIXEL_LEVEL}.encoder.swin"
 _PIXEL_DECODER = f"{_PIXEL_LEVEL}.decoder"
 
 # Sections of the published names: (prefix, our prefix, rules for the rest). All patterns match in full, and "[2-1]"
-# is calculated. "{qkv}" says that the rows are the three projections of an attention, which we hold apart.
+# is calculated. "{qkv}": the rows are the three projections of an attention, which we hold apart.
 _SECTIONS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     (
         r"backbone\.stem\.conv1\.",
@@ -197,7 +197,9 @@ def rename_published(state: dict[str, Tensor]) -> Renamed:
             renamed.unknown.append(name)
             continue
         if "{qkv}" in target and tensor.ndim > 0:
-            thirds = tensor.tensor_split(3)  # Of unequal heights where the tensor is misshapen, which the loader tells.
+            thirds = tensor.tensor_split(
+                3
+            )  # Of unequal heights where the tensor is misshapen, which is an error of the loader.
             parts = {target.replace("{qkv}", part): rows for part, rows in zip("qkv", thirds, strict=True)}
         else:
             parts = {target: tensor}

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from genvis.checkpoints.bounds import check_fields
 from genvis.checkpoints.build import build_network, explained
-from genvis.checkpoints.infer_config import PublishedSettings, categories_of
+from genvis.checkpoints.infer_config import PublishedSettings, TensorSizes, categories_of
 from genvis.errors import InputError
 from genvis.model.tracker.videomt import VidEoMT, VidEoMTConfig
 
 _VIT = r"backbone\.encoder\.backbone\."
 
-# Published pattern -> ours; all patterns match in full. "{qkv}" says that the rows are the three projections of an
+# Published pattern -> ours; all patterns match in full. "{qkv}": the rows are the three projections of an
 # attention, which we hold apart.
 _TABLE: tuple[tuple[str, str], ...] = (
     (_VIT + r"cls_token", r"embeddings.cls_token"),
@@ -57,7 +57,7 @@ def videomt_from_published(state: dict[str, Tensor], *, settings: PublishedSetti
 
     Args:
         state: Published names and tensors.
-        settings: Settings that the tensors cannot tell; only ``categories`` and ``clip_length`` concern a VidEoMT.
+        settings: Settings that cannot be inferred from the tensors; ``categories`` and ``clip_length`` are used.
         file: Name of the checkpoint, for messages.
 
     Returns:
@@ -103,33 +103,34 @@ def rename_published_videomt(state: dict[str, Tensor]) -> tuple[dict[str, Tensor
 
 
 def config_of_published(state: dict[str, Tensor], *, settings: PublishedSettings, file: str) -> VidEoMTConfig:
-    """Return the configuration whose sizes the tensors of a published checkpoint tell.
+    """Return the configuration of a published checkpoint, its sizes inferred from the tensors.
 
     Args:
         state: Published names and tensors.
-        settings: Settings that the tensors cannot tell.
+        settings: Settings that cannot be inferred from the tensors.
         file: Name of the checkpoint, for messages.
 
     Raises:
-        InputError: If a tensor that tells a size is missing or has no such shape, a size is out of bounds, or the
+        InputError: If a tensor is missing or has another number of dimensions, a size is out of bounds, or the
             classes are not as many as the class head has.
     """
+    read = TensorSizes(state, file=file, kind="published VidEoMT")
     vit = "backbone.encoder.backbone."
-    width, _, patch, _ = _shape(state, f"{vit}patch_embed.proj.weight", file, dimensions=4)
-    _, positions, _ = _shape(state, f"{vit}pos_embed", file, dimensions=3)
-    classes = _shape(state, "backbone.class_head.weight", file, dimensions=2)[0] - 1
+    width, _, patch, _ = read.shape(f"{vit}patch_embed.proj.weight", dimensions=4)
+    _, positions, _ = read.shape(f"{vit}pos_embed", dimensions=3)
+    classes = read.shape("backbone.class_head.weight", dimensions=2)[0] - 1
     categories = categories_of(settings.categories, classes, file=file)
     fields: dict[str, Any] = {
         "hidden_size": width,
-        "num_hidden_layers": _count(state, rf"{_VIT}blocks\.(\d+)\.norm1\.weight"),
+        "num_hidden_layers": read.count(rf"{_VIT}blocks\.(\d+)\.norm1\.weight"),
         "num_attention_heads": max(1, width // _HEAD_CHANNELS),
-        "mlp_ratio": _shape(state, f"{vit}blocks.0.mlp.fc1.weight", file, dimensions=2)[0] // width,
+        "mlp_ratio": read.shape(f"{vit}blocks.0.mlp.fc1.weight", dimensions=2)[0] // width,
         "image_size": math.isqrt(positions) * patch,
         "patch_size": patch,
-        "num_upscale_blocks": _count(state, r"backbone\.upscale\.(\d+)\.conv1\.weight"),
-        "num_blocks": _shape(state, "backbone.attn_mask_probs", file, dimensions=1)[0],
-        "num_queries": _shape(state, "backbone.q.weight", file, dimensions=2)[0],
-        "num_register_tokens": _shape(state, f"{vit}reg_token", file, dimensions=3)[1],
+        "num_upscale_blocks": read.count(r"backbone\.upscale\.(\d+)\.conv1\.weight"),
+        "num_blocks": read.shape("backbone.attn_mask_probs", dimensions=1)[0],
+        "num_queries": read.shape("backbone.q.weight", dimensions=2)[0],
+        "num_register_tokens": read.shape(f"{vit}reg_token", dimensions=3)[1],
         "clip_length": settings.clip_length,
     }
     check_fields(fields, file=file)
@@ -150,16 +151,3 @@ def _our_name(name: str) -> str | None:
         if match:
             return match.expand(ours)
     return None
-
-
-def _shape(state: dict[str, Tensor], name: str, file: str, *, dimensions: int) -> tuple[int, ...]:
-    if name not in state:
-        raise InputError(f"{file} is no published VidEoMT: it has no tensor '{name}' among its {len(state)}.")
-    shape = tuple(state[name].shape)
-    if len(shape) != dimensions or 0 in shape:
-        raise InputError(f"{file} is no published VidEoMT: its tensor '{name}' is {shape}, not of {dimensions} sides.")
-    return shape
-
-
-def _count(state: dict[str, Tensor], pattern: str) -> int:
-    return sum(re.fullmatch(pattern, name) is not None for name in state)

@@ -29,7 +29,7 @@ class RegistryEntry:
         name: Name for `genvis.load` and ``--weights``.
         family: Architecture, which decides the class that `genvis.load` returns.
         trained_on: Data set of the last training stage.
-        categories: Name of the category set, for example ``"ovis"``; empty where only the weights' own list tells.
+        categories: Name of the category set, for example ``"ovis"``; empty where it is only listed with the weights.
         num_categories: Number of categories.
         average_precision: Published mask AP in percent; None where the authors publish none.
         measured_on: Data set and split of ``average_precision``.

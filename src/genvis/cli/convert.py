@@ -27,8 +27,8 @@ def convert(
         categories: youtube_vis_2019, youtube_vis_2021, youtube_vis_2022, ovis or coco. Default: by the number of
             classes: 25 ovis, 40 youtube_vis_2021, 80 coco.
         clip_length: Frames of a clip at inference: 1 for an online model, 3 for the published semi-online models.
-            Default: 1 for a .pth file; a model folder says it.
-        heads: Attention heads of the tracker. Default: as many as the detector's, whose tensors tell (8 in all
+            Default: 1 for a .pth file; a model folder has it.
+        heads: Attention heads of the tracker. Default: as many as the detector's (8 in all
             published models).
         window: Frames per attention window of a VITA model's object encoder.
         dtype: Type of the stored weights: float16 and bfloat16 take half the space. Models compute in float32 unless
@@ -45,7 +45,7 @@ def convert(
     check_folder(out, overwrite=overwrite)
     if checkpoint.is_dir():
         if categories is not None or heads is not None:
-            raise InputError(f"'{checkpoint}' is a model folder, which says its categories and heads: give neither.")
+            raise InputError(f"'{checkpoint}' is a model folder, which has its categories and heads: give neither.")
         model = load(checkpoint)
         if clip_length is not None and clip_length < 1:
             raise InputError(f"clip_length is {clip_length}; a clip has 1 frame or more.")

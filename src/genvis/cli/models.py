@@ -20,7 +20,7 @@ app = App(name="models", help="List the pretrained models, or fetch or show one.
 
 @app.default
 def list_models(*, json: bool = False) -> None:
-    """List the pretrained models. `genvis models show NAME` says more of one, `genvis models fetch NAME` fetches it.
+    """List the pretrained models. `genvis models show NAME` shows one, `genvis models fetch NAME` fetches it.
 
     Args:
         json: Print JSON instead of a table.
@@ -36,7 +36,7 @@ def list_models(*, json: bool = False) -> None:
     console.print(_table(registry()))
     print(
         f"\nUse one with `genvis predict VIDEO --weights NAME`; the default is {DEFAULT_MODEL}. AP is mask AP as the "
-        f"authors publish it.\n`genvis models show NAME` says more of one. Cache of the Hub: {hub_cache()}"
+        f"authors publish it.\n`genvis models show NAME` shows one of them. Cache of the Hub: {hub_cache()}"
     )
 
 
@@ -62,7 +62,7 @@ def _hub_id(name: str) -> str:
     entry = find_entry(name)
     if entry is None and is_hub_id(name):
         return name
-    entry = entry or entry_of(name)  # The latter says that there is none.
+    entry = entry or entry_of(name)  # The latter raises.
     if entry.is_bundled:
         raise InputError(f"'{name}' is part of this package: there is nothing to fetch.")
     if entry.hub_id is None:
