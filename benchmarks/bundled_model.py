@@ -15,7 +15,7 @@ from genvis.data.sprites import SpriteVideos
 from genvis.evaluation.evaluated_videos import evaluate_videos
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.model.genvis import GenVIS
-from genvis.training.stages.stage_module import network_input
+from genvis.training.stages.detector_input import detector_input
 from genvis.training.validation.validation_scores import (
     average_precision_percent,
     evaluated_frame,
@@ -29,7 +29,7 @@ def frame_scores(model: GenVIS, images: SpriteVideos) -> dict[str, float]:
     """Return COCO's mask AP of the detector on single frames."""
     records = []
     for image in (images[index] for index in range(len(images))):
-        pixels = network_input(model, collate([image]))
+        pixels, _ = detector_input(model.detector, collate([image]))
         prediction = model.detector.predict(model.detector(pixels, layers=1))
         height, width = image.frames.shape[-2:]
         (found,) = frame_instances(prediction, height=height, width=width, padded=tuple(pixels.shape[-2:]), top=20)

@@ -19,7 +19,7 @@ from genvis.training.recipe.data_options import CacheOptions, DataOptions, Sourc
 from genvis.training.recipe.recipe import ModelOptions, Recipe, RunOptions
 from genvis.training.run.data_module import TrainingData
 from genvis.training.run.run import build_data, build_module
-from genvis.training.stages.stage_module import StageModule
+from genvis.training.stages.stage import StageModule
 
 KINDS = ("reference", "optimized", "float32", "float16")
 CACHED = ("float32", "float16")

@@ -24,11 +24,11 @@ from genvis.errors import InputError
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.training.cache.cached_stream import _drawn_frames
 from genvis.training.cache.detected_videos import DetectedVideos
-from genvis.training.criterion.assignment import UNASSIGNED
-from genvis.training.criterion.targets import ObjectTargets
-from genvis.training.criterion.uvla import TrackerCriterion
+from genvis.training.criterion.hungarian_matching import UNASSIGNED
+from genvis.training.criterion.targets import join_targets
+from genvis.training.criterion.tracker_criterion import TrackerCriterion
 from genvis.training.run.run import build_data, build_module
-from genvis.training.stages import genvis as tracker_stage
+from genvis.training.stages import genvis_stage
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -101,12 +101,12 @@ def late_object() -> DetectedVideos:
     masks = torch.zeros(2, 15, 64, 64, dtype=torch.bool)
     masks[0, :, 5:30, 5:30] = True
     masks[1, 3:, 30:60, 20:60] = True
-    assignment = [np.array([[0, 1 if frame >= 3 else UNASSIGNED]]) for frame in range(15)]
+    assignment = np.array([[[0] * 15, [UNASSIGNED] * 3 + [1] * 12]])
     return DetectedVideos(
         torch.randn(1, 1, 15, 8, 32, generator=random),
         torch.randn(1, 15, 32, 16, 16, generator=random),
-        [assignment],
-        [ObjectTargets(torch.tensor([3, 4]), masks)],
+        assignment,
+        join_targets([torch.tensor([3, 4])], [masks], height=64, width=64),
     )
 
 
@@ -119,10 +119,10 @@ def test_only_uvla_gives_a_query_to_an_object_that_comes_late(
     class Watched(TrackerCriterion):
         def __call__(self, *arguments: object) -> object:  # type: ignore[override]
             losses = super().__call__(*arguments)  # type: ignore[arg-type]
-            assigned.append(self.videos[0].assigned.copy())
+            assigned.append(self.assignment.assigned.copy())
             return losses
 
-    monkeypatch.setattr(tracker_stage, "TrackerCriterion", Watched)
+    monkeypatch.setattr(genvis_stage, "TrackerCriterion", Watched)
     module = build_module(workspace.recipe(configuration, 0))
     module.losses(late_object())
     assert len(assigned) == 5

@@ -21,7 +21,7 @@ from genvis.checkpoints.load import load_genvis
 from genvis.errors import InputError
 from genvis.model.genvis import GenVIS
 from genvis.training.recipe.recipe import Recipe
-from genvis.training.stages.genvis import TrackerStage
+from genvis.training.stages.genvis_stage import GenVISStage
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -112,26 +112,26 @@ def test_a_changed_set_is_measured_again(workspace: Workspace, monkeypatch: pyte
 def test_a_killed_run_ends_as_if_it_had_not_been(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     often = replace(workspace, output=workspace.output.with_name("killed"))
     monkeypatch.setattr(Workspace, "recipe", with_checkpoints(Workspace.recipe))
-    step = TrackerStage.training_step
+    step = GenVISStage.training_step
 
-    def dying(self: TrackerStage, batch: Any, batch_idx: int) -> torch.Tensor:
+    def dying(self: GenVISStage, batch: Any, batch_idx: int) -> torch.Tensor:
         if batch_idx == 2:
             raise RuntimeError("killed")
         return step(self, batch, batch_idx)
 
     with monkeypatch.context() as context:
-        context.setattr(TrackerStage, "training_step", dying)
+        context.setattr(GenVISStage, "training_step", dying)
         with pytest.raises(RuntimeError, match="killed"):
             run(often, job(MATCHING), 0)
     assert not often.result_file(MATCHING, 0).exists()
     steps: list[int] = []
 
-    def counted(self: TrackerStage, batch: Any, batch_idx: int) -> torch.Tensor:
+    def counted(self: GenVISStage, batch: Any, batch_idx: int) -> torch.Tensor:
         steps.append(batch_idx)
         return step(self, batch, batch_idx)
 
     with monkeypatch.context() as context:
-        context.setattr(TrackerStage, "training_step", counted)
+        context.setattr(GenVISStage, "training_step", counted)
         resumed, _ = often.model_of(MATCHING, 0)
     assert len(steps) == 1
     whole, _ = workspace.model_of(MATCHING, 0)

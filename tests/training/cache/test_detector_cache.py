@@ -9,6 +9,7 @@ import torch
 
 from genvis.categories import known_categories
 from genvis.errors import InputError
+from genvis.fingerprint import Fingerprint
 from genvis.training.cache.cached_stream import CachedViews, collate_views
 from genvis.training.cache.detector_cache import CachedView, DetectorCache
 from genvis.training.recipe.data_options import CacheOptions, DataOptions, SourceOptions
@@ -24,8 +25,8 @@ def view(seed: int, *, objects: int = 2, height: int = 32, width: int = 40) -> C
     random = torch.Generator().manual_seed(seed)
     return CachedView(
         frame_queries=torch.randn(2, 3, 4, 8, generator=random),
-        stride4_features=torch.randn(3, 8, height // 4, width // 4, generator=random),
-        frame_assignment=[np.full((2, objects), place, dtype=np.int64) for place in range(3)],
+        features=torch.randn(3, 8, height // 4, width // 4, generator=random),
+        frame_assignment=np.broadcast_to(np.arange(3), (2, objects, 3)).astype(np.int64),
         labels=torch.arange(objects),
         masks=torch.rand(objects, 3, height, width, generator=random) > 0.5,
     )
@@ -33,18 +34,18 @@ def view(seed: int, *, objects: int = 2, height: int = 32, width: int = 40) -> C
 
 def assert_same(ours: CachedView, theirs: CachedView) -> None:
     assert torch.equal(ours.frame_queries, theirs.frame_queries)
-    assert torch.equal(ours.stride4_features, theirs.stride4_features)
+    assert torch.equal(ours.features, theirs.features)
     assert torch.equal(ours.masks, theirs.masks)
     assert torch.equal(ours.labels, theirs.labels)
-    np.testing.assert_array_equal(np.stack(ours.frame_assignment), np.stack(theirs.frame_assignment))
+    np.testing.assert_array_equal(ours.frame_assignment, theirs.frame_assignment)
 
 
 def test_views_of_any_size_come_back_exactly(tmp_path: Path) -> None:
-    cache = DetectorCache(tmp_path, fingerprint="a", stored_as="float32")
+    cache = DetectorCache(tmp_path, fingerprint=Fingerprint("cache", detector="a"), stored_as="float32")
     views = [view(0), view(1, objects=5, height=64, width=33 * 4), view(2, objects=0)]
     for one in views:
         cache.append(one)
-    for reader in (cache, DetectorCache(tmp_path, fingerprint="a", stored_as="float32")):
+    for reader in (cache, DetectorCache(tmp_path, fingerprint=Fingerprint("cache", detector="a"), stored_as="float32")):
         assert len(reader) == 3
         for position in (2, 0, 1):
             assert_same(reader[position], views[position])
@@ -55,7 +56,7 @@ def test_views_of_any_size_come_back_exactly(tmp_path: Path) -> None:
 def test_half_precision_needs_half_the_space(tmp_path: Path) -> None:
     sizes = []
     for kind in ("float16", "float32"):
-        cache = DetectorCache(tmp_path / kind, fingerprint="a", stored_as=kind)  # type: ignore[arg-type]
+        cache = DetectorCache(tmp_path / kind, fingerprint=Fingerprint("cache", detector="a"), stored_as=kind)  # type: ignore[arg-type]
         cache.append(view(0, objects=0))
         sizes.append(cache.nbytes)
         torch.testing.assert_close(cache[0].frame_queries, view(0).frame_queries, rtol=1e-3, atol=1e-3)
@@ -63,44 +64,48 @@ def test_half_precision_needs_half_the_space(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_view_is_written_again(tmp_path: Path) -> None:
-    cache = DetectorCache(tmp_path, fingerprint="a", stored_as="float32")
+    cache = DetectorCache(tmp_path, fingerprint=Fingerprint("cache", detector="a"), stored_as="float32")
     cache.append(view(0))
     with (tmp_path / "views.bin").open("ab") as file:
         file.write(b"half a view")
     with (tmp_path / "index.bin").open("ab") as file:
         file.write(b"half")
-    again = DetectorCache(tmp_path, fingerprint="a", stored_as="float32")
+    again = DetectorCache(tmp_path, fingerprint=Fingerprint("cache", detector="a"), stored_as="float32")
     assert len(again) == 1
     again.append(view(1))
     assert_same(again[0], view(0))
-    assert_same(DetectorCache(tmp_path, fingerprint="a", stored_as="float32")[1], view(1))
+    assert_same(
+        DetectorCache(tmp_path, fingerprint=Fingerprint("cache", detector="a"), stored_as="float32")[1], view(1)
+    )
 
 
 def test_a_cache_of_something_else_is_refused(tmp_path: Path) -> None:
-    DetectorCache(tmp_path / "a", fingerprint="a")
-    with pytest.raises(InputError, match="another detector"):
-        DetectorCache(tmp_path / "a", fingerprint="b")
+    DetectorCache(tmp_path / "a", fingerprint=Fingerprint("cache", detector="a"))
+    with pytest.raises(InputError, match="belongs to another cache"):
+        DetectorCache(tmp_path / "a", fingerprint=Fingerprint("cache", detector="b"))
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "photo.jpg").touch()
     with pytest.raises(InputError, match="no cache"):
-        DetectorCache(tmp_path / "b", fingerprint="b")
-    cache = DetectorCache(tmp_path / "c", fingerprint="c")
+        DetectorCache(tmp_path / "b", fingerprint=Fingerprint("cache", detector="b"))
+    cache = DetectorCache(tmp_path / "c", fingerprint=Fingerprint("cache", detector="c"))
     cache.append(view(0))
     (tmp_path / "c" / "views.bin").write_bytes(b"")
     with pytest.raises(InputError, match="shorter"):
-        DetectorCache(tmp_path / "c", fingerprint="c")
+        DetectorCache(tmp_path / "c", fingerprint=Fingerprint("cache", detector="c"))
 
 
 def test_views_of_different_sizes_are_padded(tmp_path: Path) -> None:
     batch = collate_views([view(0), view(1, height=64, width=32)])
-    assert batch.stride4_features.shape == (2, 3, 8, 16, 10)
-    assert [tuple(target.masks.shape) for target in batch.targets] == [(2, 3, 64, 40), (2, 3, 64, 40)]
+    assert batch.features.shape == (2, 3, 8, 16, 10)
+    assert batch.targets.masks.shape == (4, 3, 64, 40)
+    assert batch.targets.videos.tolist() == [0, 0, 1, 1]
+    assert batch.frame_assignment.shape == (2, 4, 3)
     assert batch.frame_queries.shape == (2, 2, 3, 4, 8)
     assert len(batch) == 2
 
 
 def test_every_epoch_shows_every_view_once(tmp_path: Path) -> None:
-    cache = DetectorCache(tmp_path, fingerprint="a", stored_as="float32")
+    cache = DetectorCache(tmp_path, fingerprint=Fingerprint("cache", detector="a"), stored_as="float32")
     for seed in range(4):
         cache.append(view(seed))
     stream = CachedViews(cache, seed=3)
@@ -160,7 +165,7 @@ def test_the_cache_needs_a_frozen_detector_and_the_same_data(tmp_path: Path) -> 
     module = build_module(recipe)
     build_data(recipe, module)
     recipe.data.sources = [SourceOptions(height=64, width=64, difficulty="hard")]
-    with pytest.raises(InputError, match="another detector, data set"):
+    with pytest.raises(InputError, match=r"data\.sources\.0"):
         build_data(recipe, module)
     recipe.stage = "vita"
     with pytest.raises(InputError, match="frozen detector"):
@@ -175,7 +180,7 @@ def test_frames_are_drawn_anew_from_longer_cached_samples(tmp_path: Path) -> Non
     cache = stream._cache
     assert [cache.length(position) for position in range(2)] == [9, 9]
     drawn = [stream[index] for index in range(8)]
-    assert {len(view.frame_assignment) for view in drawn} == {2}
+    assert {view.frame_assignment.shape[2] for view in drawn} == {2}
     assert len({float(view.frame_queries.sum()) for view in drawn}) > 2
     for index, view in enumerate(drawn):
         assert_same(view, stream[index])
@@ -186,12 +191,12 @@ def test_frames_are_drawn_anew_from_longer_cached_samples(tmp_path: Path) -> Non
 
 
 def _frame_of(view: CachedView, frame: int, cache: DetectorCache) -> int:
-    wanted = view.stride4_features[frame]
+    wanted = view.features[frame]
     return next(
         9 * position + place
         for position in range(2)
         for place in range(9)
-        if torch.equal(cache[position].stride4_features[place], wanted)
+        if torch.equal(cache[position].features[place], wanted)
     )
 
 
@@ -204,7 +209,7 @@ def test_runs_with_other_clips_and_seeds_share_a_cache(tmp_path: Path, monkeypat
     recipe.data.clips, recipe.data.frames_per_clip, recipe.run.seed = 2, 3, 1
     stream = build_data(recipe, module).stream
     assert isinstance(stream[0], CachedView)
-    assert len(stream[0].frame_assignment) == 6
+    assert stream[0].frame_assignment.shape[2] == 6
     recipe.data.clips = 3
     with pytest.raises(InputError, match=r"cache\.frames is 6, but a step takes 9"):
         build_data(recipe, module)

@@ -16,10 +16,11 @@ from genvis.data.samples.batch import VideoBatch, collate
 from genvis.data.samples.sample import VideoSample
 from genvis.model.genvis import GenVIS
 from genvis.training.cache.detected_videos import detect_videos
-from genvis.training.criterion import uvla as tracker_criterion
+from genvis.training.criterion.set_criterion import SetCriterion
+from genvis.training.criterion.tracker_criterion import TrackerCriterion
 from genvis.training.recipe.loss_options import LossOptions
-from genvis.training.stages import genvis as tracker_stage
-from genvis.training.stages.genvis import clip_losses
+from genvis.training.stages import genvis_stage
+from genvis.training.stages.genvis_stage import clip_losses
 
 DATA = Path(__file__).parents[2] / "golden"
 PUBLISHED_NAMES = {"classification": "ce", "mask": "mask", "dice": "dice", "similarity": "sim"}
@@ -53,17 +54,18 @@ def step(request: pytest.FixtureRequest) -> Step:
     model.detector.requires_grad_(False)
     model.tracker.train()
     loss = LossOptions(fixed_grid=14)
-    videos = detect_videos(model, golden_batch(arrays), loss=loss)
+    videos = detect_videos(model.detector, golden_batch(arrays), layers=3, criterion=SetCriterion(loss))
     assigned: list[list[np.ndarray[Any, Any]]] = []
 
-    class Recorded(tracker_criterion.TrackerCriterion):
+    class Recorded(TrackerCriterion):
         def __call__(self, *arguments: Any) -> Any:
             result = super().__call__(*arguments)
-            assigned.append([video.assigned.reshape(*self._layers, -1) for video in self.videos])
+            layers = self.assignment.assigned.reshape(-1, 3, len(videos.targets.videos))
+            assigned.append([layers[..., videos.targets.videos == video] for video in range(2)])
             return result
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tracker_stage, "TrackerCriterion", Recorded)
+        patch.setattr(genvis_stage, "TrackerCriterion", Recorded)
         losses = clip_losses(model, videos, frames_per_clip=frames_per_clip, loss=loss)
     torch.stack(list(losses.values())).sum().backward()
     return Step(model, losses, assigned, expected, arrays)

@@ -1,7 +1,5 @@
 """Training from cached views: filling the cache, choosing views by their position in the stream, batching them."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,7 +8,6 @@ import numpy as np
 import torch
 from rich.progress import Progress
 from torch import Tensor
-from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from genvis.data.samples.batch import collate
@@ -19,26 +16,25 @@ from genvis.data.sampling.mixture import SampleStream
 from genvis.data.sampling.random_key import RandomKey
 from genvis.data.sampling.stream_batches import StreamBatches
 from genvis.errors import InputError
-from genvis.model.genvis import GenVIS
+from genvis.fingerprint import Fingerprint, claim, tensors_stamp, value_stamp
 from genvis.training.cache.detected_videos import DetectedVideos, detect_videos
 from genvis.training.cache.detector_cache import CachedView, DetectorCache
-from genvis.training.criterion.targets import ObjectTargets
+from genvis.training.criterion.targets import join_targets
 from genvis.training.recipe.data_options import CacheOptions, DataOptions
-from genvis.training.recipe.loss_options import LossOptions
+from genvis.training.recipe.source_identity import source_identity
 from genvis.training.run.failures import FaultCarrier, FaultCollate, without_fault
+from genvis.training.stages.stage import StageModule
 
 
 def collate_views(views: Sequence[CachedView]) -> DetectedVideos:
     """Put views into one batch; smaller ones are padded with zeros on the right and bottom."""
-    h = max(view.stride4_features.shape[-2] for view in views)
-    w = max(view.stride4_features.shape[-1] for view in views)
+    h, w = (max(view.features.shape[axis] for view in views) for axis in (-2, -1))
     H, W = (max(view.masks.shape[axis] for view in views) for axis in (-2, -1))
-    masks = [F.pad(view.masks, (0, W - view.masks.shape[-1], 0, H - view.masks.shape[-2])) for view in views]
     return DetectedVideos(
         torch.stack([view.frame_queries for view in views], dim=1),
-        _one_batch([view.stride4_features for view in views], height=h, width=w),
-        [view.frame_assignment for view in views],
-        [ObjectTargets(view.labels, mask) for view, mask in zip(views, masks, strict=True)],
+        _one_batch([view.features for view in views], height=h, width=w),
+        np.concatenate([view.frame_assignment for view in views], axis=1),
+        join_targets([view.labels for view in views], [view.masks for view in views], height=H, width=W),
     )
 
 
@@ -77,10 +73,9 @@ class CachedViews(Dataset[CachedView]):
         frames = _drawn_frames(self._cache.length(position), self._sampling, key.generator())
         view = self._cache.read(position, frames)
         seen = view.masks.flatten(1).any(dim=1)
-        flags = seen.numpy()
         return replace(
             view,
-            frame_assignment=[queries[:, flags] for queries in view.frame_assignment],
+            frame_assignment=view.frame_assignment[:, seen.numpy()],
             labels=view.labels[seen],
             masks=view.masks[seen],
         )
@@ -111,42 +106,45 @@ def cached_data(options: CacheOptions, data: DataOptions) -> DataOptions:
     return replace(data, clips=1, frames_per_clip=options.frames, frame_range=options.frames // 2)
 
 
-def open_cache(
-    options: CacheOptions, *, model: GenVIS, data: DataOptions, loss: LossOptions, seed: int
-) -> DetectorCache:
-    """Open the cache that belongs to a detector, data set and seed.
+def open_cache(options: CacheOptions, *, module: StageModule, data: DataOptions, seed: int) -> DetectorCache:
+    """Open the cache that belongs to a detector, its data sets (by content) and a seed.
 
     Args:
         options: Where it is.
-        model: The network.
+        module: The stage, with detector, layers and matching.
         data: What its samples are drawn by, see :func:`cached_data`.
-        loss: Detector layers and the matching.
         seed: Of the samples.
 
     Raises:
-        InputError: If the folder holds the views of another one.
+        InputError: If the folder holds other views.
     """
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.detector.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    seen = asdict(data)
+    model, loss = module.model, module.loss_options
+    sampling = asdict(data)
     for name in ("validation", "validation_videos", "validation_frames", "batch_size", "workers"):
-        seen.pop(name)
-    matching = [loss.detector_layers, asdict(loss.weights), asdict(loss.points), loss.fixed_grid]
-    digest.update(json.dumps([seen, matching, seed], sort_keys=True).encode())
-    return DetectorCache(Path(options.folder), fingerprint=digest.hexdigest(), stored_as=options.stored_as)
+        del sampling[name]
+    sampling["sources"] = {str(place): source_identity(source) for place, source in enumerate(data.sources)}
+    fingerprint = Fingerprint(
+        "cache of a detector",
+        detector=tensors_stamp(model.detector.state_dict(), name="detector"),
+        configuration=value_stamp(model.config.detector_config.to_dict(), name="configuration of the detector"),
+        preprocessing=asdict(model.detector.preprocessing),
+        categories=list(model.config.categories.names),
+        data=sampling,
+        loss={
+            "detector_layers": loss.detector_layers,
+            "matches_classes": module.matches_classes,
+            "weights": asdict(loss.weights),
+            "points": asdict(loss.points),
+            "fixed_grid": loss.fixed_grid,
+        },
+        seed=seed,
+        stored_as=options.stored_as,
+    )
+    return DetectorCache(Path(options.folder), fingerprint=fingerprint, stored_as=options.stored_as)
 
 
 def fill_cache(
-    cache: DetectorCache,
-    stream: SampleStream,
-    *,
-    views: int,
-    model: GenVIS,
-    loss: LossOptions,
-    seed: int,
-    workers: int = 0,
+    cache: DetectorCache, stream: SampleStream, *, views: int, module: StageModule, seed: int, workers: int = 0
 ) -> None:
     """Run the detector on the first samples of a stream that the cache does not hold yet.
 
@@ -154,10 +152,13 @@ def fill_cache(
         cache: Takes the views.
         stream: The training samples.
         views: How many views the cache is to hold.
-        model: The network; its detector is frozen and in evaluation mode.
-        loss: Detector layers and the matching.
+        module: The stage; its detector is frozen and in evaluation mode.
         seed: Of the points of the matching.
         workers: Processes that prepare samples; 0 for none.
+
+    Raises:
+        InputError: If another process is filling the cache.
+        OutputError: If the cache cannot be written.
     """
     if len(cache) >= views:
         return
@@ -168,19 +169,21 @@ def fill_cache(
         num_workers=workers,
         collate_fn=FaultCollate(collate),
     )
-    with Progress(transient=True) as progress:
+    layers, device = module.loss_options.detector_layers, module.model.device
+    with claim(cache.folder), Progress(transient=True) as progress:
         task = progress.add_task("Caching the frozen detector", total=views, completed=len(cache))
         for position, batch in zip(range(first, views), batches, strict=False):
             torch.manual_seed(hash((seed, position)) & 0x7FFF_FFFF_FFFF_FFFF)
-            found = detect_videos(model, without_fault(batch).to(model.device), loss=loss)
-            (target,) = found.targets
+            found = detect_videos(
+                module.model.detector, without_fault(batch).to(device), layers=layers, criterion=module.criterion
+            )
             cache.append(
                 CachedView(
                     frame_queries=found.frame_queries[:, 0],
-                    stride4_features=found.stride4_features[0],
-                    frame_assignment=found.frame_assignment[0],
-                    labels=target.labels,
-                    masks=target.masks,
+                    features=found.features[0],
+                    frame_assignment=found.frame_assignment,
+                    labels=found.targets.labels,
+                    masks=found.targets.masks,
                 )
             )
             progress.advance(task)

@@ -1,82 +1,69 @@
-"""What the tracker learns from: videos as the frozen detector sees them."""
+"""Videos as the frozen detector sees them: all that the tracker is trained on."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from genvis.data.samples.batch import VideoBatch
-from genvis.model.detector.mask2former import as_mask2former
-from genvis.model.genvis import GenVIS
-from genvis.model.outputs import DetectorOutput
-from genvis.training.criterion.assignment import Indices
-from genvis.training.criterion.targets import ObjectTargets
-from genvis.training.criterion.uvla import frame_matching
-from genvis.training.recipe.loss_options import LossOptions
-from genvis.training.stages.stage_module import batch_targets, network_input
+from genvis.model.detector.base import FrameDetector
+from genvis.training.criterion.set_criterion import SetCriterion, frame_set
+from genvis.training.criterion.targets import Indices, ObjectTargets
+from genvis.training.stages.detector_input import detector_input
 
 
 @dataclass(frozen=True)
 class DetectedVideos:
-    """All that the tracker learns from: B videos of T frames as the detector sees them.
+    """Per-frame detector outputs for B videos of T frames, with their N objects.
 
     Attributes:
-        frame_queries: (L, B, T, Q_f, C) of the last L detector layers.
-        stride4_features: (B, T, C, H/4, W/4).
-        frame_assignment: For every video and frame (L, N), the frame query of each object or -1.
+        frame_queries: (L, B, T, Q_f, C_det) of the last L detector layers.
+        features: (B, T, C_f, h, w).
+        frame_assignment: (L, N, T), the frame query of each object or -1; on the CPU.
         targets: Of the B videos, T frames.
     """
 
     frame_queries: Tensor
-    stride4_features: Tensor
-    frame_assignment: Sequence[Sequence[Indices]]
-    targets: Sequence[ObjectTargets]
+    features: Tensor
+    frame_assignment: Indices
+    targets: ObjectTargets
 
     def __len__(self) -> int:
-        return len(self.targets)
+        return len(self.features)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "DetectedVideos":
         """Return the same with its tensors on `device`."""
-
-        def moved(tensor: Tensor) -> Tensor:
-            return tensor.to(device, non_blocking=non_blocking)
-
         return replace(
             self,
-            frame_queries=moved(self.frame_queries),
-            stride4_features=moved(self.stride4_features),
-            targets=[ObjectTargets(moved(target.labels), moved(target.masks)) for target in self.targets],
+            frame_queries=self.frame_queries.to(device, non_blocking=non_blocking),
+            features=self.features.to(device, non_blocking=non_blocking),
+            targets=self.targets.to(device, non_blocking=non_blocking),
         )
 
 
 @torch.no_grad()
-def detect_videos(model: GenVIS, batch: VideoBatch, *, loss: LossOptions) -> DetectedVideos:
+def detect_videos(
+    detector: FrameDetector, batch: VideoBatch, *, layers: int, criterion: SetCriterion
+) -> DetectedVideos:
     """Run the frozen detector.
 
-    Of the detector's own losses, which nobody would learn from, only the matching is computed: the similarity loss
-    needs to know which frame query holds which object.
+    Of the detector's own losses only the matching is computed: the similarity loss needs to know which frame query
+    holds which object.
 
     Args:
-        model: The network; its detector should be in evaluation mode.
+        detector: Should be in evaluation mode.
         batch: B videos of T frames.
-        loss: How many detector layers are used, and how masks are compared.
+        layers: L, how many of the detector's last layers are used.
+        criterion: Matches the detector's predictions with the objects.
     """
-    pixels = network_input(model, batch)
-    output = model.detector(pixels, layers=loss.detector_layers)
-    targets = batch_targets(batch, height=pixels.shape[-2], width=pixels.shape[-1])
-    assignment = match_detections(model, output, targets, loss=loss)
-    shape = (len(batch), batch.frames.shape[1])
+    B, T = batch.frames.shape[:2]
+    pixels, targets = detector_input(detector, batch)
+    output = detector(pixels, layers=layers)
+    prediction = frame_set([detector.predict(output, layer=layer) for layer in range(layers)])
+    matched = criterion.match_frames(prediction, targets.frame_by_frame())  # (L, N·T)
     return DetectedVideos(
-        output.frame_queries.unflatten(1, shape), output.features.unflatten(0, shape), assignment, targets
-    )
-
-
-@torch.no_grad()
-def match_detections(
-    model: GenVIS, output: DetectorOutput, targets: Sequence[ObjectTargets], *, loss: LossOptions
-) -> list[list[Indices]]:
-    """Return which frame query holds which object, for every video and frame (L, N)."""
-    return frame_matching(
-        as_mask2former(model.detector).predict_layers(output), targets, points=loss.point_source, weights=loss.weights
+        output.frame_queries.unflatten(1, (B, T)),
+        output.features.unflatten(0, (B, T)),
+        matched.reshape(layers, -1, T),
+        targets,
     )

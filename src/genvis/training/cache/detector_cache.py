@@ -4,7 +4,6 @@ One file holds the views one after the other, another one a row of numbers per v
 before its row, so that a cache that was interrupted goes on after the last complete view.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genvis.errors import InputError
-from genvis.training.criterion.assignment import Indices
+from genvis.files import cannot_write, make_folder
+from genvis.fingerprint import FINGERPRINT_FILE, Fingerprint
+from genvis.training.criterion.targets import Indices
 
 StoredType = Literal["float16", "float32"]
-_VERSION = 1
-# Where the view starts; L, T, Q_f, C; channels, height and width of the stride-4 map; N; height and width of the masks.
+_VERSION = 2
+_REMEDY = "give cache.folder another name, or delete the folder"
+# Where the view starts; L, T, Q_f, C_det; channels, height and width of the features; N; height and width of the masks.
 _COLUMNS = 11
 
 
@@ -29,16 +31,16 @@ class CachedView:
     """One augmented video as the detector sees it.
 
     Attributes:
-        frame_queries: (L, T, Q_f, C).
-        stride4_features: (T, C, h, w).
-        frame_assignment: T arrays (L, N), the frame query of each object or -1.
+        frame_queries: (L, T, Q_f, C_det).
+        features: (T, C_f, h, w).
+        frame_assignment: (L, N, T), the frame query of each object or -1.
         labels: (N,) int64.
         masks: (N, T, H, W) bool, padded as the network's input is.
     """
 
     frame_queries: Tensor
-    stride4_features: Tensor
-    frame_assignment: Sequence[Indices]
+    features: Tensor
+    frame_assignment: Indices
     labels: Tensor
     masks: Tensor
 
@@ -52,25 +54,21 @@ class DetectorCache:
         stored_as: Type of the queries and features on disk. float16 halves the space and changes losses slightly.
 
     Raises:
-        InputError: If the folder holds something else.
+        InputError: If the folder holds something else, or a damaged cache.
+        OutputError: If it cannot be written.
+
+    Attributes:
+        folder: Where it is.
     """
 
-    def __init__(self, folder: Path, *, fingerprint: str, stored_as: StoredType = "float16") -> None:
+    def __init__(self, folder: Path, *, fingerprint: Fingerprint, stored_as: StoredType = "float16") -> None:
+        self.folder = make_folder(folder)
         self._data, self._index = folder / "views.bin", folder / "index.bin"
         self._type = np.dtype(stored_as)
-        expected = {"version": _VERSION, "fingerprint": fingerprint, "stored_as": stored_as}
-        description = folder / "cache.json"
-        folder.mkdir(parents=True, exist_ok=True)
-        if description.is_file():
-            if json.loads(description.read_text(encoding="utf-8")) != expected:
-                raise InputError(
-                    f"The cache in {folder} is of another detector, data set or type: give cache.folder another name, "
-                    "or delete the folder."
-                )
-        elif any(folder.iterdir()):
-            raise InputError(f"{folder} is not empty and no cache: give cache.folder another name.")
-        else:
-            description.write_text(json.dumps(expected), encoding="utf-8")
+        record = folder / FINGERPRINT_FILE
+        if not record.exists() and any(folder.iterdir()):
+            raise InputError(f"'{folder}' is not empty and no cache: give cache.folder another name.")
+        Fingerprint(fingerprint.kind, format=_VERSION, **fingerprint.parts).bind(record, remedy=_REMEDY)
         self._rows = self._read_rows()
         self._map: NDArray[np.uint8] | None = None
 
@@ -83,27 +81,33 @@ class DetectorCache:
         return self._data.stat().st_size if self._data.is_file() else 0
 
     def append(self, view: CachedView) -> None:
-        """Write one more view."""
+        """Write one more view.
+
+        Raises:
+            OutputError: If it cannot be written or the disk is full.
+        """
         L, T, queries, C = view.frame_queries.shape
-        _, channels, h, w = view.stride4_features.shape
+        _, channels, h, w = view.features.shape
         N, _, H, W = view.masks.shape
         start = self._end(len(self))
-        assignment = np.stack(view.frame_assignment) if N else np.zeros((T, L, 0), np.int64)
         parts = [
             view.frame_queries.float().cpu().numpy().astype(self._type),
-            view.stride4_features.float().cpu().numpy().astype(self._type),
-            assignment.astype(np.int16),
+            view.features.float().cpu().numpy().astype(self._type),
+            view.frame_assignment.astype(np.int16),
             view.labels.cpu().numpy().astype(np.int16),
             np.packbits(view.masks.cpu().numpy(), axis=-1),
         ]
-        with self._data.open("r+b" if self._data.exists() else "wb") as file:
-            file.seek(start)
-            file.truncate()
-            for part in parts:
-                file.write(np.ascontiguousarray(part).tobytes())
         row = np.array([[start, L, T, queries, C, channels, h, w, N, H, W]], np.int64)
-        with self._index.open("ab") as file:
-            file.write(row.tobytes())
+        try:
+            with self._data.open("r+b" if self._data.exists() else "wb") as file:
+                file.seek(start)
+                file.truncate()
+                for part in parts:
+                    file.write(np.ascontiguousarray(part).tobytes())
+            with self._index.open("ab") as file:
+                file.write(row.tobytes())
+        except OSError as error:
+            raise cannot_write(self._data, error) from error
         self._rows = np.concatenate([self._rows, row])
         self._map = None
 
@@ -132,7 +136,7 @@ class DetectorCache:
         shapes: list[tuple[tuple[int, ...], np.dtype[np.generic]]] = [
             ((L, T, queries, C), self._type),
             ((T, channels, h, w), self._type),
-            ((T, L, N), np.dtype(np.int16)),
+            ((L, N, T), np.dtype(np.int16)),
             ((N,), np.dtype(np.int16)),
             ((N, T, H, -(-W // 8)), np.dtype(np.uint8)),
         ]
@@ -146,8 +150,8 @@ class DetectorCache:
         masks = np.unpackbits(packed, axis=-1, count=W) if N else np.zeros((0, packed.shape[1], H, W), np.uint8)
         return CachedView(
             frame_queries=_float_tensor(parts[0][:, chosen]),
-            stride4_features=_float_tensor(parts[1][chosen]),
-            frame_assignment=list(np.asarray(parts[2])[chosen].astype(np.int64)),
+            features=_float_tensor(parts[1][chosen]),
+            frame_assignment=np.asarray(parts[2])[..., chosen].astype(np.int64),
             labels=torch.from_numpy(np.asarray(parts[3]).astype(np.int64)),
             masks=torch.from_numpy(masks.view(np.bool_)),
         )
@@ -171,8 +175,9 @@ class DetectorCache:
         rows = np.frombuffer(content[:whole], np.int64).reshape(-1, _COLUMNS)
         self._rows = rows
         size = self._data.stat().st_size if self._data.is_file() else 0
-        if size < self._end(len(rows)):
-            raise InputError(f"The cache {self._data} is shorter than its index says: delete the folder.")
+        is_chain = all(int(row[0]) == self._end(view) for view, row in enumerate(rows))
+        if not is_chain or (rows < 0).any() or size < self._end(len(rows)):
+            raise InputError(f"The cache '{self._data}' is damaged or shorter than its index says: delete the folder.")
         return rows
 
 

@@ -5,53 +5,66 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def classification_loss(class_logits: Tensor, targets: Tensor, *, no_object: float) -> tuple[Tensor, Tensor]:
+def full_precision(tensor: Tensor) -> torch.autocast:
+    """Return a context in which products on the tensor's device are not rounded to half precision.
+
+    Costs and losses need it, whatever the network is trained in: sums over the 12,544 points of a clip's frames are
+    beyond what float16 can hold.
+
+    Args:
+        tensor: Any one of those that are computed with.
+    """
+    return torch.autocast(tensor.device.type, enabled=False)
+
+
+def classification_loss(class_logits: Tensor, classes: Tensor, *, no_object: float) -> tuple[Tensor, Tensor]:
     """Return the weighted cross-entropy, as its sum and the sum of its weights.
 
     Args:
-        class_logits: (..., Q, K + 1), the last class is "no object".
-        targets: (..., Q) int64 classes.
+        class_logits: (S, ..., K + 1), the last class is "no object".
+        classes: (S, ...) int64.
         no_object: Weight of the last class; the others weigh 1.
 
     Returns:
-        Two scalars; the loss is the first over the second.
+        Two tensors (S,); the loss is the first over the second.
     """
-    classes = class_logits.shape[-1]
-    weight = torch.ones(classes, device=class_logits.device)
+    weight = torch.ones(class_logits.shape[-1], device=class_logits.device)
     weight[-1] = no_object
-    flat = targets.flatten()
-    total = F.cross_entropy(class_logits.reshape(-1, classes).float(), flat, weight, reduction="sum")
-    return total, weight[flat].sum()
+    # PyTorch wants the classes second: (S, K + 1, ...).
+    each = F.cross_entropy(class_logits.movedim(-1, 1).float(), classes, weight, reduction="none")
+    return each.flatten(1).sum(1), weight[classes].flatten(1).sum(1)
 
 
 def mask_losses(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the binary cross-entropy (mean over points) and the dice loss, summed over objects.
+    """Return the binary cross-entropy (mean over points) and the dice loss of every mask.
 
     Args:
-        logits: (M, P) of M predictions at P points; the points of all frames of a clip belong together.
-        targets: (M, P) between 0 and 1.
+        logits: (..., P) of predictions at P points; the points of all frames of a clip belong together.
+        targets: (..., P) between 0 and 1.
 
     Returns:
-        Two scalars.
+        Two tensors (...,).
     """
-    cross_entropy = F.binary_cross_entropy_with_logits(logits.float(), targets.float(), reduction="none").mean(1)
-    masks = logits.float().sigmoid()
-    overlap = 2.0 * (masks * targets).sum(1) + 1.0
-    dice = 1.0 - overlap / (masks.sum(1) + targets.sum(1) + 1.0)
-    return cross_entropy.sum(), dice.sum()
+    logits, targets = logits.float(), targets.float()
+    cross_entropy = F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(-1)
+    masks = logits.sigmoid()
+    overlap = 2.0 * (masks * targets).sum(-1) + 1.0
+    return cross_entropy, 1.0 - overlap / (masks.sum(-1) + targets.sum(-1) + 1.0)
 
 
 def similarity_loss(embeddings: Tensor, objects: Tensor) -> Tensor:
     """Return the summed binary cross-entropy that pulls embeddings of one object together and others apart.
 
     Args:
-        embeddings: (M, C) of the matched frame queries and of the matched instance queries of one video in one clip.
-        objects: (M,) int64, the object that each holds.
+        embeddings: (G, E, C) of the matched frame queries and instance queries of G videos in one clip.
+        objects: (G, E) int64, the object that each holds; -1 fills the rows of videos with fewer embeddings.
 
     Returns:
-        A scalar, the sum over the M·M pairs of the video: of frame queries among each other, of instance queries
+        A scalar, the sum over all pairs within each video: of frame queries among each other, of instance queries
         among each other, and between the two.
     """
-    products = embeddings.float() @ embeddings.float().T
-    same = objects[:, None] == objects[None, :]
-    return F.binary_cross_entropy_with_logits(products, same.float(), reduction="sum")
+    products = embeddings.float() @ embeddings.float().mT
+    same = (objects[:, :, None] == objects[:, None, :]).float()
+    filled = objects >= 0
+    pairs = (filled[:, :, None] & filled[:, None, :]).float()
+    return F.binary_cross_entropy_with_logits(products, same, pairs, reduction="sum")

@@ -1,4 +1,4 @@
-"""Where masks are compared: random points instead of all pixels (Mask2Former, section 3.3.1; reference: PointRend)."""
+"""Points at which masks are compared, instead of at all pixels (Mask2Former, section 3.3.1; reference: PointRend)."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from genvis.training.recipe.loss_options import PointOptions
+from genvis.training.recipe.loss_options import LossOptions
 
 
 def sample_at_points(maps: Tensor, points: Tensor) -> Tensor:
@@ -21,7 +21,7 @@ def sample_at_points(maps: Tensor, points: Tensor) -> Tensor:
         (M, C, P). Beyond the outermost pixel centres the map continues as zeros.
     """
     if maps.shape[0] == 0:
-        return maps.new_zeros(0, maps.shape[1], points.shape[1])
+        return maps[..., 0, :1].expand(-1, -1, points.shape[1])  # Empty, with its gradient.
     grid = (2.0 * points - 1.0).unsqueeze(2)
     return F.grid_sample(maps, grid.to(maps.dtype), mode="bilinear", align_corners=False).squeeze(3)
 
@@ -29,8 +29,8 @@ def sample_at_points(maps: Tensor, points: Tensor) -> Tensor:
 class PointSource(Protocol):
     """Chooses the points at which masks are compared."""
 
-    def shared(self, device: torch.device) -> Tensor:
-        """Return (P, 2) points for the matching, the same for all masks of a frame group."""
+    def shared(self, videos: int, device: torch.device) -> Tensor:
+        """Return (B, P, 2) points for the matching: the same for all masks and frames of a video."""
         ...
 
     def uncertain(self, logits: Tensor) -> Tensor:
@@ -38,16 +38,33 @@ class PointSource(Protocol):
         ...
 
 
+def point_source(options: LossOptions) -> PointSource:
+    """Return the points that the options of the losses ask for."""
+    if options.fixed_grid:
+        return GridPoints(options.fixed_grid)
+    points = options.points
+    return RandomPoints(points.count, points.oversample_ratio, points.importance_ratio)
+
+
 @dataclass(frozen=True)
-class RandomPoints(PointOptions):
+class RandomPoints:
     """Random points; for the losses mostly where the prediction is uncertain.
 
-    Points come from PyTorch's global generator, which training seeds anew in every step.
+    They come from PyTorch's global generator, which training seeds in every step.
+
+    Attributes:
+        count: P, points per mask and frame.
+        oversample_ratio: Candidates per point, from which the uncertain ones are taken.
+        importance_ratio: Share of the points that are the most uncertain candidates; the rest is uniform.
     """
 
-    def shared(self, device: torch.device) -> Tensor:
-        """Return (count, 2) uniform points."""
-        return torch.rand(self.count, 2, device=device)
+    count: int = 12544
+    oversample_ratio: float = 3.0
+    importance_ratio: float = 0.75
+
+    def shared(self, videos: int, device: torch.device) -> Tensor:
+        """Return (B, count, 2) uniform points."""
+        return torch.rand(videos, self.count, 2, device=device)
 
     @torch.no_grad()
     def uncertain(self, logits: Tensor) -> Tensor:
@@ -68,12 +85,12 @@ class GridPoints:
 
     side: int = 14
 
-    def shared(self, device: torch.device) -> Tensor:
-        """Return the (side * side, 2) cell centres, row by row."""
+    def shared(self, videos: int, device: torch.device) -> Tensor:
+        """Return the (B, side * side, 2) cell centres, row by row."""
         centres = (torch.arange(self.side, device=device, dtype=torch.float32) + 0.5) / self.side
         y, x = torch.meshgrid(centres, centres, indexing="ij")
-        return torch.stack([x, y], dim=-1).flatten(0, 1)
+        return torch.stack([x, y], dim=-1).flatten(0, 1).expand(videos, -1, -1)
 
     def uncertain(self, logits: Tensor) -> Tensor:
         """Return the cell centres once per mask: (M, side * side, 2)."""
-        return self.shared(logits.device).expand(logits.shape[0], -1, -1)
+        return self.shared(logits.shape[0], logits.device)

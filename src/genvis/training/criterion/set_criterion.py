@@ -1,10 +1,12 @@
 """Matching costs and losses of a set of predictions: one code for the detector's frames and the tracker's clips.
 
 A detector's frame is a clip of one frame; its decoder layers are supervised like object-decoder layers. Symbols: S
-supervised decoder layers, L detector layers that feed the tracker (1 for the detector itself), B videos or frames.
+supervised decoder layers, L detector layers that feed the tracker (1 for the detector itself), B videos or frames,
+N objects of all of them, M of these visible in the clip.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,15 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from genvis.model.outputs import LayerPrediction
-from genvis.training.criterion.assignment import UNASSIGNED, Indices, match
-from genvis.training.criterion.full_precision import full_precision
-from genvis.training.criterion.losses import classification_loss, mask_losses
-from genvis.training.criterion.matching_cost import matching_cost
-from genvis.training.criterion.points import PointSource, sample_at_points
-from genvis.training.criterion.targets import ObjectTargets
+from genvis.model.outputs import FramePrediction, LayerPrediction
+from genvis.training.criterion.hungarian_matching import UNASSIGNED, match, pair_costs
+from genvis.training.criterion.losses import classification_loss, full_precision, mask_losses
+from genvis.training.criterion.points import point_source, sample_at_points
+from genvis.training.criterion.targets import Indices, ObjectTargets
 from genvis.training.process_group import shared_normalizers
-from genvis.training.recipe.loss_options import LossWeights
+from genvis.training.recipe.loss_options import LossOptions
 
 _LOGITS_AT_ONCE = 2**22
 """Of masks at points: they need not be in memory all at once, and on a CPU fresh memory takes longer than products."""
@@ -30,33 +30,38 @@ class SetPrediction(NamedTuple):
     """Predicted instances of B videos (or frames) in one clip.
 
     Attributes:
-        class_logits: (S, L, B, Q, K + 1).
-        mask_embeddings: (S, L, B, Q, C_m), or C channels if they hold the projection of the maps.
-        mask_features: (B, T, C_m, h, w), or C channels before the projection; masks are the product of the two.
-        mask_bias: (S, L, B, Q), added to every pixel of a query's masks, or None.
+        class_scores: (S, L, B, Q, K), 0..1; "no object" is left out.
+        mask_embeddings: (S, L, B, Q, C).
+        mask_features: (B, T, C, h, w); masks are the product of the two.
+        mask_bias: (S, L, B, Q), added to every pixel of a query's masks.
     """
 
-    class_logits: Tensor
+    class_scores: Tensor
     mask_embeddings: Tensor
     mask_features: Tensor
-    mask_bias: Tensor | None = None
-
-    @property
-    def biases(self) -> Tensor:
-        """(S, L, B, Q), zero if there are none."""
-        return (
-            self.mask_embeddings.new_zeros(self.mask_embeddings.shape[:-1])
-            if self.mask_bias is None
-            else self.mask_bias
-        )
+    mask_bias: Tensor
 
 
-def frame_set(prediction: LayerPrediction) -> SetPrediction:
-    """Return the detector's prediction of F frames as a set prediction of F one-frame videos."""
+def layer_set(prediction: LayerPrediction) -> SetPrediction:
+    """Return what a Mask2Former's S decoder layers predict for F frames, as one-frame videos."""
+    embeddings = prediction.mask_embeddings.unsqueeze(1)  # (S, 1, F, Q_f, C_m)
     return SetPrediction(
-        prediction.class_logits.unsqueeze(1),
-        prediction.mask_embeddings.unsqueeze(1),
+        prediction.class_logits.unsqueeze(1).detach().float().softmax(-1)[..., :-1],
+        embeddings,
         prediction.mask_features.unsqueeze(1),
+        embeddings.new_zeros(embeddings.shape[:-1]),
+    )
+
+
+def frame_set(layers: Sequence[FramePrediction]) -> SetPrediction:
+    """Return what the L layers of any detector predict for F frames, as one-frame videos."""
+    embeddings = torch.stack([layer.mask_embeddings for layer in layers])  # (L, F, Q_f, C_m)
+    bias = [embeddings.new_zeros(()) if layer.mask_bias is None else layer.mask_bias for layer in layers]
+    return SetPrediction(
+        torch.stack([layer.class_scores for layer in layers]).unsqueeze(0),
+        embeddings.unsqueeze(0),
+        layers[-1].mask_features.unsqueeze(1),
+        torch.stack(bias)[:, None, None].expand(embeddings.shape[:-1]).unsqueeze(0),
     )
 
 
@@ -67,212 +72,215 @@ class SetLosses(NamedTuple):
     mask: Tensor
     dice: Tensor
 
-    def total(self) -> Tensor:
-        """Return the sum over losses and layers."""
-        return self.classification.sum() + self.mask.sum() + self.dice.sum()
+    def by_layer(self) -> dict[str, Tensor]:
+        """Name the losses ``mask_0``, ``mask_1``, ..., and those of the last layer just ``mask``."""
+        last = len(self.mask) - 1
+        return {
+            name if layer == last else f"{name}_{layer}": value
+            for name, values in self._asdict().items()
+            for layer, value in enumerate(values)
+        }
 
 
-@torch.no_grad()
-def video_costs(
-    prediction: SetPrediction, video: int, targets: ObjectTargets, *, points: PointSource, weights: LossWeights
-) -> NDArray[np.float32]:
-    """Return the matching costs (S·L, Q, N) of one video of the batch, zero for objects out of sight.
-
-    The mask features are read at the shared points before they are multiplied with the embeddings: reading is linear,
-    so the costs are those of full masks, at the price of the points alone.
-    """
-    features = prediction.mask_features[video].float()
-    with full_precision(features):
-        cost = _costs(prediction, video, features, targets, points=points, weights=weights)
-    full = np.zeros((*cost.shape[:2], len(targets.visible)), dtype=np.float32)
-    full[..., targets.visible] = cost.cpu().numpy()
-    return full
-
-
-def _costs(
-    prediction: SetPrediction,
-    video: int,
-    features: Tensor,
-    targets: ObjectTargets,
-    *,
-    points: PointSource,
-    weights: LossWeights,
-) -> Tensor:
-    """Return the costs (S·L, Q, N) of the N visible objects.
+class SetCriterion:
+    """Costs, matching and losses of sets of predictions.
 
     Args:
-        prediction: Of all videos.
-        video: The one in question.
-        features: Its maps (T, C_m, h, w), float32.
-        targets: Its objects.
-        points: Chooses the shared points of the masks.
-        weights: Of the parts of the cost.
+        options: Weights of the parts, and the points at which masks are compared.
+        matches_classes: Whether class scores count in the matching; not those of a head that was never trained.
     """
-    seen = torch.from_numpy(np.flatnonzero(targets.visible)).to(features.device)
-    where = points.shared(features.device).unsqueeze(0)
-    at_points = _at_shared_points(features, where).transpose(0, 1).flatten(1)
-    wanted = _at_shared_points(targets.masks[seen].float().flatten(0, 1).unsqueeze(1), where)
-    wanted = wanted.reshape(len(seen), at_points.shape[1])
-    # Beyond the outermost pixel centres masks fade to zero, and so does their bias.
-    inside = sample_at_points(torch.ones_like(features[:1, :1]), where).flatten().repeat(len(features))
-    parts = (prediction.class_logits, prediction.mask_embeddings, prediction.biases)
-    rows = max(1, _LOGITS_AT_ONCE // at_points.shape[1])
-    costs = []
-    for classes, embeddings, bias in zip(*(part[:, :, video].flatten(0, 2).split(rows) for part in parts), strict=True):
-        logits = torch.addcmul(embeddings.float() @ at_points, bias.float().unsqueeze(-1), inside)
-        costs.append(matching_cost(classes, logits, labels=targets.labels[seen], targets=wanted, weights=weights))
-    return torch.cat(costs).unflatten(0, (-1, prediction.class_logits.shape[3]))
 
+    def __init__(self, options: LossOptions, *, matches_classes: bool = True) -> None:
+        self._points = point_source(options)
+        self._weights = options.weights
+        self._matching = self._weights if matches_classes else replace(self._weights, classification=0.0)
 
-def _at_shared_points(maps: Tensor, where: Tensor) -> Tensor:
-    """Read all maps (M, C, H, W) at the same points (1, P, 2)."""
-    return sample_at_points(maps, where.expand(len(maps), -1, -1))
+    @torch.no_grad()
+    def costs(self, prediction: SetPrediction, targets: ObjectTargets, objects: Indices) -> NDArray[np.float32]:
+        """Return the matching costs (S·L, Q, K), each object against the queries of its own video.
 
+        The mask features are read at the shared points before they are multiplied with the embeddings: reading is
+        linear, so the costs are those of full masks, at the price of the points alone.
 
-def match_frames(
-    prediction: SetPrediction, targets: Sequence[ObjectTargets], *, points: PointSource, weights: LossWeights
-) -> list[Indices]:
-    """Match every frame by itself, as the detector is trained.
-
-    Args:
-        prediction: Of B frames.
-        targets: Of the same B frames.
-        points: Chooses the shared points of the masks.
-        weights: Of the parts of the cost.
-
-    Returns:
-        For every frame (S·L, N): the query of each visible object, -1 for the others.
-    """
-    layers = prediction.class_logits.shape[0] * prediction.class_logits.shape[1]
-    result = []
-    for index, target in enumerate(targets):
-        assigned = np.full((layers, len(target.visible)), UNASSIGNED, dtype=np.int64)
-        seen = np.flatnonzero(target.visible)
-        if seen.size:
-            costs = video_costs(prediction, index, target, points=points, weights=weights)
-            for layer, cost in enumerate(costs[..., seen]):
-                queries, objects = match(cost)
-                assigned[layer, seen[objects]] = queries
-        result.append(assigned)
-    return result
-
-
-def set_losses(
-    prediction: SetPrediction,
-    targets: Sequence[ObjectTargets],
-    assigned: Sequence[Indices],
-    *,
-    points: PointSource,
-    weights: LossWeights,
-) -> SetLosses:
-    """Return the weighted losses of a batch.
-
-    Args:
-        prediction: Of B videos.
-        targets: Of the same videos in the frames of this clip.
-        assigned: For every video (S·L, N), the query of each object or -1. Objects out of sight are not learned:
-            their query's class target is "no object".
-        points: Chooses where masks are compared.
-        weights: Of the losses.
-
-    Returns:
-        Losses that are divided by the joint counts of all processes.
-    """
-    S, L, B, Q, _ = prediction.class_logits.shape
-    T, device = prediction.mask_features.shape[1], prediction.class_logits.device
-    video = np.concatenate([np.full(int(t.visible.sum()), b) for b, t in enumerate(targets)]).astype(np.int64)
-    queries = np.concatenate([a[:, t.visible] for a, t in zip(assigned, targets, strict=True)], axis=1)
-    videos = torch.from_numpy(video).to(device)
-    held = torch.from_numpy(queries.reshape(S, L, -1)).to(device)
-    labels = torch.cat([t.labels[torch.from_numpy(t.visible).to(t.labels.device)] for t in targets])
-
-    layer, detector_layer, thing = (held != UNASSIGNED).nonzero(as_tuple=True)
-    query = held[layer, detector_layer, thing]
-    classes = torch.full((S, L, B, Q), prediction.class_logits.shape[-1] - 1, device=device)
-    classes[layer, detector_layer, videos[thing], query] = labels[thing]
-    sums, class_counts = zip(
-        *(
-            classification_loss(logits, wanted, no_object=weights.no_object)
-            for logits, wanted in zip(prediction.class_logits, classes, strict=True)
-        ),
-        strict=True,
-    )
-    counts = torch.stack([*class_counts, torch.tensor(float(len(videos)), device=device)])
-    least = torch.full_like(counts, 1e-6)
-    least[-1] = 1.0
-    normalizers = shared_normalizers(counts, minimum=least)
-
-    with full_precision(prediction.mask_features):
-        mask, dice = _mask_sums(prediction, targets, held=held, videos=videos, frames=T, points=points)
-    objects = normalizers[-1] * L
-    return SetLosses(
-        classification=weights.classification * torch.stack(sums) / normalizers[:-1],
-        mask=weights.mask * mask / objects,
-        dice=weights.dice * dice / objects,
-    )
-
-
-def _mask_sums(
-    prediction: SetPrediction,
-    targets: Sequence[ObjectTargets],
-    *,
-    held: Tensor,
-    videos: Tensor,
-    frames: int,
-    points: PointSource,
-) -> tuple[Tensor, Tensor]:
-    """Return the two mask losses, (S,) each, summed over detector layers and objects.
-
-    Args:
-        prediction: Of B videos.
-        targets: Of the same videos.
-        held: (S, L, M) the query of each visible object of the batch, or -1.
-        videos: (M,) the video of each visible object, ascending.
-        frames: T, frames of the clip.
-        points: Chooses where masks are compared.
-    """
-    S, L, M = held.shape
-    if M == 0:
-        # Several processes wait for the gradient of every weight.
-        parts = (prediction.mask_embeddings, prediction.mask_features, prediction.biases)
-        nothing = torch.stack([part.float().sum() for part in parts]).sum() * 0.0
-        return nothing.expand(S), nothing.expand(S)
-    grid_s, grid_l = torch.meshgrid(torch.arange(S), torch.arange(L), indexing="ij")
-    chosen = (grid_s.to(held.device).unsqueeze(-1), grid_l.to(held.device).unsqueeze(-1), videos, held.clamp(min=0))
-    embeddings = prediction.mask_embeddings.float()[chosen]
-    bias = prediction.biases.float()[chosen]
-    counts = [int(t.visible.sum()) for t in targets]
-    maps = [
-        _masks(embedding, offset, features.float())
-        for embedding, offset, features in zip(
-            embeddings.split(counts, dim=2), bias.split(counts, dim=2), prediction.mask_features, strict=True
+        Args:
+            prediction: Of B videos.
+            targets: Of the same videos in the frames of this clip.
+            objects: (K,) the objects in question, ascending by video.
+        """
+        layers, Q = (
+            prediction.class_scores.shape[0] * prediction.class_scores.shape[1],
+            prediction.class_scores.shape[3],
         )
-        if embedding.shape[2]
-    ]
-    flat = torch.cat(maps, dim=2).flatten(0, 3)
-    where = points.uncertain(flat.detach())
-    logits = sample_at_points(flat.unsqueeze(1), where).view(S, L * M, -1)
-    truth = torch.cat([t.masks[torch.from_numpy(t.visible).to(t.masks.device)] for t in targets]).float()
-    P = where.shape[1]
-    # The layers look at one and the same mask, so that their points are read together.
-    by_mask = where.view(S * L, M * frames, P, 2).transpose(0, 1).reshape(M * frames, S * L * P, 2)
-    wanted = sample_at_points(truth.flatten(0, 1).unsqueeze(1), by_mask)
-    wanted = wanted.view(M * frames, S * L, P).transpose(0, 1).reshape(S, L * M, -1)
-    learned = (held != UNASSIGNED).reshape(S, L * M)
-    sums = [mask_losses(logits[s][learned[s]], wanted[s][learned[s]]) for s in range(S)]
-    return torch.stack([mask for mask, _ in sums]), torch.stack([dice for _, dice in sums])
+        if not objects.size:
+            return np.zeros((layers, Q, 0), dtype=np.float32)
+        device, B = prediction.mask_features.device, len(prediction.mask_features)
+        with full_precision(prediction.mask_features):
+            points = self._points.shared(B, device)
+            chosen = torch.from_numpy(objects).to(device).split(_counts(targets, objects, videos=B))
+            costs = [
+                self._video_costs(prediction, video, points[video : video + 1], targets, wanted)
+                for video, wanted in enumerate(chosen)
+                if len(wanted)
+            ]
+        # The one transfer of a clip to the CPU, where the Hungarian algorithm runs.
+        joint: NDArray[np.float32] = torch.cat(costs, dim=-1).cpu().numpy()
+        return joint
+
+    def _video_costs(
+        self, prediction: SetPrediction, video: int, points: Tensor, targets: ObjectTargets, objects: Tensor
+    ) -> Tensor:
+        """Return the costs (S·L, Q, K) of one video.
+
+        Args:
+            prediction: Of all videos.
+            video: The one in question.
+            points: (1, P, 2).
+            targets: Of all videos.
+            objects: (K,) objects of the video.
+        """
+        features = prediction.mask_features[video].float()  # (T, C, h, w)
+        T, K = len(features), len(objects)
+        at_points = sample_at_points(features, points.expand(T, -1, -1)).transpose(0, 1).flatten(1)  # (C, T·P)
+        masks = targets.masks[objects].float().transpose(0, 1)  # (T, K, H, W)
+        wanted = sample_at_points(masks, points.expand(T, -1, -1)).transpose(0, 1).reshape(K, -1)  # (K, T·P)
+        # Beyond the outermost pixel centres masks fade to zero, and so does their bias.
+        inside = sample_at_points(torch.ones_like(features[:1, :1]), points).flatten().repeat(T)  # (T·P,)
+        parts = (prediction.class_scores, prediction.mask_embeddings, prediction.mask_bias)
+        rows = max(1, _LOGITS_AT_ONCE // at_points.shape[1])
+        costs = []
+        for scores, embeddings, bias in zip(
+            *(part[:, :, video].flatten(0, 2).split(rows) for part in parts), strict=True
+        ):
+            logits = torch.addcmul(embeddings.float() @ at_points, bias.float().unsqueeze(-1), inside)  # (R, T·P)
+            labels = targets.labels[objects]
+            costs.append(pair_costs(scores, logits, labels=labels, targets=wanted, weights=self._matching))
+        return torch.cat(costs).unflatten(0, (-1, prediction.class_scores.shape[3]))
+
+    def match_frames(self, prediction: SetPrediction, targets: ObjectTargets) -> Indices:
+        """Match every frame by itself, as the detector is trained.
+
+        Args:
+            prediction: Of B frames.
+            targets: Of the same B frames.
+
+        Returns:
+            (S·L, N) the query of each object, -1 where it is not visible.
+        """
+        objects = _visible_objects(targets)
+        costs = self.costs(prediction, targets, objects)
+        assigned = np.full((len(costs), len(targets.visible)), UNASSIGNED, dtype=np.int64)
+        counts = _counts(targets, objects, videos=len(prediction.mask_features))
+        for place in np.split(np.arange(len(objects)), np.cumsum(counts)[:-1]):
+            for layer, cost in enumerate(costs):
+                queries, found = match(cost[:, place])
+                assigned[layer, objects[place[found]]] = queries
+        return assigned
+
+    def frame_losses(self, prediction: LayerPrediction, targets: ObjectTargets) -> tuple[SetLosses, Indices]:
+        """Match and score F frames, as a Mask2Former is trained.
+
+        Args:
+            prediction: Of all S decoder layers.
+            targets: Of F one-frame videos.
+
+        Returns:
+            The losses, and the matching (S, N).
+        """
+        predicted = layer_set(prediction)
+        assigned = self.match_frames(predicted, targets)
+        return self.losses(prediction.class_logits.unsqueeze(1), predicted, targets, assigned), assigned
+
+    def losses(
+        self, class_logits: Tensor, prediction: SetPrediction, targets: ObjectTargets, assigned: Indices
+    ) -> SetLosses:
+        """Return the weighted losses of a batch, divided by the joint counts of all processes.
+
+        Args:
+            class_logits: (S, L, B, Q, K + 1), the last class is "no object".
+            prediction: Of B videos; its class scores are not read.
+            targets: Of the same videos in the frames of this clip.
+            assigned: (S·L, N), the query of each object or -1. Objects that are not visible are not learned from:
+                the class target of their query is "no object".
+        """
+        S, L, B, Q, classes = class_logits.shape
+        device, weights = class_logits.device, self._weights
+        objects = _visible_objects(targets)
+        # What was decided on the CPU goes to the device in one transfer.
+        table = np.vstack([assigned[:, objects], targets.videos[objects], objects])
+        rows = torch.from_numpy(table).to(device)
+        held, video, thing = rows[:-2].view(S, L, -1), rows[-2], rows[-1]  # (S, L, M), (M,), (M,)
+        layer = torch.arange(S, device=device)[:, None, None], torch.arange(L, device=device)[None, :, None]
+
+        # Column Q takes the objects without a query and is dropped.
+        wanted = torch.full((S, L, B, Q + 1), classes - 1, device=device)
+        wanted[*layer, video, held.where(held != UNASSIGNED, Q)] = targets.labels[thing]
+        sums, counts = classification_loss(class_logits, wanted[..., :Q], no_object=weights.no_object)
+        counts = torch.cat([counts, counts.new_full((1,), len(objects))])
+        least = torch.full_like(counts, 1e-6)
+        least[-1] = 1.0
+        normalizers = shared_normalizers(counts, minimum=least)
+
+        with full_precision(prediction.mask_features):
+            chosen = (*layer, video, held.clamp(min=0))
+            masks = _mask_logits(prediction, chosen, counts=_counts(targets, objects, videos=B))
+            mask, dice = self._mask_losses(masks, targets.masks[thing])
+        learned = (held != UNASSIGNED).to(mask.dtype)
+        in_all = normalizers[-1] * L
+        return SetLosses(
+            classification=weights.classification * sums / normalizers[:-1],
+            mask=weights.mask * (mask * learned).flatten(1).sum(1) / in_all,
+            dice=weights.dice * (dice * learned).flatten(1).sum(1) / in_all,
+        )
+
+    def _mask_losses(self, logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the two mask losses, (S, L, M) each.
+
+        Args:
+            logits: (S, L, M, T, h, w).
+            masks: (M, T, H, W) bool.
+        """
+        S, L, M, T = logits.shape[:4]
+        flat = logits.flatten(0, 3)
+        where = self._points.uncertain(flat.detach())  # (S·L·M·T, P, 2)
+        P = where.shape[1]
+        predicted = sample_at_points(flat.unsqueeze(1), where).view(S, L, M, T * P)
+        # The layers look at one and the same mask, so that their points are read together.
+        by_mask = where.view(S * L, M * T, P, 2).transpose(0, 1).reshape(M * T, S * L * P, 2)
+        wanted = sample_at_points(masks.float().flatten(0, 1).unsqueeze(1), by_mask)
+        wanted = wanted.view(M * T, S * L, P).transpose(0, 1).reshape(S, L, M, T * P)
+        return mask_losses(predicted, wanted)
 
 
-def _masks(embeddings: Tensor, bias: Tensor, features: Tensor) -> Tensor:
-    """Return the mask logits (S, L, M, T, h, w) of embeddings (S, L, M, C) with biases (S, L, M).
+def _visible_objects(targets: ObjectTargets) -> Indices:
+    """Return (M,) the visible objects, ascending by video."""
+    objects = np.flatnonzero(targets.visible)
+    return objects[np.argsort(targets.videos[objects], kind="stable")]
+
+
+def _counts(targets: ObjectTargets, objects: Indices, *, videos: int) -> list[int]:
+    """Return how many of the objects each video has."""
+    counts: list[int] = np.bincount(targets.videos[objects], minlength=videos).tolist()
+    return counts
+
+
+def _mask_logits(prediction: SetPrediction, chosen: tuple[Tensor, ...], *, counts: list[int]) -> Tensor:
+    """Return the mask logits (S, L, M, T, h, w) of the chosen queries.
 
     Args:
-        embeddings: Of M instances.
-        bias: Of the same.
-        features: (T, C, h, w).
+        prediction: Of B videos.
+        chosen: Indices of layers, video and query, which give (S, L, M) queries, ascending by video.
+        counts: How many of the M are of each video.
     """
-    T, _, h, w = features.shape
-    rows = embeddings.flatten(0, 2)
-    # Frame by frame, so that the maps are read where they lie.
-    maps = torch.baddbmm(bias.reshape(1, -1, 1), rows.expand(T, -1, -1), features.flatten(2))
-    return maps.transpose(0, 1).reshape(*embeddings.shape[:3], T, h, w)
+    embeddings = prediction.mask_embeddings.float()[chosen]  # (S, L, M, C)
+    bias = prediction.mask_bias.float()[chosen]  # (S, L, M)
+    S, L = bias.shape[:2]
+    T, _, h, w = prediction.mask_features.shape[1:]
+    maps = []
+    for rows, offset, features in zip(
+        embeddings.split(counts, dim=2), bias.split(counts, dim=2), prediction.mask_features.float(), strict=True
+    ):
+        # Frame by frame, so that the maps are read where they lie.
+        flat = rows.reshape(1, -1, rows.shape[-1]).expand(T, -1, -1)
+        product = torch.baddbmm(offset.reshape(1, -1, 1), flat, features.flatten(2))  # (T, S·L·M_b, h·w)
+        maps.append(product.transpose(0, 1).reshape(S, L, -1, T, h, w))
+    return torch.cat(maps, dim=2)

@@ -1,159 +1,101 @@
-"""The losses of the tracker, clip after clip of the same videos (paper, section 3.2; reference: VITA)."""
+"""Unified Video Label Assignment (paper, section 3.2, Eq. 2 and 3), and the baseline of the paper's Table 4.
 
-from collections.abc import Sequence
-from typing import NamedTuple
+An assignment has one entry per ground-truth object: the instance query that holds the object, or -1 while none does.
+It is carried from clip to clip; a query that occurs in it is *occupied* (in the paper's set Omega).
+"""
+
+import warnings
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from genvis.model.outputs import LayerPrediction, TrackerOutput
-from genvis.training.criterion.assignment import UNASSIGNED, Indices, VideoLabelAssignment
-from genvis.training.criterion.full_precision import full_precision
-from genvis.training.criterion.losses import similarity_loss
-from genvis.training.criterion.points import PointSource
-from genvis.training.criterion.set_criterion import (
-    SetLosses,
-    SetPrediction,
-    frame_set,
-    match_frames,
-    set_losses,
-    video_costs,
-)
-from genvis.training.criterion.targets import ObjectTargets
-from genvis.training.process_group import shared_normalizers
-from genvis.training.recipe.loss_options import AssignmentMethod, LossWeights
+from genvis.training.criterion.hungarian_matching import UNASSIGNED, Costs, match
+from genvis.training.criterion.targets import Flags, Indices
+from genvis.training.recipe.loss_options import AssignmentMethod
 
 
-class ClipLosses(NamedTuple):
-    """Weighted losses of one clip: of the set, (D,) each for D object-decoder layers, and the similarity loss."""
-
-    set: SetLosses
-    similarity: Tensor
-
-    def total(self) -> Tensor:
-        """Return the sum of everything."""
-        return self.set.total() + self.similarity
+class TooManyObjectsWarning(UserWarning):
+    """A video has more objects than there are free queries; the worst matching objects are not learned from."""
 
 
-class TrackerCriterion:
-    """Assigns and scores the clips of a batch of videos in their order. One object serves one batch.
+def assign_new_objects(cost: Costs, *, new: Indices, assigned: Indices) -> Indices:
+    """Assign the objects that appear for the first time to queries that are free: one clip of one video.
+
+    Objects that have a query keep it for good, visible or not, and no other object ever gets that query.
 
     Args:
-        objects: Number of objects of each of the B videos.
-        decoder_layers: D, object-decoder layers.
-        detector_layers: L, detector layers that feed the tracker; they count as L·B videos.
-        method: ``"uvla"`` or ``"correspondence"``.
-        points: Chooses where masks are compared.
-        weights: Of costs and losses.
-    """
-
-    def __init__(
-        self,
-        *,
-        objects: Sequence[int],
-        decoder_layers: int,
-        detector_layers: int,
-        method: AssignmentMethod,
-        points: PointSource,
-        weights: LossWeights,
-    ) -> None:
-        self.videos = [
-            VideoLabelAssignment(layers=decoder_layers * detector_layers, objects=number, method=method)
-            for number in objects
-        ]
-        self._layers = (decoder_layers, detector_layers)
-        self._points = points
-        self._weights = weights
-
-    def __call__(
-        self,
-        output: TrackerOutput,
-        mask_features: Tensor,
-        mask_bias: Tensor | None,
-        frame_assignment: Sequence[Sequence[Indices]],
-        targets: Sequence[ObjectTargets],
-    ) -> ClipLosses:
-        """Return the losses of the next clip.
-
-        Args:
-            output: Of L·B videos, the detector layer being the slower index; its mask embeddings hold the projection
-                of the maps, so that they have C channels.
-            mask_features: (B, T, C, h, w) before the projection, common to the detector layers.
-            mask_bias: (D, L·B, Q), added to the masks of each query, or None.
-            frame_assignment: For every video and frame (L, N), see :func:`frame_matching`.
-            targets: Of the B videos in the T frames of this clip.
-        """
-        D, L = self._layers
-        prediction = SetPrediction(
-            output.class_logits.unflatten(1, (L, -1)),
-            output.mask_embeddings.unflatten(1, (L, -1)),
-            mask_features,
-            None if mask_bias is None else mask_bias.unflatten(1, (L, -1)),
-        )
-        assigned = []
-        for index, (video, target) in enumerate(zip(self.videos, targets, strict=True)):
-            costs = None
-            if video.wants_costs(target.visible):
-                costs = video_costs(prediction, index, target, points=self._points, weights=self._weights)
-            assigned.append(video.update(costs, target.visible))
-        losses = set_losses(prediction, targets, assigned, points=self._points, weights=self._weights)
-        last = [layers.reshape(D, L, -1)[-1] for layers in assigned]
-        with full_precision(mask_features):
-            similarity = self._similarity(output, frame_assignment, last, targets)
-        return ClipLosses(losses, similarity)
-
-    def _similarity(
-        self,
-        output: TrackerOutput,
-        frame_assignment: Sequence[Sequence[Indices]],
-        assigned: Sequence[Indices],
-        targets: Sequence[ObjectTargets],
-    ) -> Tensor:
-        L = self._layers[1]
-        frames = output.frame_similarity.unflatten(0, (L, -1))
-        queries = output.query_similarity.unflatten(0, (L, -1))
-        total = frames.sum() * 0.0 + queries.sum() * 0.0
-        pairs = 0
-        for video, target in enumerate(targets):
-            for layer in range(L):
-                kept = np.flatnonzero(target.visible & (assigned[video][layer] != UNASSIGNED))
-                found = np.stack([frame[layer] for frame in frame_assignment[video]])
-                frame, thing = np.nonzero(found != UNASSIGNED)
-                objects = torch.from_numpy(np.concatenate([thing, kept])).to(total.device)
-                frame_queries = torch.from_numpy(found[frame, thing]).to(total.device)
-                instance_queries = torch.from_numpy(assigned[video][layer][kept]).to(total.device)
-                embeddings = torch.cat(
-                    [
-                        frames[layer, video][torch.from_numpy(frame).to(total.device), frame_queries],
-                        queries[layer, video][instance_queries],
-                    ]
-                )
-                total = total + similarity_loss(embeddings, objects)
-                pairs += len(objects) ** 2
-        count = shared_normalizers(torch.tensor(float(pairs), device=total.device))
-        return self._weights.similarity * total / count
-
-
-def frame_matching(
-    prediction: LayerPrediction, targets: Sequence[ObjectTargets], *, points: PointSource, weights: LossWeights
-) -> list[list[Indices]]:
-    """Match the detector's own predictions frame by frame: all that the tracker's losses need of them.
-
-    Args:
-        prediction: Of F = B·T frames, all frames of a video in a row, and L layers.
-        targets: Of the B videos in their T frames.
-        points: Chooses the shared points of the masks.
-        weights: Of the parts of the cost.
+        cost: (Q, K) the matching cost L_match of each query for each of the K new objects.
+        new: (K,) which objects are new.
+        assigned: (N,) the assignment before this clip, -1 where there is none.
 
     Returns:
-        For every video and frame (L, N): the frame query of each object, -1 where it is out of sight.
+        (N,) the assignment after this clip.
+
+    Raises:
+        TrainingDiverged: If a cost is not finite.
     """
-    frames = [target.frames(index, index + 1) for target in targets for index in range(int(target.masks.shape[1]))]
-    return by_video(match_frames(frame_set(prediction), frames, points=points, weights=weights), targets)
+    result = assigned.copy()
+    occupied = assigned[assigned != UNASSIGNED]
+    # Eq. 2 with an infinite alpha: occupied queries take no part in the matching.
+    free = np.setdiff1d(np.arange(cost.shape[0]), occupied)
+    if new.size > free.size:
+        warnings.warn(
+            f"{new.size} new objects for {free.size} free queries: {new.size - free.size} are not learned from; "
+            "use a model with more instance queries or sample fewer objects.",
+            TooManyObjectsWarning,
+            stacklevel=2,
+        )
+    queries, objects = match(cost[free])
+    # Eq. 3: the queries that were matched are occupied from now on.
+    result[new[objects]] = free[queries]
+    return result
 
 
-def by_video(matched: Sequence[Indices], targets: Sequence[ObjectTargets]) -> list[list[Indices]]:
-    """Regroup the matchings of B·T frames by video and frame."""
-    rows = iter(matched)
-    return [[next(rows) for _ in range(int(target.masks.shape[1]))] for target in targets]
+class VideoLabelAssignment:
+    """The assignments of a batch of videos, from their first clip to their last.
+
+    Every supervised layer, that is every pair of an object-decoder layer and a detector layer, has one of its own.
+
+    Args:
+        videos: (N,) the video of each object of the batch.
+        layers: How many layers are supervised.
+        method: ``"uvla"``, or ``"correspondence"`` for the baseline of Table 4, in which the matching of clip 1 is
+            kept for all later clips and objects that appear later have no query.
+
+    Attributes:
+        assigned: (layers, N) int64, the query of each object, -1 while it has none.
+    """
+
+    def __init__(self, videos: Indices, *, layers: int, method: AssignmentMethod = "uvla") -> None:
+        self.assigned: Indices = np.full((layers, len(videos)), UNASSIGNED, dtype=np.int64)
+        self._videos = videos
+        self._method = method
+        self._is_first_clip = True
+
+    def unmatched(self, visible: Flags) -> Indices:
+        """Return (K,) the objects whose costs the next clip needs: visible (N,), and in some layer without a query."""
+        if self._method == "correspondence" and not self._is_first_clip:
+            return np.zeros(0, dtype=np.int64)
+        return np.flatnonzero(visible & (self.assigned == UNASSIGNED).any(axis=0))
+
+    def update(self, costs: Costs, objects: Indices) -> Indices:
+        """Take in the next clip.
+
+        Args:
+            costs: (layers, Q, K) matching costs in the clip.
+            objects: (K,) the objects that they are of, as `unmatched` names them.
+
+        Returns:
+            (layers, N) the assignment to learn the clip from.
+
+        Raises:
+            TrainingDiverged: If a cost is not finite.
+        """
+        self._is_first_clip = False
+        self.assigned = self.assigned.copy()
+        for video in np.unique(self._videos[objects]):
+            members = np.flatnonzero(self._videos == video)
+            for cost, assigned in zip(costs, self.assigned, strict=True):
+                is_new = (self._videos[objects] == video) & (assigned[objects] == UNASSIGNED)
+                new = np.searchsorted(members, objects[is_new])
+                assigned[members] = assign_new_objects(cost[:, is_new], new=new, assigned=assigned[members])
+        return self.assigned

@@ -13,7 +13,7 @@ from genvis.training.recipe.recipe import Recipe
 from genvis.training.run.data_module import TrainingData
 from genvis.training.run.run import build_data, build_module
 from genvis.training.stages.model_building import parameter_table
-from genvis.training.stages.stage_module import StageModule
+from genvis.training.stages.stage import StageModule
 
 _MEASURED_STEPS = 2
 _MEASURED_VIEWS = 2

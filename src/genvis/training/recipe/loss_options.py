@@ -1,10 +1,7 @@
 """What a recipe says of its losses; light to import, so that `genvis train --help` answers at once."""
 
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from genvis.training.criterion.points import PointSource
+from dataclasses import dataclass, field
+from typing import Literal
 
 AssignmentMethod = Literal["uvla", "correspondence"]
 
@@ -61,10 +58,3 @@ class LossOptions:
     weights: LossWeights = field(default_factory=LossWeights)
     points: PointOptions = field(default_factory=PointOptions)
     fixed_grid: int = 0
-
-    @property
-    def point_source(self) -> "PointSource":
-        """Where masks are compared."""
-        from genvis.training.criterion.points import GridPoints, RandomPoints
-
-        return GridPoints(self.fixed_grid) if self.fixed_grid else RandomPoints(**asdict(self.points))

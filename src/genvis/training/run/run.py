@@ -30,14 +30,14 @@ from genvis.training.run.failures import explained_failures
 from genvis.training.run.progress import TrainingProgress
 from genvis.training.run.run_identity import CHECKPOINTS, open_run
 from genvis.training.run.sample_stream import HeldOut, held_out_set, training_stream
-from genvis.training.stages.detector import DetectorStage
-from genvis.training.stages.genvis import TrackerStage
+from genvis.training.stages.detector_stage import DetectorStage
+from genvis.training.stages.genvis_stage import GenVISStage
 from genvis.training.stages.model_building import build_model
-from genvis.training.stages.stage_module import StageModule
-from genvis.training.stages.vita import VitaStage
+from genvis.training.stages.stage import StageModule
+from genvis.training.stages.vita_stage import VITAStage
 from genvis.training.validation.sample_pictures import SamplePictures
 
-_STAGES: dict[str, type[StageModule]] = {"detector": DetectorStage, "genvis": TrackerStage, "vita": VitaStage}
+_STAGES: dict[str, type[StageModule]] = {"detector": DetectorStage, "genvis": GenVISStage, "vita": VITAStage}
 _BEST_BY = {"detector": "frame_AP", "vita": "video_AP", "genvis": "video_AP"}
 
 
@@ -139,13 +139,12 @@ def _cached(recipe: Recipe, module: StageModule) -> CachedViews:
     data, cache_options = recipe.data, recipe.cache
     seed = recipe.run.seed if cache_options.seed is None else cache_options.seed
     samples = cached_data(cache_options, data)
-    options: dict[str, Any] = {"model": module.model, "loss": recipe.loss, "seed": seed}
-    cache = open_cache(cache_options, data=samples, **options)
+    cache = open_cache(cache_options, module=module, data=samples, seed=seed)
     if len(cache) < cache_options.views:
         if not is_first_process():
             raise InputError("Several processes need a finished cache: run the recipe once with --run.devices 1 first.")
         stream = training_stream(samples, labels=module.model.config.categories, seed=seed)
-        fill_cache(cache, stream, views=cache_options.views, workers=data.workers, **options)
+        fill_cache(cache, stream, views=cache_options.views, module=module, seed=seed, workers=data.workers)
     drawn = ClipSampling(data.clips, data.frames_per_clip, data.frame_range) if cache_options.frames else None
     return CachedViews(cache, seed=recipe.run.seed, views=cache_options.views, sampling=drawn)
 

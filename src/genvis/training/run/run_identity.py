@@ -1,18 +1,16 @@
 """Identity of a training run: what a checkpoint belongs to, and what may change when the run goes on."""
 
-import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from genvis.errors import InputError
-from genvis.fingerprint import FINGERPRINT_FILE, Fingerprint, Stamp, content_stamp, tensors_stamp, value_stamp
+from genvis.fingerprint import FINGERPRINT_FILE, Fingerprint, tensors_stamp, value_stamp
 from genvis.model.genvis import GenVIS
-from genvis.training.recipe.data_options import SourceOptions
 from genvis.training.recipe.recipe import Recipe
+from genvis.training.recipe.source_identity import source_identity
 from genvis.training.run.checkpoint_files import BEST, LAST, PREVIOUS, Checkpoint, usable_checkpoint
-from genvis.training.stages.stage_module import StageModule
+from genvis.training.stages.stage import StageModule
 
 CHECKPOINTS = "checkpoints"
 """Folder of the checkpoints below the run's."""
@@ -115,40 +113,3 @@ def open_run(recipe: Recipe, module: StageModule) -> Checkpoint | None:
             "give at least as many, or name another folder with --run.output."
         )
     return start
-
-
-def source_identity(source: SourceOptions) -> dict[str, Any]:
-    """Return what tells the samples of a data set from others: annotations by content, images by name, size and time.
-
-    Raises:
-        InputError: If the files cannot be read.
-    """
-    identity = asdict(source)
-    if source.kind != "sprites":
-        identity["annotations"] = content_stamp(source.annotations)
-        identity["images"] = images_stamp(source.images)
-    return identity
-
-
-def images_stamp(folder: str | Path) -> Stamp:
-    """Return the identity of a folder of images, wherever it lies, by name, size and time of modification of each file.
-
-    Raises:
-        InputError: If the folder cannot be read.
-    """
-    entries: list[tuple[str, int, int]] = []
-    root = Path(folder)
-
-    def failed(error: OSError) -> None:
-        raise InputError(f"The images in '{folder}' cannot be read ({error.strerror}): check the path.")
-
-    for place, folders, files in os.walk(root, onerror=failed):
-        folders.sort()
-        for name in sorted(files):
-            file = Path(place, name)
-            try:
-                status = file.stat()
-            except OSError as error:
-                failed(error)
-            entries.append((str(file.relative_to(root)), status.st_size, status.st_mtime_ns))
-    return value_stamp(entries, name=f"{folder}, {len(entries)} files")

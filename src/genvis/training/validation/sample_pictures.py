@@ -13,7 +13,8 @@ from genvis.data.samples.batch import collate
 from genvis.data.samples.sample import VideoSample
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.training.run.sample_stream import HeldOut
-from genvis.training.stages.stage_module import StageModule, network_input
+from genvis.training.stages.detector_input import detector_input
+from genvis.training.stages.stage import StageModule
 from genvis.training.validation.validation_scores import frame_instances
 from genvis.video.drawing.contact_sheet import ContactSheet
 from genvis.video.drawing.instances import draw_instances
@@ -68,7 +69,7 @@ def _pictures(module: StageModule, sample: VideoSample, frames: list[int]) -> li
         return [result.frame(frame).draw(images[frame]) for frame in frames]
     names = module.model.config.categories.names
     batch = collate([sample]).to(module.device)
-    pixels = network_input(module.model, batch)
+    pixels, _ = detector_input(module.model.detector, batch)
     prediction = module.model.detector.predict(module.model.detector(pixels, layers=1))
     height, width = images.shape[1:3]
     found = frame_instances(

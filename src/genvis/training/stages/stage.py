@@ -1,4 +1,4 @@
-"""What the three stages of training have in common: optimizer, schedule, seeds, logging."""
+"""A stage of training: optimizer, schedule, seeds and logging, which the three stages share."""
 
 from abc import abstractmethod
 from typing import Any
@@ -8,9 +8,9 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from genvis.data.samples.batch import VideoBatch
+from genvis.errors import InputError
 from genvis.model.genvis import GenVIS
-from genvis.training.criterion.targets import ObjectTargets
+from genvis.training.criterion.set_criterion import SetCriterion
 from genvis.training.recipe.loss_options import LossOptions
 from genvis.training.recipe.recipe import OptimizerOptions
 from genvis.training.run.failures import without_fault
@@ -29,12 +29,16 @@ class StageModule(lightning.LightningModule):
         model: The network; the stage decides which part of it is trained.
         optimizer: Rates, decay and schedule.
         loss: What is learned from.
+        matches_classes: Whether the detector's class scores count in the matching of frames.
         max_steps: Optimizer steps of the whole run.
         seed: Of the random numbers.
         freeze_batch_norm: Whether batch norm keeps its statistics and affine values.
 
     Attributes:
         finds_videos: Whether the stage's model segments whole videos, or single frames only.
+
+    Raises:
+        InputError: If the detector has fewer layers than the losses ask for.
     """
 
     finds_videos = True
@@ -46,6 +50,7 @@ class StageModule(lightning.LightningModule):
         optimizer: OptimizerOptions,
         loss: LossOptions,
         max_steps: int,
+        matches_classes: bool = True,
         seed: int = 0,
         freeze_batch_norm: bool = True,
     ) -> None:
@@ -53,9 +58,16 @@ class StageModule(lightning.LightningModule):
         self.model = model
         self.optimizer_options = optimizer
         self.loss_options = loss
+        self.matches_classes = matches_classes
+        self.criterion = SetCriterion(loss, matches_classes=matches_classes)
         self.max_steps = max_steps
         self.seed = seed
         self.freeze_batch_norm = freeze_batch_norm
+        if loss.detector_layers > model.detector.sizes.layers:
+            raise InputError(
+                f"loss.detector_layers is {loss.detector_layers}, but the detector has {model.detector.sizes.layers} "
+                "layers that a tracker can learn from: give at most as many."
+            )
         for part in self.frozen_parts():
             part.requires_grad_(False)
         self.train()
@@ -110,20 +122,3 @@ class StageModule(lightning.LightningModule):
 def batch_norms(model: nn.Module) -> list[nn.Module]:
     """Return the batch norms of a network."""
     return [module for module in model.modules() if isinstance(module, _BATCH_NORMS)]
-
-
-def network_input(model: GenVIS, batch: VideoBatch) -> Tensor:
-    """Return the normalised frames of a batch, (B·T, 3, H, W), zero outside each video."""
-    pixels = model.prepare_frames(batch.frames)
-    valid = batch.valid.to(pixels.dtype).expand(-1, batch.frames.shape[1], -1, -1, -1).flatten(0, 1)
-    return pixels * nn.functional.pad(
-        valid, (0, pixels.shape[-1] - valid.shape[-1], 0, pixels.shape[-2] - valid.shape[-2])
-    )
-
-
-def batch_targets(batch: VideoBatch, *, height: int, width: int) -> list[ObjectTargets]:
-    """Return the objects of each video, their masks padded to the size of the network's input."""
-    return [
-        ObjectTargets(labels, nn.functional.pad(masks, (0, width - masks.shape[-1], 0, height - masks.shape[-2])))
-        for labels, masks in zip(batch.labels, batch.masks, strict=True)
-    ]

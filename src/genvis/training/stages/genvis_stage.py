@@ -9,14 +9,11 @@ from genvis.errors import InputError
 from genvis.evaluation.evaluated_videos import EvaluatedVideo
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.model.genvis import GenVIS
-from genvis.model.mask_product import embeddings_before_projection
 from genvis.training.cache.detected_videos import DetectedVideos, detect_videos
-from genvis.training.criterion.full_precision import full_precision
-from genvis.training.criterion.uvla import TrackerCriterion
+from genvis.training.criterion.tracker_criterion import TrackerCriterion
 from genvis.training.process_group import gathered
 from genvis.training.recipe.loss_options import LossOptions
-from genvis.training.stages.detector import by_layer
-from genvis.training.stages.stage_module import StageModule
+from genvis.training.stages.stage import StageModule
 from genvis.training.validation.validation_scores import average_precision_percent, evaluated_video
 
 
@@ -37,29 +34,23 @@ def clip_losses(model: GenVIS, videos: DetectedVideos, *, frames_per_clip: int, 
         raise InputError("A MinVIS model has no tracker to train: set method to 'genvis' or 'vita' in model.config.")
     L, _, T = videos.frame_queries.shape[:3]
     criterion = TrackerCriterion(
-        objects=[len(target.labels) for target in videos.targets],
+        loss,
+        videos=videos.targets.videos,
         decoder_layers=model.config.object_decoder_layers,
         detector_layers=L,
-        method=loss.assignment,
-        points=loss.point_source,
-        weights=loss.weights,
     )
     state = None
     named: dict[str, Tensor] = {}
     for clip, start in enumerate(range(0, T, frames_per_clip)):
         stop = min(start + frames_per_clip, T)
         output, state = tracker(videos.frame_queries[:, :, start:stop].flatten(0, 1), state)
-        # A few queries are cheaper to project than all pixels of all frames, forward and backward.
-        with full_precision(output.mask_embeddings):
-            embeddings, bias = embeddings_before_projection(output.mask_embeddings, tracker.mask_features)
-        result = criterion(
-            output._replace(mask_embeddings=embeddings),
-            videos.stride4_features[:, start:stop],
-            bias,
-            [frames[start:stop] for frames in videos.frame_assignment],
-            [target.frames(start, stop) for target in videos.targets],
+        losses = criterion(
+            output,
+            tracker.mask_features,
+            videos.features[:, start:stop],
+            videos.frame_assignment[..., start:stop],
+            videos.targets.frames(start, stop),
         )
-        losses = by_layer(result.set._asdict()) | {"similarity": result.similarity}
         named.update({f"{name}_clip{clip}": value for name, value in losses.items()})
     return named
 
@@ -89,8 +80,8 @@ class VideoStage(StageModule):
         self.log_dict({f"video_{name}": value for name, value in scores.items()}, prog_bar=True)
 
 
-class TrackerStage(VideoStage):
-    """Trains the tracker; the detector is frozen, its batch norm too, and runs without gradient."""
+class GenVISStage(VideoStage):
+    """Trains the tracker; the detector, of whichever family, is frozen, its batch norm too, and has no gradient."""
 
     def frozen_parts(self) -> list[nn.Module]:
         """Return the detector."""
@@ -98,5 +89,7 @@ class TrackerStage(VideoStage):
 
     def losses(self, batch: VideoBatch | DetectedVideos) -> dict[str, Tensor]:
         """Return the losses of all clips; a cached batch needs no detector."""
-        videos = detect_videos(self.model, batch, loss=self.loss_options) if isinstance(batch, VideoBatch) else batch
-        return clip_losses(self.model, videos, frames_per_clip=self.model.config.clip_length, loss=self.loss_options)
+        loss = self.loss_options
+        if isinstance(batch, VideoBatch):
+            batch = detect_videos(self.model.detector, batch, layers=loss.detector_layers, criterion=self.criterion)
+        return clip_losses(self.model, batch, frames_per_clip=self.model.config.clip_length, loss=loss)
