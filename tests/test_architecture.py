@@ -44,7 +44,6 @@ CIRCLES = (
     | {"genvis.checkpoints.published_files", "genvis.model.genvis"},
     {"genvis.results.formats.export", "genvis.results.formats.genvis_json", "genvis.results.formats.terminal_table"}
     | {"genvis.results.output_folder", "genvis.results.overlaps", "genvis.results.types"},
-    {"genvis.training.criterion.points", "genvis.training.recipe.loss_options"},
 )
 LONG_FOLDERS = {"cli"}
 SHARED_FILE_NAMES = {
