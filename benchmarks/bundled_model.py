@@ -58,7 +58,8 @@ def main() -> None:
     for name, segmenter in (
         ("GenVIS online", VideoSegmenter(model, clip_length=1)),
         ("GenVIS semi-online, clips of 3", VideoSegmenter(model, clip_length=3)),
-        ("MinVIS matching", VideoSegmenter(model.as_minvis(), clip_length=1)),
+        ("MinVIS matching", VideoSegmenter(model, tracker="queries", clip_length=1)),
+        ("memory matching", VideoSegmenter(model, tracker="memory", clip_length=1)),
     ):
         start = time.perf_counter()
         records = [evaluated_video(videos[index], segmenter) for index in range(len(videos))]

@@ -43,6 +43,8 @@ class Configuration:
     @property
     def tracker(self) -> TrackerName | None:
         """Method that follows the objects from clip to clip at inference; None leaves it to the model."""
+        if self.method == "minvis":
+            return "queries"
         return "clip_queries" if self.method == "genvis" and not self.propagates else None
 
     @property

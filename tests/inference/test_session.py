@@ -101,7 +101,7 @@ def test_wrong_frames_and_files_are_answered(segmenter, tiny_models, golden_fram
 
 
 def test_matching_sessions_continue_too(tiny_models, golden_frames, tmp_path):
-    segmenter = VideoSegmenter(tiny_models["r50"].as_minvis(), resolution=64)
+    segmenter = VideoSegmenter(tiny_models["r50"].as_minvis(), tracker="queries", resolution=64)
     whole = open_all(segmenter)
     expected = [whole.step(frame) for frame in golden_frames]
     first = open_all(segmenter)

@@ -1,7 +1,7 @@
 """``genvis eval``: score results against annotations."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -10,6 +10,7 @@ from genvis.errors import InputError
 
 if TYPE_CHECKING:
     from genvis.data.annotations.video_annotations import VideoAnnotations
+    from genvis.inference.trackers.choose import TrackerName
 
 
 def evaluate(
@@ -19,6 +20,7 @@ def evaluate(
     images: Path | None = None,
     weights: str | None = None,
     device: str = "auto",
+    tracker: Literal["propagation", "offline", "memory", "queries", "clip_queries"] | None = None,
     clip_length: int | None = None,
     resolution: int | None = None,
     detections: int | None = None,
@@ -44,6 +46,7 @@ def evaluate(
         images: The folder that the file names of the annotations start from, for pictures in the report and the model.
         weights: Run this model: a bundled name, a model folder, a published .pth file, or a Hub id.
         device: Where the model runs: auto, cpu, cuda, mps ...
+        tracker: Method that follows the objects, as of ``genvis predict``: MinVIS is queries. Default: the model's own.
         clip_length: Frames that the model sees together. Default: the model's.
         resolution: Frames are resized so that the shorter side has this many pixels. Default: the model's.
         detections: How many pairs of object and category the model gives per video. Default: the model's number.
@@ -94,6 +97,7 @@ def evaluate(
             out,
             weights=weights,
             device=device,
+            tracker=tracker,
             clip_length=clip_length,
             resolution=resolution,
             detections=detections,
@@ -129,6 +133,7 @@ def _run_model(
     *,
     weights: str,
     device: str,
+    tracker: "TrackerName | None",
     clip_length: int | None,
     resolution: int | None,
     detections: int | None,
@@ -141,7 +146,7 @@ def _run_model(
     model = load_model(weights, device=device)
     labels = model.config.categories
     classes = chosen_classes(common_categories(labels, truth.categories, file=truth.path), labels)
-    segmenter = VideoSegmenter(model, clip_length=clip_length, resolution=resolution, classes=classes)
+    segmenter = VideoSegmenter(model, tracker=tracker, clip_length=clip_length, resolution=resolution, classes=classes)
     with live_progress() as show:
         return run_model(
             segmenter,

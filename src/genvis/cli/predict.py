@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from genvis.checkpoints.registry import DEFAULT_MODEL
 from genvis.cli.option_types import Out, Words
 from genvis.errors import InputError
+from genvis.inference.trackers.matching_options import MemoryMatchingOptions
 
 if TYPE_CHECKING:
     from genvis.video import NamedSource
@@ -21,7 +22,8 @@ def predict(
     weights: str = DEFAULT_MODEL,
     device: str = "auto",
     dtype: Literal["float32", "bfloat16", "float16"] = "float32",
-    tracker: Literal["propagation", "offline", "queries", "clip_queries"] | None = None,
+    tracker: Literal["propagation", "offline", "memory", "queries", "clip_queries"] | None = None,
+    matching: MemoryMatchingOptions | None = None,
     clip_length: int | None = None,
     resolution: int | None = None,
     memory_clips: int | None = None,
@@ -50,8 +52,10 @@ def predict(
         weights: A name that `genvis models` lists, a model folder, a published .pth file, or a Hub id.
         device: auto, cpu, cuda, cuda:1, mps ...
         dtype: Of the network. The lower ones are for GPUs.
-        tracker: Method that follows the objects: propagation (GenVIS, VidEoMT), offline (VITA) or queries (MinVIS).
-            Default: the one that the model was made for.
+        tracker: Method that follows the objects: propagation (GenVIS, VidEoMT), offline (VITA), memory (no training:
+            detections are matched with a memory of every track) or queries (MinVIS). Default: the one that the model
+            was made for; memory for models that only detect.
+        matching: Options of the tracker memory.
         clip_length: Frames that the network sees together: 1 is online, more is semi-online. Default: the model's.
         resolution: Frames are resized so that the shorter side has this many pixels. Default: the model's.
         memory_clips: How many past clips the memory of GenVIS keeps. Default: all, and 500 in live runs.
@@ -105,6 +109,7 @@ def predict(
         tracker=tracker,
         clip_length=clip_length,
         resolution=resolution,
+        matching=matching,
         memory_clips=memory_clips,
         classes=classes,
     )

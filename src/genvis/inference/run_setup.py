@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from copy import copy
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,6 +16,7 @@ from genvis.categories import Categories
 from genvis.errors import InputError
 from genvis.fingerprint import Stamp, tensors_stamp
 from genvis.inference.trackers.choose import TrackerName, default_tracker, make_tracker
+from genvis.inference.trackers.matching_options import MemoryMatchingOptions
 from genvis.inference.trackers.video_tracker import VideoTracker
 from genvis.model.preprocessing import Preprocessing
 from genvis.video.sources.frames_in_memory import FrameLike, rgb_pixels
@@ -66,6 +68,8 @@ class RunSetup:
         memory_clips: How many past clips the prototype memory of GenVIS keeps. None takes the model's number for whole
             videos (all, if it has none), and at most 500 for sessions.
         classes: Names of the only classes to look for. None looks for all.
+        matching: Options of the tracker ``memory``: how long ids are kept, how sure a new object must be, and how much
+            position counts beside appearance. None takes the defaults.
 
     Raises:
         InputError: If a number is out of range, a class is unknown, or the model has no such tracker.
@@ -81,6 +85,7 @@ class RunSetup:
         max_size: int | None = None,
         memory_clips: int | None = None,
         classes: Sequence[str] | None = None,
+        matching: MemoryMatchingOptions | None = None,
     ) -> None:
         if isinstance(model, str | Path):
             from genvis.checkpoints.load import load
@@ -107,8 +112,11 @@ class RunSetup:
             )
         self.tracker_name = tracker or default_tracker(model)
         self.tracker: VideoTracker = make_tracker(
-            model, self.tracker_name, memory_clips=memory_clips, frames_at_once=FRAMES_AT_ONCE
+            model, self.tracker_name, memory_clips=memory_clips, frames_at_once=FRAMES_AT_ONCE, matching=matching
         )
+        self.matching = (matching or MemoryMatchingOptions()) if self.tracker_name == "memory" else None
+        if self.matching is None and matching not in (None, MemoryMatchingOptions()):
+            raise InputError(f"Options of matching are for the tracker 'memory', not '{self.tracker_name}'.")
 
     @property
     def frames_at_once(self) -> int:
@@ -163,6 +171,7 @@ class RunSetup:
             "resolution": self.preprocessing.short_side,
             "max_size": self.preprocessing.max_size,
             "memory_clips": self.memory_clips,
+            **({} if self.matching is None else {"matching": asdict(self.matching)}),
         }
 
     @cached_property

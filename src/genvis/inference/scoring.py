@@ -147,10 +147,12 @@ class TrackScores:
 
     def _rows_of(self, track_ids: Tensor, width: int) -> Tensor:
         ids: list[int] = track_ids.tolist()
+        if not len(self._evidence):  # Clips without a track tell the number of classes, too.
+            self._evidence = torch.zeros(0, width)
         new = [track for track in ids if track not in self._rows]
         if new:
             self._rows.update((track, row) for row, track in enumerate(new, start=len(self._rows)))
-            self._evidence = torch.cat([self._evidence.reshape(-1, width), torch.zeros(len(new), width)])
+            self._evidence = torch.cat([self._evidence, torch.zeros(len(new), width)])
             self._observations = torch.cat([self._observations, torch.zeros(len(new))])
             self._sigmoid_sum = torch.cat([self._sigmoid_sum, torch.zeros(len(new), dtype=torch.float64)])
             self._pixels = torch.cat([self._pixels, torch.zeros(len(new), dtype=torch.float64)])

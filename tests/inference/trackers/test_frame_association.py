@@ -17,12 +17,12 @@ from genvis.inference.state_file import read_state, write_state
 from genvis.inference.trackers.frame_association import (
     FrameDetections,
     FrameTracks,
-    MemoryMatchingOptions,
     associate,
     mask_certainty,
     match,
     suppress_overlaps,
 )
+from genvis.inference.trackers.matching_options import MemoryMatchingOptions
 from genvis.inference.trackers.track_memory import TrackMemory, mask_iou
 
 CHANNELS, CLASSES, SIZE = 16, 3, (12, 16)

@@ -3,28 +3,30 @@
 from typing import TYPE_CHECKING, Literal, get_args
 
 from genvis.errors import InputError
+from genvis.inference.trackers.matching_options import MemoryMatchingOptions
 from genvis.inference.trackers.video_tracker import VideoTracker
 
 if TYPE_CHECKING:
     from genvis.model.genvis import GenVIS
     from genvis.model.tracker.videomt import VidEoMT
 
-TrackerName = Literal["propagation", "offline", "queries", "clip_queries"]
+TrackerName = Literal["propagation", "offline", "memory", "queries", "clip_queries"]
 """``propagation``: queries carried from clip to clip (GenVIS, VidEoMT). ``offline``: the whole video at once (VITA).
-``queries``: frame queries matched from frame to frame (MinVIS), no training. ``clip_queries``: instance queries of
+``memory``: detections matched with a memory of every track, no training. ``queries``: frame queries matched from frame
+to frame (MinVIS), no training. ``clip_queries``: instance queries of
 clips matched, the baseline of the paper's Table 4."""
 
 TRACKER_NAMES: tuple[TrackerName, ...] = get_args(TrackerName)
 
 
 def default_tracker(model: "GenVIS | VidEoMT") -> TrackerName:
-    """Return the method that a model was trained for."""
+    """Return the method that a model was trained for; memory matching for one that is a detector alone."""
     from genvis.model.tracker.videomt import VidEoMT
 
     if isinstance(model, VidEoMT):
         return "propagation"
     if model.tracker is None:
-        return "queries"
+        return "memory"
     return "offline" if model.config.method == "vita" else "propagation"
 
 
@@ -34,6 +36,7 @@ def make_tracker(
     *,
     memory_clips: int | None = None,
     frames_at_once: int = 1,
+    matching: MemoryMatchingOptions | None = None,
 ) -> VideoTracker:
     """Return the tracker of a model.
 
@@ -42,10 +45,12 @@ def make_tracker(
         name: Which method follows the objects.
         memory_clips: How many past clips the memory of ``propagation`` keeps; None takes the model's number.
         frames_at_once: Frames of a clip that ``offline`` delivers.
+        matching: Options of ``memory``; None takes the defaults.
 
     Raises:
         InputError: If there is no such method, or the model has no network for it.
     """
+    from genvis.inference.trackers.memory_matching import MemoryMatching
     from genvis.inference.trackers.offline import OfflineTracking
     from genvis.inference.trackers.propagation import QueryPropagation, VidEoMTPropagation
     from genvis.inference.trackers.query_matching import ClipMatching, QueryMatching
@@ -57,10 +62,12 @@ def make_tracker(
         if name != "propagation":
             raise InputError(f"A VidEoMT model tracks by itself: it knows 'propagation', not '{name}'.")
         return VidEoMTPropagation(model)
+    if name == "memory":
+        return MemoryMatching(model.detector, matching)
     if name == "queries":
         return QueryMatching(model.detector)
     if model.tracker is None:
-        raise InputError(f"The model is a detector alone, but '{name}' needs a trained tracker: choose 'queries'.")
+        raise InputError(f"The model is a detector alone, but '{name}' needs a trained tracker: choose 'memory'.")
     if name == "propagation":
         return QueryPropagation(model.detector, model.tracker, memory_clips=memory_clips)
     if name == "offline":

@@ -4,7 +4,6 @@ The assignment is the Hungarian one, as in MinVIS, but between detections and tr
 frames: a track keeps its last queries, its last mask and its classes, and survives frames without a detection.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -12,67 +11,8 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from genvis.errors import InputError
+from genvis.inference.trackers.matching_options import MemoryMatchingOptions
 from genvis.inference.trackers.track_memory import TrackMemory, mask_iou
-
-
-@dataclass(frozen=True, kw_only=True)
-class MemoryMatchingOptions:
-    """Options of memory matching; the defaults were chosen on generated validation videos (docs/memory_matching.md).
-
-    Attributes:
-        detection_threshold: Detections with a lower score (class probability times mean mask probability) are ignored.
-        birth_score: An unmatched detection starts a new track from this score on.
-        nms_iou: Of two detections whose masks overlap by this IoU or more, the better one is kept. 1 keeps all but
-            exact copies.
-        match_threshold: Least similarity of a match: appearance (a cosine) + position_weight x mask IoU +
-            class_weight x probability of the class.
-        position_weight: How much the IoU with a track's last mask counts beside its appearance. Small where objects or
-            the camera move fast, 0 for appearance alone, large where objects look alike.
-        position_frames: For so many frames after it was last found, a track's last mask counts.
-        class_weight: How much it counts that a track had the detection's class.
-        bank_size: B, how many queries of a track are remembered.
-        nearest: How many of them, the most similar ones, a detection is compared with.
-        keep_frames: For how many frames an unseen track is remembered; if its object comes back later, it gets a new
-            id.
-        confirmed_after: A track is kept so long only if it was found in so many frames; others, mostly false ones,
-            are forgotten after ``keep_unconfirmed``.
-        keep_unconfirmed: For how many frames an unseen track is remembered that was found in fewer frames.
-        max_tracks: How many tracks are remembered at most; beyond, the longest unseen is forgotten.
-        sure_after: A track's score rises until it was found in so many frames.
-
-    Raises:
-        InputError: If a value is out of range.
-    """
-
-    detection_threshold: float = 0.1
-    birth_score: float = 0.25
-    nms_iou: float = 0.35
-    match_threshold: float = 0.9
-    position_weight: float = 1.0
-    position_frames: int = 3
-    class_weight: float = 0.3
-    bank_size: int = 20
-    nearest: int = 3
-    keep_frames: int = 1000
-    confirmed_after: int = 3
-    keep_unconfirmed: int = 10
-    max_tracks: int = 256
-    sure_after: int = 15
-
-    def __post_init__(self) -> None:
-        for name in ("detection_threshold", "birth_score", "nms_iou"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"{name} is {getattr(self, name)}; give a number from 0 to 1.")
-        for name in ("position_weight", "class_weight"):
-            if not getattr(self, name) >= 0:
-                raise InputError(f"{name} is {getattr(self, name)}; give 0 or more.")
-        for name in ("bank_size", "nearest", "max_tracks", "confirmed_after", "sure_after"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}; give 1 or more.")
-        for name in ("position_frames", "keep_frames", "keep_unconfirmed"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{name} is {getattr(self, name)}; give a number of frames, 0 or more.")
 
 
 class FrameDetections(NamedTuple):

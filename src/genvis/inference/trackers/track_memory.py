@@ -1,5 +1,6 @@
 """Memory of memory matching: what is kept of every track between two frames, as one immutable value."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -159,7 +160,7 @@ class TrackMemory:
         return {"counters": counters, **named}
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, Tensor], *, device: torch.device) -> "TrackMemory":
+    def from_tensors(cls, tensors: Mapping[str, Tensor], *, device: torch.device) -> "TrackMemory":
         """Restore what `tensors` returned.
 
         Raises:

@@ -1,0 +1,112 @@
+"""Memory matching: a tracker without training, which compares detections with what it remembers of every track."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from genvis.errors import InputError
+from genvis.inference.scoring import ScoreRule
+from genvis.inference.trackers.frame_association import FrameDetections, FrameTracks, associate
+from genvis.inference.trackers.matching_options import MemoryMatchingOptions
+from genvis.inference.trackers.track_memory import TrackMemory
+from genvis.inference.trackers.video_tracker import TrackedClip, VideoTracker
+
+if TYPE_CHECKING:
+    from genvis.model.detector.base import FrameDetector
+
+# Of the pixels of a track in frames in which it was not found: the sigmoid is 0, and resizing stays finite.
+NO_MASK = -100.0
+
+
+class MemoryMatching(VideoTracker):
+    """Tracker without training over the detections of any frame-level detector; causal, frame by frame.
+
+    Cost and memory of a frame depend on its detections and on ``max_tracks``, not on the length of the video, and a
+    video may have any number of tracks. The score of a track is its mean class probability, lower until it was found in
+    ``sure_after`` frames, times the quality of its masks.
+
+    It fails where looks and place say nothing: two objects that look alike and change places while hidden may swap
+    ids. An object that looks different when it comes back (another side, another light) gets a new id, as does one that
+    comes back after ``keep_frames``. Objects that the detector joins in one mask share one track until it parts them.
+    The thresholds are for queries whose cosine similarity is near 1 for one object and clearly lower for two; a
+    detector with other queries may need another ``match_threshold``.
+
+    Args:
+        detector: Frame-level detector, in evaluation mode.
+        options: None takes the defaults.
+    """
+
+    is_causal = True
+
+    def __init__(self, detector: "FrameDetector", options: MemoryMatchingOptions | None = None) -> None:
+        self.detector = detector
+        self.options = options or MemoryMatchingOptions()
+        self.score_rule = ScoreRule(evidence="mean_probability", full_after=self.options.sure_after)
+
+    @torch.inference_mode()
+    def track(self, pixel_values: Tensor, state: TrackMemory | None) -> tuple[TrackedClip, TrackMemory]:
+        """Follow the objects frame by frame; clips of any lengths give the same: see `VideoTracker.track`."""
+        detected = self.detector(pixel_values)
+        predicted = self.detector.predict(detected)
+        detections, tracks = [], []
+        for frame, queries in enumerate(detected.frame_queries[-1]):  # (Q, C)
+            probabilities = predicted.class_scores[frame].float()  # (Q, K)
+            # Only of queries that can count the masks are computed.
+            likely = torch.nonzero(probabilities.amax(dim=1) >= self.options.detection_threshold).flatten()  # (D,)
+            found = FrameDetections(queries[likely], probabilities[likely], predicted.mask_logits(frame, likely))
+            followed, state = associate(found, state, self.options)
+            detections.append(found)
+            tracks.append(followed)
+        assert state is not None
+        return clip_of_frames(detections, tracks), state
+
+    def remembered(self, state: TrackMemory | None) -> set[int]:
+        """Return the track ids in memory: see `VideoTracker.remembered`."""
+        return set() if state is None else set(state.ids.tolist())
+
+    def state_tensors(self, state: TrackMemory | None) -> dict[str, Tensor]:
+        """Return the memory: see `VideoTracker.state_tensors`."""
+        return {} if state is None else state.tensors()
+
+    def state_from_tensors(self, tensors: Mapping[str, Tensor]) -> TrackMemory | None:
+        """Return the memory again: see `VideoTracker.state_from_tensors`."""
+        if not tensors:
+            return None
+        memory = TrackMemory.from_tensors(tensors, device=next(self.detector.parameters()).device)
+        if memory.bank.shape[1] != self.options.bank_size:
+            raise InputError(
+                f"The saved state has a bank_size of {memory.bank.shape[1]} instead of {self.options.bank_size}: take "
+                "the options that it was saved with."
+            )
+        return memory
+
+
+def clip_of_frames(detections: Sequence[FrameDetections], tracks: Sequence[FrameTracks]) -> TrackedClip:
+    """Join the tracks of T frames to those of a clip, ordered by track id.
+
+    Args:
+        detections: Of each frame.
+        tracks: Which of them are which tracks.
+    """
+    track_ids = torch.cat([one.track_ids for one in tracks]).unique()  # (N,), sorted
+    first = detections[0]
+    evidence = first.class_probabilities.new_zeros(len(track_ids), first.class_probabilities.shape[1])
+    observations = evidence.new_zeros(len(track_ids))
+    presence = evidence.new_zeros(len(track_ids))
+    masks = evidence.new_full((len(tracks), len(track_ids), *first.mask_logits.shape[1:]), NO_MASK)
+    for frame, (found, followed) in enumerate(zip(detections, tracks, strict=True)):
+        rows = torch.searchsorted(track_ids, followed.track_ids)
+        probabilities = found.class_probabilities[followed.detections]
+        evidence[rows] += probabilities
+        observations[rows] += 1
+        presence[rows] = torch.maximum(presence[rows], probabilities.amax(dim=1))
+        masks[frame, rows] = found.mask_logits[followed.detections].float()
+    return TrackedClip(
+        track_ids=track_ids.cpu(),
+        class_evidence=evidence / observations[:, None],
+        observations=observations,
+        presence=presence,
+        mask_logits=masks,
+    )
