@@ -16,7 +16,7 @@ from genvis.evaluation.evaluated_videos import EvaluatedVideo, evaluate_videos
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.inference.trackers.choose import TrackerName
 from genvis.model.genvis import GenVIS
-from genvis.results.formats.export import youtube_vis_entries
+from genvis.results.formats.youtube_vis_results import youtube_vis_entries
 from genvis.results.types import VideoResult
 from genvis.video import Frame
 

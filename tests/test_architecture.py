@@ -42,9 +42,9 @@ UPWARD_IMPORTS = {
 CIRCLES = (
     {"genvis.checkpoints.hub_families", "genvis.checkpoints.load", "genvis.checkpoints.model_folder"}
     | {"genvis.checkpoints.published_files", "genvis.model.genvis"},
-    {"genvis.results.formats.export", "genvis.results.formats.genvis_json", "genvis.results.formats.terminal_table"}
-    | {"genvis.results.output_folder", "genvis.results.overlaps", "genvis.results.types"},
 )
+# Values whose methods (`result.save`, ...) are short ways to functions of the values, which are imported when called.
+VALUES_WITH_METHODS = {"genvis.results.types"}
 LONG_FOLDERS = {"cli"}
 SHARED_FILE_NAMES = {
     *("genvis", "detector", "progress"),
@@ -120,6 +120,8 @@ def test_imports_point_down():
 
 def test_no_file_imports_itself_by_a_detour():
     graph = {module: targets - {"genvis"} for module, targets in imports().items()}
+    for module in VALUES_WITH_METHODS:
+        graph[module] = {target for target in graph[module] if not target.startswith("genvis.results.")}
     for circle in CIRCLES:
         for module in circle:
             graph[module] = graph.get(module, set()) - circle

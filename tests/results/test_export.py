@@ -11,7 +11,7 @@ from pycocotools import mask as coco_mask
 from rich.console import Console
 
 from genvis.errors import InputError, OutputError
-from genvis.results.formats.export import write_label_pngs
+from genvis.results.formats.mask_pngs import write_label_pngs
 from genvis.results.output_folder import save_result
 from genvis.results.output_names import OUTPUT_NAMES
 from genvis.results.types import VideoResult
@@ -113,6 +113,8 @@ def test_save_writes_everything_and_load_reads_it(tmp_path: Path) -> None:
         "contact_sheet.png",
         "masks",
         "mots.txt",
+        "objects.csv",
+        "objects.parquet",
         "result.json",
         "youtube_vis.json",
     ]
@@ -159,9 +161,7 @@ def test_a_source_without_frames_of_the_result_writes_no_pictures(tmp_path: Path
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize(
-    ("outputs", "message"), [(["video"], "needs the source"), (["vidoe"], "no output 'vidoe'; choose from result")]
-)
+@pytest.mark.parametrize(("outputs", "message"), [(["video"], "needs the source"), (["vidoe"], "Did you mean 'video'")])
 def test_outputs_that_cannot_be_are_named(tmp_path: Path, outputs: list[str], message: str) -> None:
     with pytest.raises(InputError, match=message):
         random_result(1).save(tmp_path / "x", outputs=outputs)  # type: ignore[arg-type]

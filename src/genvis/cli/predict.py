@@ -73,8 +73,8 @@ def predict(
         timeout: Seconds without a frame after which a stream or camera counts as stalled.
         reconnect: How often in a row a stream or camera that stalls or drops is connected to again, after pauses of 1,
             2, 4, ... at most 30 seconds, with the same track ids. 0 gives up at once.
-        outputs: Which files besides result.json: youtube_vis,mots,pngs,video,contact_sheet. Default: youtube_vis,
-            video and contact_sheet.
+        outputs: Which files besides result.json: youtube_vis,mots,pngs,csv,parquet,video,contact_sheet. Default:
+            youtube_vis, video and contact_sheet.
         overwrite: Replace results that are there already.
         resume: Continue where an interrupted run stopped, and skip what is finished.
     """

@@ -127,10 +127,8 @@ class PredictionLoop:
             self.console.print(
                 f"[yellow]Incomplete:[/] {escape(prediction.result.problem)}", highlight=False, soft_wrap=True
             )
-        files = prediction.files
-        written = (files.video, files.contact_sheet, files.result, files.youtube_vis, files.mots, files.pngs)
         verb = "Already there" if prediction.was_there else "Wrote"
-        for path in (path for path in written if path is not None):
+        for path in prediction.files.written():
             self.console.print(f"{verb} {escape(str(path))}", highlight=False, soft_wrap=True)
 
     def _folder_name(self, name: str) -> str:

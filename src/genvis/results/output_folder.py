@@ -9,7 +9,8 @@ from pathlib import Path
 
 from genvis.errors import InputError
 from genvis.files import make_folder, write_json, write_text
-from genvis.results.formats.export import write_label_pngs
+from genvis.results.formats.mask_pngs import write_label_pngs
+from genvis.results.formats.object_table import write_csv, write_parquet
 from genvis.results.output_names import FILE_NAMES, PICTURES, OutputName, output_names
 from genvis.results.types import VideoResult
 from genvis.video.drawing.contact_sheet import ContactSheet
@@ -30,6 +31,8 @@ class SavedFiles:
         youtube_vis: YouTube-VIS results.
         mots: MOTS text.
         pngs: Folder of the label maps.
+        csv: A row per object and frame, as CSV.
+        parquet: The same as Parquet.
         video: The annotated video.
         contact_sheet: The contact sheet.
     """
@@ -39,8 +42,15 @@ class SavedFiles:
     youtube_vis: Path | None = None
     mots: Path | None = None
     pngs: Path | None = None
+    csv: Path | None = None
+    parquet: Path | None = None
     video: Path | None = None
     contact_sheet: Path | None = None
+
+    def written(self) -> tuple[Path, ...]:
+        """Return the outputs that are there, pictures first."""
+        places = {name: getattr(self, name) for name in (*PICTURES, *FILE_NAMES)}
+        return tuple(place for place in places.values() if place is not None)
 
 
 def save_result(
@@ -59,7 +69,8 @@ def save_result(
         folder: Made if it does not exist; files of the same names are replaced.
         source: The video, to draw on for ``video`` and ``contact_sheet``: anything that ``open_source`` takes.
         outputs: Any of ``result`` (result.json), ``youtube_vis`` (youtube_vis.json), ``mots`` (mots.txt), ``pngs``
-            (masks/, one label map per frame), ``video`` (annotated.mp4) and ``contact_sheet`` (contact_sheet.png).
+            (masks/, one label map per frame), ``csv`` and ``parquet`` (objects.csv, objects.parquet: one row per object
+            and frame), ``video`` (annotated.mp4) and ``contact_sheet`` (contact_sheet.png).
             None for the two JSON files, and the two pictures if there is a source.
         video_id: The data set's id of the video, for ``youtube_vis``.
         progress: Called with the number of frames drawn so far.
@@ -83,6 +94,10 @@ def save_result(
     if "pngs" in wanted:
         shutil.rmtree(places["pngs"], ignore_errors=True)  # Of an earlier result, which may have had more frames.
         write_label_pngs(result, make_folder(places["pngs"]))
+    if "csv" in wanted:
+        write_csv(result, places["csv"])
+    if "parquet" in wanted:
+        write_parquet(result, places["parquet"])
     if source is not None and any(name in wanted for name in PICTURES):
         drawn = render_result(
             result,

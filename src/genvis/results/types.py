@@ -13,6 +13,7 @@ from genvis.errors import InputError
 from genvis.masks import RLEMask, mask_areas
 
 if TYPE_CHECKING:
+    import pandas
     import supervision
     from rich.table import Table
 
@@ -141,13 +142,13 @@ class FrameResult:
         )
 
     def to_supervision(self) -> "supervision.Detections":
-        """Convert to ``supervision.Detections``: see :func:`genvis.results.formats.export.to_supervision`."""
-        from genvis.results.formats.export import to_supervision
+        """Convert to ``supervision.Detections``."""
+        from genvis.results.formats.supervision_detections import to_supervision
 
         return to_supervision(self)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Track:
     """One object through a video.
 
@@ -166,6 +167,11 @@ class Track:
     category_id: int
     score: float
     masks: tuple[RLEMask | None, ...]
+
+    def __repr__(self) -> str:
+        """Return the track in one line, without its masks."""
+        seen = sum(mask is not None for mask in self.masks)
+        return f"Track(id={self.id}, label={self.label!r}, score={self.score:.4f}, {seen} of {len(self.masks)} frames)"
 
     @property
     def areas(self) -> NDArray[np.int64]:
@@ -218,7 +224,7 @@ class Track:
         return present, encoded
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class VideoResult:
     """The objects of a whole video. Masks are held as compressed run lengths and decoded where they are asked for.
 
@@ -265,6 +271,19 @@ class VideoResult:
     def __len__(self) -> int:
         return len(self.frames)
 
+    def __repr__(self) -> str:
+        """Return the result in one line: its masks would fill pages."""
+        shown = ", ".join(f"{track.id} {track.label} {track.score:.2f}" for track in self.tracks[:5])
+        more = f", ... {len(self.tracks) - 5} more" if len(self.tracks) > 5 else ""
+        size = f"{len(self.frames)} frames of {self.width}x{self.height}"
+        return f"VideoResult({self.name!r}, {size}, {len(self.tracks)} tracks: {shown}{more})"
+
+    def _repr_html_(self) -> str:
+        """Return the table of tracks for notebooks."""
+        from genvis.results.formats.html_table import html_table
+
+        return html_table(self)
+
     def track(self, track_id: int) -> Track:
         """Return a track by its id.
 
@@ -295,20 +314,26 @@ class VideoResult:
         return self.frame(position).label_map()
 
     def to_supervision(self, position: int) -> "supervision.Detections":
-        """Convert one frame to ``supervision.Detections``: see :func:`genvis.results.formats.export.to_supervision`."""
+        """Convert one frame to ``supervision.Detections``."""
         return self.frame(position).to_supervision()
 
     def to_youtube_vis(self, video_id: int) -> list[dict[str, Any]]:
-        """Return this video's entries of a YouTube-VIS results file: see :mod:`genvis.results.formats.export`."""
-        from genvis.results.formats.export import youtube_vis_entries
+        """Return this video's entries of a YouTube-VIS results file."""
+        from genvis.results.formats.youtube_vis_results import youtube_vis_entries
 
         return youtube_vis_entries(self, video_id)
 
     def to_mots(self) -> str:
-        """Return the text of a MOTS result file: see :func:`genvis.results.formats.export.mots_text`."""
-        from genvis.results.formats.export import mots_text
+        """Return the text of a MOTS result file."""
+        from genvis.results.formats.mots_results import mots_text
 
         return mots_text(self)
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """Return one row per object and frame: see `genvis.results.formats.object_table`."""
+        from genvis.results.formats.object_table import to_pandas
+
+        return to_pandas(self)
 
     def table(self) -> "Table":
         """Return a table for the terminal, one row per track; print it with ``rich``."""

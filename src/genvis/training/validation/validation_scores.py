@@ -14,7 +14,7 @@ from genvis.evaluation.evaluated_videos import EvaluatedVideo, evaluate_videos
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.masks import encode_mask
 from genvis.model.outputs import FramePrediction
-from genvis.results.formats.export import youtube_vis_entries
+from genvis.results.formats.youtube_vis_results import youtube_vis_entries
 
 _NAMES = ("AP", "AP50", "AP75")
 
