@@ -1,4 +1,4 @@
-"""What a benchmark found, as a table and as JSON."""
+"""Report of a benchmark, as a table and as JSON."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -44,17 +44,17 @@ class ReferenceReport:
 
 @dataclass(frozen=True)
 class BenchReport:
-    """All that a benchmark found.
+    """Report of a benchmark.
 
     Attributes:
         model: Its name.
         frame_size: Height and width of the video.
         network_size: Height and width at which the network sees it, before padding.
         clip_length: Frames that go through the network together.
-        number_format: Of the network, for example ``float32``.
+        dtype: Of the network, for example ``float32``.
         implementation: ``optimized`` or ``reference``, see `genvis.model.detector.mask2former.Mask2FormerDetector`.
         clips: How many clips were measured.
-        machine: What it ran on, see `genvis.benchmarking.machine.Machine`.
+        machine: See `genvis.benchmarking.machine.Machine`.
         parts: In the order in which they run.
         peak_memory: In megabytes, of the process and perhaps of the device.
         reference: If asked for.
@@ -64,7 +64,7 @@ class BenchReport:
     frame_size: tuple[int, int]
     network_size: tuple[int, int]
     clip_length: int
-    number_format: str
+    dtype: str
     implementation: str
     clips: int
     machine: dict[str, Any]
@@ -96,9 +96,7 @@ class BenchReport:
         """Return the table that the command prints."""
         height, width = self.network_size
         product = float(self.machine["matrix_product"])
-        title = (
-            f"{self.model}, {height}x{width}, clips of {self.clip_length}, {self.number_format}, {self.implementation}"
-        )
+        title = f"{self.model}, {height}x{width}, clips of {self.clip_length}, {self.dtype}, {self.implementation}"
         table = Table(title=title, title_justify="left")
         for column in ("part", "ms/frame", "share", "GFLOP", "GFLOP/s", "of matrix product"):
             table.add_column(column, justify="left" if column == "part" else "right")
@@ -119,7 +117,7 @@ class BenchReport:
         return table
 
     def summary(self) -> list[str]:
-        """Return what the table does not say, one sentence a line."""
+        """Return sentences that go with the table, one a line."""
         machine = self.machine
         peaks = ", ".join(f"{megabytes:.0f} MB ({of})" for of, megabytes in self.peak_memory.items())
         cores = f"{machine['threads']} threads on {machine['cores']} cores"

@@ -30,14 +30,14 @@ PARTS = ("decode", "prepare", "backbone", "pixel decoder", "frame decoder", "tra
 
 @dataclass(frozen=True)
 class BenchOptions:
-    """What to measure.
+    """Options of a benchmark.
 
     Attributes:
         source: A video; None makes one.
-        height: Height of the made video.
+        height: Height of the generated video.
         width: Its width.
         resolution: The network sees frames with a shorter side of this many pixels; None takes the video's own size
-            if it is made, else the model's.
+            if it is generated, else the model's.
         clip_length: Frames that go through the network together; None takes the model's.
         clips: How many clips are measured, after two that are not.
         objects: How many objects get masks and are drawn.
@@ -63,8 +63,8 @@ def run_benchmark(model: GenVIS, options: BenchOptions, *, name: str) -> BenchRe
     """Measure a model.
 
     Args:
-        model: The network, on its device, in its number format; its parameters no longer require a gradient afterwards.
-        options: What to measure.
+        model: The network, on its device, in its dtype; its parameters no longer require a gradient afterwards.
+        options: Video, resolution, clips.
         name: How the report calls the model.
 
     Raises:
@@ -90,7 +90,7 @@ def run_benchmark(model: GenVIS, options: BenchOptions, *, name: str) -> BenchRe
     reference = _Reference(model) if options.reference else None
     with tempfile.TemporaryDirectory() as folder:
         wanted = (options.clips + 2) * setup.clip_length
-        source = options.source or _made_video(Path(folder) / "made.mp4", options, frames=wanted)
+        source = options.source or _generated_video(Path(folder) / "generated.mp4", options, frames=wanted)
         with VideoWriter(Path(folder) / "drawn.mp4") as writer:
             for index, clip in enumerate(_clips(source, setup, stopwatch, clips=options.clips + 2)):
                 stopwatch.is_counting = index == 0
@@ -108,7 +108,7 @@ def _step(benchmark: ClipBenchmark, clip: Sequence[Frame], writer: VideoWriter, 
     drawn = benchmark.step(clip)
     with stopwatch.part("draw"):
         images = [
-            draw_instances(frame.image, masks=masks, ids=drawn.identities)
+            draw_instances(frame.image, masks=masks, ids=drawn.ids)
             for frame, masks in zip(clip, drawn.masks, strict=True)
         ]
     with stopwatch.part("write"):
@@ -181,7 +181,7 @@ def _report(
         frame_size=(clip[0].height, clip[0].width),
         network_size=resized,
         clip_length=frames,
-        number_format=str(model.dtype).removeprefix("torch."),
+        dtype=str(model.dtype).removeprefix("torch."),
         implementation="optimized" if as_mask2former(model.detector).is_optimized else "reference",
         clips=len(stopwatch.seconds["tracker"]),
         machine=machine_fields,
@@ -191,7 +191,7 @@ def _report(
     )
 
 
-def _made_video(path: Path, options: BenchOptions, *, frames: int) -> Path:
+def _generated_video(path: Path, options: BenchOptions, *, frames: int) -> Path:
     """Write a video of discs that move over a textured ground."""
     with VideoWriter(path) as writer:
         for index in range(frames):

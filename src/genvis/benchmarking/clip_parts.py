@@ -56,10 +56,10 @@ class Stopwatch:
 
 
 class DrawnClip(NamedTuple):
-    """The masks of a clip at the size of its frames, (T, N, H, W) bool, and the identities they belong to, from 1."""
+    """The masks of a clip at the size of its frames, (T, N, H, W) bool, and their numbers, from 1."""
 
     masks: NDArray[np.bool_]
-    identities: list[int]
+    ids: list[int]
 
 
 class ClipBenchmark:
@@ -67,7 +67,7 @@ class ClipBenchmark:
 
     Args:
         setup: The model and how it is run.
-        objects: How many identities, the most probable ones, get masks at the size of the frame.
+        objects: How many instances, the best scoring ones, get masks at the size of the frame.
         stopwatch: Takes the times.
     """
 

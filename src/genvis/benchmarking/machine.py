@@ -1,4 +1,4 @@
-"""What a benchmark runs on, and how fast that multiplies matrices."""
+"""Machine of a benchmark: its parts, and how fast it multiplies matrices."""
 
 import os
 import platform
@@ -17,14 +17,14 @@ _MATRIX_SIZE = 1024
 
 
 class Machine(NamedTuple):
-    """What a benchmark runs on.
+    """Machine of a benchmark.
 
     Attributes:
         processor: Name of the CPU or GPU.
         cores: CPU cores that this process may use.
         threads: CPU threads that PyTorch uses.
         system: Operating system, Python and PyTorch.
-        matrix_product: Measured speed of a product of large matrices, in GFLOP/s: what arithmetic can reach here.
+        matrix_product: Measured speed of a product of large matrices, in GFLOP/s, a bound for all parts.
         load: Processes that wanted to run, over the last minute, before the benchmark; None where the system does not
             tell. Above the number of cores minus ``threads``, figures are too bad.
     """
@@ -38,7 +38,7 @@ class Machine(NamedTuple):
 
 
 def measure_machine(device: torch.device, dtype: torch.dtype) -> Machine:
-    """Describe a device and measure its matrix product in a number format."""
+    """Describe a device and measure its matrix product in a dtype."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     return Machine(

@@ -34,10 +34,10 @@ def bench(
     Args:
         model: The name of a published model, whose sizes are then measured with random weights (ovis-r50-online,
             ytvis21-swinl-semi-online, ...), or weights as genvis predict takes them. Default: ovis-r50-online.
-        source: A video to run on. Default: a made one.
-        height: Height of the made video.
-        width: Width of the made video.
-        resolution: Frames are resized so that the shorter side has this many pixels. Default: the size of the made
+        source: A video to run on. Default: a generated one.
+        height: Height of the generated video.
+        width: Width of the generated video.
+        resolution: Frames are resized so that the shorter side has this many pixels. Default: the size of the generated
             video, or the model's number for a given one.
         clip_length: Frames that go through the network together. Default: the model's.
         clips: How many clips are measured, after two to warm up.
