@@ -37,12 +37,6 @@ MOST_FILES = 12
 
 # Values whose methods (`result.save`, ...) are short ways to functions of the values, which are imported when called.
 VALUES_WITH_METHODS = {"genvis.results.types"}
-# Not yet as they should be; every entry is a task.
-LONG_FOLDERS = {"cli"}
-SHARED_FILE_NAMES = {
-    *("genvis", "detector", "progress"),
-}
-SHARED_CLASS_NAMES: set[str] = set()
 
 
 @cache
@@ -124,7 +118,7 @@ def test_no_file_imports_itself_by_a_detour():
 def test_folders_are_short():
     files = Counter(path.parent for path in modules().values() if path.name != "__init__.py")
     long = {str(folder.relative_to(PACKAGE)): count for folder, count in files.items() if count > MOST_FILES}
-    assert {folder: count for folder, count in long.items() if folder not in LONG_FOLDERS} == {}
+    assert long == {}
 
 
 def test_no_two_files_have_one_name():
@@ -132,7 +126,7 @@ def test_no_two_files_have_one_name():
     for module, path in modules().items():
         if path.stem not in ("__init__", "__main__"):
             places[path.stem].append(module)
-    assert {name: found for name, found in places.items() if len(found) > 1 and name not in SHARED_FILE_NAMES} == {}
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
 
 
 def test_no_two_public_classes_have_one_name():
@@ -141,7 +135,7 @@ def test_no_two_public_classes_have_one_name():
         for node in tree(path).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places[node.name].append(module)
-    assert {name: found for name, found in places.items() if len(found) > 1 and name not in SHARED_CLASS_NAMES} == {}
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
 
 
 def test_the_tests_mirror_the_tree():

@@ -5,8 +5,8 @@ from typing import Literal
 import pytest
 from cyclopts import App, Parameter
 
+from genvis.cli.common.option_types import Out, Words
 from genvis.cli.main import VERBS, command_line, main, run
-from genvis.cli.option_types import Out, Words
 from genvis.errors import InputError
 
 calls = []
@@ -100,7 +100,7 @@ def test_every_verb_explains_itself(name, capsys):
 
 def test_help_imports_no_verb():
     for name in list(sys.modules):
-        if name.startswith("genvis.cli.") and name not in ("genvis.cli.main", "genvis.cli.exit_status"):
+        if name.startswith("genvis.cli.") and name not in ("genvis.cli.main", "genvis.cli.common.exit_status"):
             del sys.modules[name]
     run(command_line(), ["--help"])
     assert "genvis.cli.predict" not in sys.modules

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from genvis.cli.exit_status import READER_GONE, guarded
+from genvis.cli.common.exit_status import READER_GONE, guarded
 from genvis.cli.main import main
 from genvis.errors import InputError, OutputError, TrainingDiverged
 

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from genvis import VideoResult, VideoSegmenter
-from genvis.cli.prediction_loop import PredictionLoop
+from genvis.cli.common.prediction_loop import PredictionLoop
 from genvis.inference.jobs import PredictionOptions
 from genvis.video import open_source
 from genvis.video.sources import reconnection

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from genvis.cli.option_types import Out
+from genvis.cli.common.option_types import Out
 from genvis.errors import InputError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def bench(
     import torch
 
     from genvis.benchmarking.benchmark import BenchOptions, run_benchmark
-    from genvis.cli.console import Console
+    from genvis.cli.common.console import Console
     from genvis.files import write_json
     from genvis.model.detector.mask2former import as_mask2former
 
@@ -78,7 +78,7 @@ def bench(
 
 
 def _model(name: str, *, device: str, dtype: str) -> "GenVIS":
-    from genvis.cli.model_loading import find_device, load_model, to_device
+    from genvis.cli.common.model_loading import find_device, load_model, to_device
     from genvis.model.config import GenVISConfig
     from genvis.model.genvis import GenVIS
     from genvis.model.published_models import recipe_names

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from genvis.cli.option_types import Out
+from genvis.cli.common.option_types import Out
 from genvis.cli.predict import EMOJI_MODEL
 
 
@@ -20,9 +20,9 @@ def demo(*, out: Out = Path("genvis-demo"), weights: str = EMOJI_MODEL, device: 
     """
     from importlib.resources import as_file, files
 
-    from genvis.cli.console import Console
-    from genvis.cli.model_loading import load_model
-    from genvis.cli.prediction_loop import PredictionLoop
+    from genvis.cli.common.console import Console
+    from genvis.cli.common.model_loading import load_model
+    from genvis.cli.common.prediction_loop import PredictionLoop
     from genvis.files import make_folder
     from genvis.inference.jobs import PredictionOptions
     from genvis.inference.segmenter import VideoSegmenter

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from genvis.cli.option_types import Out
+from genvis.cli.common.option_types import Out
 from genvis.errors import InputError
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ def evaluate(
         raise InputError("--images is for the pictures of the report: add -o FOLDER to write one.")
     if worst < 0:
         raise InputError(f"--worst is {worst}: give 0 or more.")
-    from genvis.cli.console import Console
-    from genvis.cli.progress import live_progress
+    from genvis.cli.common.console import Console
+    from genvis.cli.common.progress_line import live_progress
     from genvis.data.annotations.youtube_vis import load_youtube_vis
     from genvis.evaluation.evaluate import evaluate as evaluate_results
     from genvis.evaluation.metrics.tracking import TrackingMetrics
@@ -138,8 +138,8 @@ def _run_model(
     resolution: int | None,
     detections: int | None,
 ) -> Path:
-    from genvis.cli.model_loading import load_model
-    from genvis.cli.progress import live_progress
+    from genvis.cli.common.model_loading import load_model
+    from genvis.cli.common.progress_line import live_progress
     from genvis.evaluation.run_model import chosen_classes, common_categories, run_model
     from genvis.inference.segmenter import VideoSegmenter
 

@@ -10,8 +10,8 @@ from io import TextIOWrapper
 from cyclopts import App, CycloptsError, Parameter
 
 from genvis import __version__
-from genvis.cli.console import Console
-from genvis.cli.exit_status import guarded
+from genvis.cli.common.console import Console
+from genvis.cli.common.exit_status import guarded
 from genvis.errors import InputError
 
 VERBS = {
@@ -20,7 +20,7 @@ VERBS = {
     "models": ("genvis.cli.models:app", "List, fetch or show pretrained models."),
     "eval": ("genvis.cli.eval:evaluate", "Score results, or a model, against annotations."),
     "train": ("genvis.cli.train:train", "Train a model from a recipe."),
-    "data": ("genvis.cli.data:app", "Check, convert, split or generate data sets."),
+    "data": ("genvis.cli.data.data_verbs:app", "Check, convert, split or generate data sets."),
     "convert": ("genvis.cli.convert:convert", "Turn a published checkpoint into a model folder."),
     "bench": ("genvis.cli.bench:bench", "Measure speed and memory, part by part."),
 }

@@ -8,7 +8,7 @@ from cyclopts import App
 
 from genvis.checkpoints.hub import cached_snapshot, copy_snapshot, fetch_snapshot, hub_cache, is_hub_id, megabytes
 from genvis.checkpoints.registry import DEFAULT_MODEL, RegistryEntry, entry_of, find_entry, registry, weights_elsewhere
-from genvis.cli.option_types import Out
+from genvis.cli.common.option_types import Out
 from genvis.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def list_models(*, json: bool = False) -> None:
     if json:
         print(dumps([_as_json(entry) for entry in registry()], indent=1))
         return
-    from genvis.cli.console import Console
+    from genvis.cli.common.console import Console
 
     console = Console()
     if not console.is_terminal:

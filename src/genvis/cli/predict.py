@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from genvis.checkpoints.registry import DEFAULT_MODEL
-from genvis.cli.option_types import Out, Words
+from genvis.cli.common.option_types import Out, Words
 from genvis.errors import InputError
 from genvis.inference.trackers.matching_options import MemoryMatchingOptions
 
@@ -85,15 +85,15 @@ def predict(
     if session is not None and not live:
         raise InputError("--session keeps track ids over live runs: add --live.")
     videos = _named(sources)
-    from genvis.cli.console import Console
+    from genvis.cli.common.console import Console
     from genvis.files import make_folder
     from genvis.results.output_names import output_names
 
     wanted = output_names(outputs)
     make_folder(out)
     # The heavy libraries are loaded when all that can be refused at once was looked at.
-    from genvis.cli.model_loading import load_model
-    from genvis.cli.prediction_loop import PredictionLoop
+    from genvis.cli.common.model_loading import load_model
+    from genvis.cli.common.prediction_loop import PredictionLoop
     from genvis.inference.jobs import PredictionOptions
     from genvis.inference.segmenter import VideoSegmenter
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from genvis.cli.option_types import Out
+from genvis.cli.common.option_types import Out
 from genvis.errors import InputError
 
 if TYPE_CHECKING:

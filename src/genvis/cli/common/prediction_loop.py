@@ -6,9 +6,9 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from genvis.cli.console import Console
-from genvis.cli.progress import ProgressLine, memory_used
-from genvis.cli.stopping import StopRequest, stop_on_signals
+from genvis.cli.common.console import Console
+from genvis.cli.common.progress_line import ProgressLine, memory_used
+from genvis.cli.common.stopping import StopRequest, stop_on_signals
 from genvis.errors import GenVISError
 from genvis.files import printable, write_json
 from genvis.inference.jobs import Prediction, PredictionOptions, predict_video

@@ -19,7 +19,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from genvis.cli.console import Console
+from genvis.cli.common.console import Console
 from genvis.memory import used_memory
 
 PLAIN_SECONDS = 30.0

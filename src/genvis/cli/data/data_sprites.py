@@ -47,7 +47,7 @@ def sprites(
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from genvis.cli.console import Console
+    from genvis.cli.common.console import Console
     from genvis.data.sprites.dataset import SpriteVideos
     from genvis.data.sprites.difficulty import difficulty_named
     from genvis.data.sprites.sprite_export import export_sprites

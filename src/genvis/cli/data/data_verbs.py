@@ -4,8 +4,8 @@ from pathlib import Path
 
 from cyclopts import App
 
-from genvis.cli.data_convert import app as conversions
-from genvis.cli.data_sprites import sprites
+from genvis.cli.data.data_conversions import app as conversions
+from genvis.cli.data.data_sprites import sprites
 from genvis.errors import InputError
 
 
@@ -30,8 +30,8 @@ def check(
         decode_images: Decode every image to the last pixel: slow, but finds damage within an image.
         examples: How many places to show for each kind of problem.
     """
-    from genvis.cli.console import Console
-    from genvis.cli.progress import live_progress
+    from genvis.cli.common.console import Console
+    from genvis.cli.common.progress_line import live_progress
     from genvis.data.check.check_report import print_report, write_json
     from genvis.data.check.check_result import check_annotations
     from genvis.data.check.example_frames import draw_contact_sheet
@@ -65,7 +65,7 @@ def split(file: Path, *, validation: float = 0.1, seed: int = 0, output: Path | 
     from rich.table import Table
     from rich.text import Text
 
-    from genvis.cli.console import Console
+    from genvis.cli.common.console import Console
     from genvis.data.split import split_annotations
 
     result = split_annotations(file, validation=validation, seed=seed, output=output)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from cyclopts import App
 
-from genvis.cli.progress import live_progress
+from genvis.cli.common.progress_line import live_progress
 from genvis.errors import InputError
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ def _print_outcome(
 
     from rich.text import Text
 
-    from genvis.cli.console import Console
+    from genvis.cli.common.console import Console
 
     console = Console(highlight=False)
     console.print(Text(str(output), style="bold"), soft_wrap=True)

@@ -1,0 +1,1 @@
+"""Parts that several verbs share: console, options, progress, stopping."""

@@ -1,0 +1,1 @@
+"""``genvis data``: its sub-verbs."""
