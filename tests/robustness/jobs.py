@@ -98,6 +98,11 @@ class Reference:
     largest: int
     pages: int
 
+    @property
+    def folders(self) -> set[str]:
+        """The folders of its videos."""
+        return {name.partition("/")[0] for name in self.files if name.endswith("result.json")} or {"out"}
+
 
 class References:
     """The inputs of all jobs, and what each job gives without an interruption, found out when it is first asked for.

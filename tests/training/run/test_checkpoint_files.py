@@ -2,6 +2,8 @@
 
 import os
 import pickle
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -127,3 +129,19 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match=r"a part of its path is a file|in the way"):
         train(recipe_of(tmp_path / "file" / "run", 1))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of Unix")
+@pytest.mark.parametrize("room", [0, 5000, 300_000])
+def test_a_disk_that_fills_up_while_a_checkpoint_is_written_is_one_sentence(tmp_path: Path, room: int) -> None:
+    import resource
+
+    before, ignored = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        with pytest.raises(OutputError, match=r"Cannot write .*last\.ckpt"):
+            PlainCheckpointIO().save_checkpoint({"weights": torch.zeros(100_000)}, tmp_path / "last.ckpt")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert list(tmp_path.iterdir()) == []

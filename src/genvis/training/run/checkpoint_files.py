@@ -52,7 +52,10 @@ class PlainCheckpointIO(TorchCheckpointIO):
             raise cannot_write(target, error) from error
         with atomic_file(target) as temporary:
             with temporary.open("wb") as file:
-                torch.save(checkpoint, file)
+                try:
+                    torch.save(checkpoint, file)
+                except RuntimeError as error:  # PyTorch's writer covers the system's error with one of its own.
+                    raise (error.__context__ if isinstance(error.__context__, OSError) else error) from None
             if target.name == LAST and target.exists():
                 target.replace(target.with_name(PREVIOUS))
 
