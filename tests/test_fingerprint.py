@@ -21,7 +21,7 @@ from genvis.fingerprint import (
     Stamp,
     claim,
     content_stamp,
-    file_stamp,
+    files_stamp,
     tensors_stamp,
     value_stamp,
 )
@@ -134,29 +134,35 @@ def test_content_counts_wherever_the_file_lies_and_is_read_once(tmp_path, monkey
         content_stamp(tmp_path / "missing.json")
 
 
-def test_a_large_file_is_known_by_path_size_and_time(tmp_path):
+def test_a_large_file_is_known_by_path_size_and_time(tmp_path, monkeypatch):
     video = tmp_path / "ride.mp4"
     with video.open("wb") as file:
         file.truncate(1 << 40)  # A sparse file that nobody can read in the time of a test.
-    first = file_stamp(video)
-    assert file_stamp(video) == first
-    assert f"{1 << 40} bytes of 2" in first.name
+    first = files_stamp([video], name="the video")
+    monkeypatch.chdir(tmp_path)
+    assert files_stamp([Path("ride.mp4")], name="the video") == first
+    assert first.name.startswith(f"{video}, 1,099,511,627,776 bytes of 2")
     os.utime(video, ns=(0, 1))
-    assert file_stamp(video).digest != first.digest
+    assert files_stamp([video], name="the video").digest != first.digest
     renamed = video.rename(tmp_path / "other.mp4")
-    assert file_stamp(renamed).digest != first.digest
+    assert files_stamp([renamed], name="the video").digest != first.digest
 
 
-def test_a_folder_is_known_by_its_files(tmp_path):
-    folder = tmp_path / "frames"
-    folder.mkdir()
-    for number in range(3):
-        (folder / f"{number}.jpg").write_bytes(b"x")
-    first = file_stamp(folder)
-    assert first.name.endswith("frames, 3 files")
-    assert file_stamp(folder) == first
-    (folder / "3.jpg").write_bytes(b"x")
-    assert file_stamp(folder).digest != first.digest
+@pytest.mark.parametrize("moment", [-(10**18) * 10**9, 10**30])
+def test_a_broken_clock_is_shown_as_it_is(moment):
+    assert module._moment(moment) == f"second {moment // 10**9}"
+
+
+def test_several_files_are_known_together(tmp_path):
+    files = [tmp_path / f"{number}.jpg" for number in range(3)]
+    for file in files:
+        file.write_bytes(b"x")
+    first = files_stamp(files, name="frames")
+    assert first.name == "frames, 3 files"
+    assert files_stamp(files, name="frames") == first
+    assert files_stamp(files[::-1], name="frames").digest != first.digest
+    with pytest.raises(InputError, match=r"3\.jpg' cannot be read"):
+        files_stamp([*files, tmp_path / "3.jpg"], name="frames")
 
 
 def test_weights_are_known_by_their_names_types_shapes_and_values():

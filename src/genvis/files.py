@@ -135,7 +135,7 @@ def _lies_in(name: str | bytes, *folders: Path) -> bool:
 def remove_leftovers(folder: Path) -> None:
     """Remove what killed writers left in a folder; call it only where no other process writes (see `claim`)."""
     for path in folder.glob(".*.part*"):
-        if path.name.endswith(".partial") and path.is_dir() and not path.is_symlink():
+        if re.fullmatch(r"\..+\.[a-z0-9_]{8}\.partial", path.name) and path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         elif re.fullmatch(r"\..*\.\d+\.part(\.[^.]*)?", path.name):
             with suppress(OSError):

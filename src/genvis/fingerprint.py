@@ -190,28 +190,8 @@ def content_stamp(path: str | Path) -> Stamp:
     return Stamp(file.name, digest)
 
 
-def file_stamp(path: str | Path) -> Stamp:
-    """Return the identity of a file, or of a folder's files, by path, size and time of modification.
-
-    Large inputs such as videos are not read. The files of a folder count with those of its folders.
-
-    Raises:
-        InputError: If there is no such file.
-    """
-    place = Path(path)
-    try:
-        place = place.resolve()
-        if place.is_dir():
-            return files_stamp(sorted(file for file in place.rglob("*") if file.is_file()), name=str(place))
-        status = place.stat()
-    except OSError as error:
-        raise InputError(f"'{path}' cannot be read ({error.strerror}): check the path.") from None
-    modified = datetime.fromtimestamp(status.st_mtime).strftime("%Y-%m-%d %H:%M:%S")
-    return Stamp(f"{place}, {status.st_size} bytes of {modified}", _digest([_place_size_time(place, status)]))
-
-
 def files_stamp(paths: Iterable[Path], *, name: str) -> Stamp:
-    """Return the identity of some files by path, size and time of modification; they are not read.
+    """Return the identity of large files, such as videos, by path, size and time of modification; they are not read.
 
     Args:
         paths: In the order that matters.
@@ -223,10 +203,14 @@ def files_stamp(paths: Iterable[Path], *, name: str) -> Stamp:
     entries = []
     for path in paths:
         try:
-            entries.append(_place_size_time(path.absolute(), path.stat()))
+            status = path.stat()
+            entries.append((str(path.resolve()), status.st_size, status.st_mtime_ns))
         except OSError as error:
             raise InputError(f"'{path}' cannot be read ({error.strerror}): check the path.") from None
-    return Stamp(f"{name}, {len(entries)} files", _digest(entries))
+    if len(entries) == 1:
+        place, size, nanoseconds = entries[0]
+        return Stamp(f"{place}, {size:,} bytes of {_moment(nanoseconds)}", _digest(entries))
+    return Stamp(f"{name}, {len(entries):,} files", _digest(entries))
 
 
 def value_stamp(value: Any, *, name: str) -> Stamp:
@@ -338,8 +322,11 @@ def _content_digest(path: Path, size: int, modified: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _place_size_time(path: Path, status: os.stat_result) -> list[str | int]:
-    return [str(path), status.st_size, status.st_mtime_ns]
+def _moment(nanoseconds: int) -> str:
+    try:
+        return datetime.fromtimestamp(nanoseconds // 10**9).isoformat(" ")
+    except (ValueError, OverflowError, OSError):  # Broken clocks date files beyond what a calendar holds.
+        return f"second {nanoseconds // 10**9}"
 
 
 def _serialised(value: Any) -> Iterator[bytes | memoryview]:
