@@ -142,12 +142,24 @@ class GenVISConfig(PreTrainedConfig):
         labels = tuple(str(name) for _, name in sorted((self.id2label or {}).items()))
         return Categories(self.categories_name, tuple(self.category_ids or ()), labels)
 
-    def with_labels(self, labels: Categories) -> Self:
-        """Return a copy whose classes are those of ``labels``; the detector's too."""
+    @property
+    def detector_shares_categories(self) -> bool:
+        """Whether the detector's own classes are those of the model: not below a tracker trained for others."""
+        own = sorted((self.detector_config.id2label or {}).items())
+        return tuple(str(label) for _, label in own) == self.categories.names
+
+    def with_labels(self, labels: Categories, *, keep_detector: bool = False) -> Self:
+        """Return a copy whose classes are those of ``labels``.
+
+        Args:
+            labels: The classes.
+            keep_detector: Leave the detector its own classes: one that stays frozen would lose what it was trained for.
+        """
         fields = self.to_dict()
         id2label = dict(enumerate(labels.names))
         fields.update(id2label=id2label, label2id={name: index for index, name in id2label.items()})
-        fields["detector"].update(id2label=id2label, label2id=fields["label2id"])
+        if not keep_detector:
+            fields["detector"].update(id2label=id2label, label2id=fields["label2id"])
         fields.update(categories_name=labels.name, category_ids=list(labels.ids))
         return type(self)(**fields)
 

@@ -10,10 +10,12 @@ import yaml
 
 from genvis.checkpoints.load import load_genvis
 from genvis.cli.main import main
+from genvis.data.annotations.youtube_vis import file_categories
 from genvis.data.sprites import SpriteVideos, render
 from genvis.training.recipe.loading import load_recipe
 from genvis.training.recipe.own_videos import plan_own_recipes, write_own_recipes
 from genvis.video.writing.video_writer import VideoWriter
+from tests.tiny_families import save_tiny_family
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 FRAMES = 8
@@ -128,3 +130,23 @@ def test_a_semi_online_model_is_trained_in_clips(four_videos: Path, tmp_path: Pa
     write_own_recipes(written, train=four_videos / "annotations.json", held_out=None)
     assert yaml.safe_load(written.genvis.read_text())["data"]["frames_per_clip"] == 3
     assert load_recipe(written.detector).data.validation is None
+
+
+def test_a_detector_that_stays_frozen_needs_one_stage(
+    four_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = save_tiny_family(tmp_path / "hub", "rf_detr")
+    monkeypatch.chdir(four_videos)
+    words = ["data", "prepare", "annotations.json", "--images", "frames", "--init", str(weights), "--name", "frozen"]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "genvis train frozen_genvis.yaml" in said
+    assert "frozen_detector" not in said
+    assert not Path("frozen_detector.yaml").exists()
+    recipe = load_recipe("frozen_genvis.yaml")
+    assert (recipe.stage, recipe.model.init, recipe.loss.detector_layers) == ("genvis", str(weights), 2)
+    brief = ["--run.max_steps", "1", "--run.accelerator", "cpu", "--run.devices", "1", "--data.workers", "0"]
+    brief += ["--data.batch_size", "1", "--loss.points.count", "64", "--run.tensorboard", "false"]
+    brief += ["--model.config.hidden_dim", "32", "--model.config.num_attention_heads", "2", "--run.validate_steps", "0"]
+    assert main(["train", "frozen_genvis.yaml", *brief]) == 0
+    assert load_genvis("runs/frozen-genvis/model").config.categories == file_categories("annotations_train.json")

@@ -106,7 +106,7 @@ def prepare(
     seed: int = 0,
     name: str | None = None,
 ) -> None:
-    """Get an annotation file of your own ready for training: split it, and write the recipes of both stages.
+    """Get an annotation file of your own ready for training: split it, and write the recipes of its stages.
 
     Writes NAME_train.json, NAME_validation.json, NAME_detector.yaml and NAME_genvis.yaml beside the file. A single
     video cannot be split: all of it is trained on, and nothing is measured.
@@ -114,8 +114,9 @@ def prepare(
     Args:
         file: The YouTube-VIS or OVIS file (JSON).
         images: The folder that the file names start from.
-        init: Weights to start from; always to be given. A model folder, a bundled name, a published .pth file, or a
-            Hub id of a Mask2Former such as facebook/mask2former-swin-tiny-coco-instance.
+        init: Weights to start from; always to be given. A model folder, a name of `genvis models`, a published .pth
+            file, or a Hub id, of a GenVIS or of a detector: a Mask2Former such as
+            facebook/mask2former-swin-tiny-coco-instance learns your classes first; an EoMT or RF-DETR stays frozen.
         validation: The share of the videos for the validation set.
         seed: Another seed, another split.
         name: Of the recipes and the runs; that of the file if not given.
@@ -126,8 +127,8 @@ def prepare(
 
     if not init:
         raise InputError(
-            "Name the weights to start from, with --init: a model folder, a bundled name, a published .pth file, or a "
-            "Hub id of a Mask2Former such as facebook/mask2former-swin-tiny-coco-instance."
+            "Name the weights to start from, with --init: a model folder, a name of `genvis models`, a published .pth "
+            "file, or a Hub id such as facebook/mask2former-swin-tiny-coco-instance."
         )
     recipes = plan_own_recipes(name=name or file.stem, images=images, init=init, folder=file.parent)
     videos = read_json_object(file, expected="an object with 'videos', 'annotations' and 'categories'").get("videos")
@@ -140,7 +141,7 @@ def prepare(
         print(f"{result.train.videos:,} videos to train on, {result.validation.videos:,} to validate on.")
     write_own_recipes(recipes, train=train, held_out=out)
     model = f"runs/{recipes.name}-genvis/model"
-    print(f"Now run\n  genvis train {recipes.detector}\n  genvis train {recipes.genvis}")
+    print("\n".join(["Now run", *(f"  genvis train {recipe}" for recipe in recipes.files)]))
     print(f"  genvis predict VIDEO --weights {model} -o out")
 
 

@@ -64,6 +64,10 @@ def make_tracker(
         return VidEoMTPropagation(model)
     if name == "memory":
         return MemoryMatching(model.detector, matching)
+    if name not in ("propagation", "offline") and not model.config.detector_shares_categories:
+        raise InputError(
+            f"'{name}' needs a detector of the model's categories, but its detector knows others: choose 'propagation'."
+        )
     if name == "queries":
         return QueryMatching(model.detector)
     if model.tracker is None:

@@ -40,7 +40,7 @@ def pair_costs(
     """Return the cost of every prediction for every object.
 
     Args:
-        class_scores: (..., Q, K), 0..1.
+        class_scores: (..., Q, K), 0..1; not read if their weight is 0.
         mask_logits: (..., Q, P), at the same points as the targets. P runs over the points of all frames of the clip.
         labels: (N,) int64, classes of the objects.
         targets: (N, P), between 0 and 1: the masks of the objects at the points.
@@ -49,7 +49,6 @@ def pair_costs(
     Returns:
         (..., Q, N) float32.
     """
-    scores = class_scores.float()[..., labels]
     targets = targets.float()
     Q, P = mask_logits.shape[-2:]
     # On a CPU as many rows are computed together as its cache holds, which is four times faster.
@@ -57,8 +56,10 @@ def pair_costs(
     sums = [_pair_sums(block.float(), targets) for block in mask_logits.reshape(-1, P).split(rows)]
     cross_entropy, overlap, areas = (torch.cat(parts).unflatten(0, (-1, Q)) for parts in zip(*sums, strict=True))
     dice = 1.0 - (2.0 * overlap + 1.0) / (areas.unsqueeze(-1) + targets.sum(-1) + 1.0)
-    masks = weights.mask * cross_entropy / P + weights.dice * dice
-    return masks.view_as(scores) - weights.classification * scores
+    cost = (weights.mask * cross_entropy / P + weights.dice * dice).view(*mask_logits.shape[:-1], len(targets))
+    if not weights.classification:  # The scores may be of other classes.
+        return cost
+    return cost - weights.classification * class_scores.float()[..., labels]
 
 
 def _pair_sums(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:

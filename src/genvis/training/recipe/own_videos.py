@@ -1,4 +1,4 @@
-"""Recipes for somebody's own videos: two short files, one for each stage, to be read and changed."""
+"""Recipes for a user's own videos: a short file for each stage, to be read and changed."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,30 +11,39 @@ from genvis.data.annotations.youtube_vis import file_categories
 from genvis.errors import InputError
 from genvis.files import write_text
 from genvis.model.config import GenVISConfig
+from genvis.model.detector.mask2former import Mask2FormerDetector
 
+_DETECTOR_LAYERS = 3  # As base-own-genvis.yaml says.
 _PUBLISHED_SIDE = 360
 _PUBLISHED_SHORT_SIDES = (288, 320, 352, 384, 416, 448, 480, 512)
 
 
 @dataclass(frozen=True)
 class OwnRecipes:
-    """The two recipes: run `detector` first, then `genvis`.
+    """The recipes of the stages: run `detector` first, if there is one, then `genvis`.
 
     Attributes:
         name: Of the run's folders below ``runs``.
         images: The folder that the file names of the annotations start from.
         init: Weights to start from, see `genvis.training.recipe.recipe.ModelOptions`.
         config: Of the model that is started from.
-        detector: File of the first stage.
-        genvis: File of the second stage.
+        detector_layers: How many of the detector's layers the tracker learns from.
+        detector: File of the stage that trains the detector; None if it stays frozen (EoMT, RF-DETR).
+        genvis: File of the stage that trains the tracker.
     """
 
     name: str
     images: Path
     init: str
     config: GenVISConfig
-    detector: Path
+    detector_layers: int
+    detector: Path | None
     genvis: Path
+
+    @property
+    def files(self) -> list[Path]:
+        """The recipes in the order in which they are run."""
+        return [self.genvis] if self.detector is None else [self.detector, self.genvis]
 
 
 def plan_own_recipes(*, name: str, images: Path, init: str, folder: Path) -> OwnRecipes:
@@ -43,7 +52,7 @@ def plan_own_recipes(*, name: str, images: Path, init: str, folder: Path) -> Own
     Args:
         name: Of the files, ``NAME_detector.yaml`` and ``NAME_genvis.yaml``, and of the run's folders.
         images: The folder that the file names of the annotations start from.
-        init: Weights to start from.
+        init: Weights to start from: a GenVIS model, or a detector of any family.
         folder: Where the files are to go.
 
     Raises:
@@ -53,15 +62,25 @@ def plan_own_recipes(*, name: str, images: Path, init: str, folder: Path) -> Own
         raise InputError(
             f"There is no folder '{images}': name the folder that the file names of the annotations start from."
         )
-    detector, genvis = folder / f"{name}_detector.yaml", folder / f"{name}_genvis.yaml"
-    for path in (detector, genvis):
+    model = load_genvis(init)
+    is_trained = isinstance(model.detector, Mask2FormerDetector)
+    recipes = OwnRecipes(
+        name,
+        images,
+        init,
+        config=cast(GenVISConfig, model.config),
+        detector_layers=min(_DETECTOR_LAYERS, model.detector.sizes.layers),
+        detector=folder / f"{name}_detector.yaml" if is_trained else None,
+        genvis=folder / f"{name}_genvis.yaml",
+    )
+    for path in recipes.files:
         if path.exists():
             raise InputError(f"'{path}' exists already: rename it, or give another --name.")
-    return OwnRecipes(name, images, init, cast(GenVISConfig, load_genvis(init).config), detector, genvis)
+    return recipes
 
 
 def write_own_recipes(recipes: OwnRecipes, *, train: Path, held_out: Path | None) -> None:
-    """Write the recipes of both stages; sizes of the training views follow from the model that is started from.
+    """Write the recipes of all stages; sizes of the training views follow from the model that is started from.
 
     Args:
         recipes: The plan.
@@ -76,24 +95,31 @@ def write_own_recipes(recipes: OwnRecipes, *, train: Path, held_out: Path | None
     outputs = {stage: f"runs/{name}-{stage}" for stage in ("detector", "genvis")}
     data = _data(train, held_out=held_out, images=recipes.images, config=config)
     classes = ", ".join(labels.names[:6]) + (", ..." if len(labels) > 6 else "")
-    _write(
-        recipes.detector,
-        f"Stage 1 of 2 for {name}: the detector learns {len(labels)} classes ({classes}).",
-        {
-            "base": "base-own-detector.yaml",
-            "model": {"init": recipes.init, "categories": str(train)},
-            "data": data,
-            "run": {"output": outputs["detector"]},
-        },
-    )
+    model: dict[str, Any] = {"init": recipes.init, "categories": str(train)}
+    title = f"The only stage for {name}: the tracker learns {len(labels)} classes ({classes}) on the frozen detector."
+    if recipes.detector is not None:
+        _write(
+            recipes.detector,
+            f"Stage 1 of 2 for {name}: the detector learns {len(labels)} classes ({classes}).",
+            {
+                "base": "base-own-detector.yaml",
+                "model": model,
+                "data": data,
+                "run": {"output": outputs["detector"]},
+            },
+        )
+        model = {"init": f"{outputs['detector']}/model"}
+        title = f"Stage 2 of 2 for {name}: the tracker, on the frozen detector of stage 1."
     clips = {"frames_per_clip": config.clip_length} if config.clip_length > 1 else {}
+    layers = recipes.detector_layers
     _write(
         recipes.genvis,
-        f"Stage 2 of 2 for {name}: the tracker, on the frozen detector of stage 1.",
+        title,
         {
             "base": "base-own-genvis.yaml",
-            "model": {"init": f"{outputs['detector']}/model"},
+            "model": model,
             "data": {**data, **clips},
+            **({"loss": {"detector_layers": layers}} if layers != _DETECTOR_LAYERS else {}),
             "run": {"output": outputs["genvis"]},
         },
     )

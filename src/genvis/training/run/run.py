@@ -99,13 +99,14 @@ def _quieten_lightning() -> None:
 def build_module(recipe: Recipe) -> StageModule:
     """Build the network with its first weights, and the stage that trains it."""
     torch.manual_seed(recipe.run.seed)
-    model = build_model(recipe.model)
+    model = build_model(recipe.model, freeze_detector=recipe.stage == "genvis")
     if recipe.stage == "genvis":
         model.config.clip_length = recipe.data.frames_per_clip
     return _STAGES[recipe.stage](
         model,
         optimizer=recipe.optimizer,
         loss=recipe.loss,
+        matches_classes=model.config.detector_shares_categories,
         max_steps=recipe.run.max_steps,
         seed=recipe.run.seed,
         freeze_batch_norm=recipe.model.freeze_batch_norm,

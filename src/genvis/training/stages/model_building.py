@@ -4,6 +4,7 @@ import logging
 from typing import Any, cast
 
 import torch
+from transformers import PreTrainedConfig
 
 from genvis.categories import Categories, known_categories
 from genvis.checkpoints.load import load_backbone, load_genvis
@@ -14,10 +15,12 @@ from genvis.model.detector.mask2former import as_mask2former
 from genvis.model.genvis import GenVIS
 from genvis.training.recipe.recipe import ModelOptions
 
+# Of a Mask2Former, an EoMT and the tracker, and of RF-DETR's queries and proposals.
+_CLASS_HEADS = ("class_predictor.", "class_embed.")
 _log = logging.getLogger(__name__)
 
 
-def build_model(options: ModelOptions) -> GenVIS:
+def build_model(options: ModelOptions, *, freeze_detector: bool = False) -> GenVIS:
     """Build the network of a recipe.
 
     Weights are taken over one by one where name and shape agree. What has no counterpart, such as class heads of
@@ -25,13 +28,14 @@ def build_model(options: ModelOptions) -> GenVIS:
 
     Args:
         options: Configuration, weights to start from and categories.
+        freeze_detector: The detector is not trained, so that it keeps its class heads and categories.
 
     Raises:
         InputError: If the configuration is impossible, or the weights fit none of it.
     """
     source = load_genvis(options.init) if options.init else None
     given: GenVISConfig | None = None if source is None else cast(GenVISConfig, source.config)
-    config = _configuration(options, given)
+    config = _configuration(options, given, freeze_detector=freeze_detector)
     model = GenVIS(config)
     if source is None:
         if options.backbone:
@@ -88,30 +92,43 @@ def take_over(model: GenVIS, source: GenVIS) -> list[str]:
         InputError: If hardly anything fits, so that this would be training from scratch.
     """
     given, wanted = source.state_dict(), model.state_dict()
-    same_labels = source.config.categories.names == model.config.categories.names
-    heads = ("class_predictor.",)
+    kept = {
+        "detector": _names(source.config.detector_config) == _names(model.config.detector_config),
+        "tracker": source.config.categories.names == model.config.categories.names,
+    }
+
+    def is_new_head(name: str) -> bool:
+        return any(head in name for head in _CLASS_HEADS) and not kept[name.partition(".")[0]]
+
     taken = {
         name: tensor
         for name, tensor in given.items()
-        if name in wanted
-        and wanted[name].shape == tensor.shape
-        and (same_labels or not any(head in name for head in heads))
+        if name in wanted and wanted[name].shape == tensor.shape and not is_new_head(name)
     }
-    left = [name for name in wanted if name not in taken]
-    if len(taken) < len(wanted) / 4:
+    # A detector has no tracker to give: what it has must fit.
+    expected = wanted if source.tracker is not None else given
+    if len(taken) < len(expected) / 4:
         raise InputError(
-            f"Only {len(taken)} of {len(wanted)} weights fit the model: choose weights of the same architecture."
+            f"Only {len(taken)} of {len(expected)} weights fit the model: choose weights of the same architecture."
         )
     model.load_state_dict(taken, strict=False)
     report = []
-    if not same_labels:
+    heads = [name for name in given if name in wanted and is_new_head(name)]
+    if heads:
         old, new = source.config.categories, model.config.categories
         report.append(f"the class heads ({len(old)} classes of '{old.name}' became {len(new)} of '{new.name}')")
-    others = sorted({name.split(".")[0] + "." + name.split(".")[1] for name in left if "class_predictor." not in name})
-    return report + ([f"parts of {', '.join(others)}"] if others else [])
+    others = {".".join(name.split(".")[:2]) for name in wanted if name not in taken and not is_new_head(name)}
+    if source.tracker is None:
+        report += ["the tracker"] if model.tracker is not None else []
+        others = {name for name in others if not name.startswith("tracker.")}
+    return report + ([f"parts of {', '.join(sorted(others))}"] if others else [])
 
 
-def _configuration(options: ModelOptions, given: GenVISConfig | None) -> GenVISConfig:
+def _names(config: PreTrainedConfig) -> list[str]:
+    return [str(label) for _, label in sorted((config.id2label or {}).items())]
+
+
+def _configuration(options: ModelOptions, given: GenVISConfig | None, *, freeze_detector: bool = False) -> GenVISConfig:
     if options.name:
         fields = GenVISConfig.from_recipe(options.name).to_dict()
     elif given is not None:
@@ -133,7 +150,9 @@ def _configuration(options: ModelOptions, given: GenVISConfig | None) -> GenVISC
     except (TypeError, ValueError) as error:
         raise InputError(f"model.config is impossible: {' '.join(str(error).split()).rstrip('.')}.") from None
     labels = _labels(options, given if not options.name else None)
-    return config.with_labels(labels) if labels is not None else config
+    if labels is None:
+        return config
+    return config.with_labels(labels, keep_detector=freeze_detector and given is not None)
 
 
 def _labels(options: ModelOptions, given: GenVISConfig | None) -> Categories | None:
