@@ -47,7 +47,7 @@ class EoMTDetector(FrameDetector):
         return super().train(mode)
 
     def masked_blocks(self) -> list[bool]:
-        """Return for each of the last blocks whether the attention of its queries is masked."""
+        """Return for each of the last blocks whether the attention of its queries is masked; read from the device."""
         if torch.compiler.is_compiling():  # A graph cannot depend on values: those of the last call count.
             return self._masked_blocks
         self._masked_blocks = [probability > 0 for probability in self.eomt.attn_mask_probs.tolist()]
