@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 import torch
-from tests.model.tiny_models import random_queries, shared_tracker
-from tests.tiny_families import save_tiny_family
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from genvis import load
+from tests.model.tiny_models import random_queries, shared_tracker
+from tests.tiny_families import save_tiny_family
 
 # `item`, `if tensor`, `nonzero`, boolean masks as indices: what `torch.cuda.set_sync_debug_mode` complains of.
 WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "unique", "equal")
