@@ -118,7 +118,7 @@ def main() -> None:
     padded = tuple(pixel_values.shape[-2:])
     print(f"{options.recipe}, {height}x{width}, padded {padded}, {torch.get_num_threads()} threads", flush=True)
     if options.differences:
-        print_differences(model, model.prepare_frames(setup.prepare([frame.image for frame in frames])[0][None]))
+        print_differences(model, setup.prepare(frames).pixel_values)
     reference = Mask2FormerForUniversalSegmentation(model.config.detector_config).eval()
     benchmark = ClipBenchmark(setup, objects=options.objects, stopwatch=Stopwatch(model.device))
 
