@@ -1,7 +1,7 @@
 """Frames/s of the pretrained families at one video size, ours against transformers' own classes.
 
-Random weights of the published sizes, frames of noise. For each family, "ours" is a live session: a frame in, its tracks
-and their masks at the size of the frame out. "transformers" is the forward pass of its own class, which tracks nothing
+Random weights of the published sizes, frames of noise. For each family, "ours" is a live session: a frame in, its
+tracks and their masks at its size out. "transformers" is the forward pass of its own class, which tracks nothing
 and cuts no mask. Transformers' VidEoMT takes squares only, so that both also see the same square. All take turns in one
 process; medians by the clock.
 
