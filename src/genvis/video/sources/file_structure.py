@@ -214,7 +214,8 @@ EXTENSION, IMAGE, TRAILER = 0x21, 0x2C, 0x3B
 
 def _gif(file: _File) -> None:
     position = 13 + _color_table(file.number(10, 1))
-    while (mark := file.number(position, 1)) != TRAILER:
+    # Some writers forget the trailer: a file may end wherever a block does.
+    while position < file.size and (mark := file.number(position, 1)) != TRAILER:
         if mark == EXTENSION:
             position += 2
         elif mark == IMAGE:
