@@ -208,3 +208,12 @@ def test_endless_names_are_drawn_at_once(tmp_path):
     content["categories"][0]["name"] = "y" * 100_000
     result = check_annotations(write_json(tmp_path / "a.json", content))
     assert draw_contact_sheet(result.records, None, tmp_path / "sheet.png") == 7
+
+
+def test_a_frame_with_thousands_of_objects_is_not_compared(tmp_path, monkeypatch):
+    monkeypatch.setattr("genvis.data.check.overlap_checks.MOST_COMPARED", 2)
+    content = good_content()
+    content["annotations"] += [annotation(50 + i, 1, 1, [rectangle(1, 1, 5, 5)] * 4) for i in range(3)]
+    findings = check_annotations(write_json(tmp_path / "a.json", content)).findings
+    assert findings.get("not-compared").count >= 1
+    assert findings.get("annotated-twice") is None

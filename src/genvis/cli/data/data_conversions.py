@@ -172,8 +172,46 @@ def to_mots(input: Path, output: Path) -> None:
     _report(annotations, output, remarks)
 
 
+def to_cvat(input: Path, output: Path, *, tolerance: float = 0.98, overwrite: bool = False) -> None:
+    """Turn a result, or a YouTube-VIS or OVIS file, into "CVAT for video 1.1": tracks of polygons to correct in CVAT.
+
+    Create the task in CVAT from the same video, upload the file there as "CVAT 1.1", and export it in the same format;
+    `from-cvat --identity group` reads it.
+
+    Args:
+        input: The folder of a result, its result.json, or a YouTube-VIS or OVIS file (JSON).
+        output: The XML file of one video, or the folder for one of each video.
+        tolerance: Lowest IoU of a mask with its polygons. Less gives fewer corners and keyframes; 1 keeps every pixel.
+        overwrite: Replace existing files.
+    """
+    from genvis.data.convert.cvat.to_cvat import write_cvat
+
+    _refuse_existing(output, overwrite)
+    dataset = _result_or_annotations(input)
+    with live_progress() as progress:
+        remarks = write_cvat(dataset, output, tolerance=tolerance, progress=partial(progress, "Writing objects"))
+    _print_dataset(dataset, output, remarks)
+
+
+def to_csv(input: Path, output: Path, *, overwrite: bool = False) -> None:
+    """Turn a result, or a YouTube-VIS or OVIS file, into a CSV table: one row for each object and frame.
+
+    The columns are video, frame, time, track_id, category, score, the box, the area and the centroid.
+
+    Args:
+        input: The folder of a result, its result.json, or a YouTube-VIS or OVIS file (JSON).
+        output: The CSV file to write.
+        overwrite: Replace an existing file.
+    """
+    from genvis.data.convert.csv_table import write_csv
+
+    _refuse_existing(output, overwrite)
+    dataset = _result_or_annotations(input)
+    _print_dataset(dataset, output, write_csv(dataset, output))
+
+
 app = App(name="convert", help="Turn other annotation formats into YouTube-VIS files, and back.")
-for verb in (from_cvat, from_coco, from_indexed_png, from_mots, to_coco, to_indexed_png, to_mots):
+for verb in (from_cvat, from_coco, from_indexed_png, from_mots, to_cvat, to_coco, to_indexed_png, to_mots, to_csv):
     app.command(verb)
 
 
@@ -188,17 +226,29 @@ def _load(path: Path) -> "VideoAnnotations":
     return load_youtube_vis(path)
 
 
+def _result_or_annotations(path: Path) -> "ConvertedDataset":
+    from genvis.data.convert.annotation_tracks import tracks_of_annotations
+    from genvis.results.formats.converted import tracks_of_result
+    from genvis.results.formats.genvis_json import holds_result, load
+
+    if path.is_dir() or holds_result(path):
+        return tracks_of_result(load(path))
+    return tracks_of_annotations(_load(path))
+
+
 def _write(dataset: "ConvertedDataset", output: Path) -> None:
     from genvis.data.convert.youtube_vis_writing import write_youtube_vis
 
     write_youtube_vis(dataset, output)
+    _print_dataset(dataset, output, dataset.remarks)
+
+
+def _print_dataset(dataset: "ConvertedDataset", output: Path, remarks: tuple[str, ...]) -> None:
     names = {category.id: category.name for category in dataset.categories}
     tracks = [names[track.category_id] for video in dataset.videos for track in video.tracks]
     masks = sum(len(track.masks) for video in dataset.videos for track in video.tracks)
     frames = sum(len(video.file_names) for video in dataset.videos)
-    _print_outcome(
-        output, videos=len(dataset.videos), frames=frames, masks=masks, tracks=tracks, remarks=dataset.remarks
-    )
+    _print_outcome(output, videos=len(dataset.videos), frames=frames, masks=masks, tracks=tracks, remarks=remarks)
 
 
 def _report(annotations: "VideoAnnotations", output: Path, remarks: tuple[str, ...]) -> None:

@@ -20,6 +20,13 @@ ANNOTATED_TWICE = Kind(
     "annotated-twice", Severity.WARNING, "two annotations seem to be the same object (masks agree in most pixels)"
 )
 
+NOT_COMPARED = Kind(
+    "not-compared", Severity.NOTE, "a frame has so many objects that they were not compared with one another"
+)
+
+MOST_COMPARED = 1000
+"""Most objects of a frame that are compared, each with each."""
+
 OVERLAP_SHARE = 0.05
 """Share of the smaller mask from which an overlap is worth a note: neighbours often share a border of a pixel."""
 
@@ -57,7 +64,9 @@ def check_overlaps(video: VideoEntry, tracks: list[TrackMasks], findings: Findin
         masks = [mask.coco() for _, mask in present]
         areas = mask_areas(masks).astype(float)
         totals[[index for index, _ in present]] += areas
-        if len(present) < 2:
+        if len(present) > MOST_COMPARED:
+            findings.add(NOT_COMPARED, f"{video.where}: {len(present):,} objects, more than {MOST_COMPARED:,}")
+        if not 2 <= len(present) <= MOST_COMPARED:
             continue
         # With 'crowd' on the right-hand side, pycocotools divides by the area of the left-hand mask.
         intersections = coco_mask.iou(masks, masks, [1] * len(masks)) * areas[:, None]

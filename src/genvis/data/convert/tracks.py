@@ -28,12 +28,14 @@ class ConvertedTrack:
         category_id: The id of its category.
         masks: Frame index -> mask; frames without the object are absent.
         crowd: Whether it is a crowd rather than one object.
+        score: Confidence of a prediction; None for annotations.
     """
 
     id: int
     category_id: int
     masks: Mapping[int, RLEMask]
     crowd: bool = False
+    score: float | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class ConvertedVideo:
         file_names: One a frame, relative to the image folder, with forward slashes.
         tracks: Its objects.
         id: The id in the source; None where there is none.
+        frame_numbers: The number of each frame in the source video; empty where they are counted from 0.
+        times: Seconds from the beginning of each frame; empty where they are not known.
     """
 
     name: str
@@ -55,6 +59,13 @@ class ConvertedVideo:
     file_names: tuple[str, ...]
     tracks: tuple[ConvertedTrack, ...]
     id: int | None = None
+    frame_numbers: tuple[int, ...] = ()
+    times: tuple[float, ...] = ()
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The number of each frame in the source video."""
+        return self.frame_numbers or tuple(range(len(self.file_names)))
 
 
 @dataclass(frozen=True)

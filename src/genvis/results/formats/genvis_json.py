@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from genvis.errors import InputError
+from genvis.files import require_file
 from genvis.masks import RLEMask
 from genvis.results.types import FrameStamp, Track, VideoResult
 
@@ -92,6 +93,12 @@ def load(path: str | Path) -> VideoResult:
         return from_json(document)
     except InputError as error:
         raise InputError(f"'{file}': {error}") from error
+
+
+def holds_result(path: Path) -> bool:
+    """Return whether a file says in its first line to be a saved result."""
+    with require_file(path).open("rb") as file:
+        return f'"{FORMAT}"'.encode() in file.read(200)
 
 
 def _track(entry: Mapping[str, Any]) -> Track:
