@@ -9,6 +9,7 @@ import numpy as np
 
 from genvis.data.annotations.video_annotations import VideoAnnotations
 from genvis.data.annotations.youtube_vis import load_youtube_vis
+from genvis.errors import InputError
 from genvis.evaluation.error_analysis.error_costs import ErrorAnalysis, VideoErrors, find_errors
 from genvis.evaluation.evaluation_report import AveragePrecision, CategoryScore, EvaluationReport, VideoScore
 from genvis.evaluation.metrics.average_precision import ClassScores, mean, score_class
@@ -54,9 +55,11 @@ def evaluate(
         The report. All scores are from 0 to 1.
 
     Raises:
-        InputError: If a file cannot be read, or the results do not fit the annotations.
+        InputError: If a file cannot be read, the results do not fit the annotations, or ``workers`` is less than 1.
         MissingExtraError: If tracking metrics are asked for and trackeval is not installed.
     """
+    if workers is not None and workers < 1:
+        raise InputError(f"The evaluation cannot have {workers} workers: give 1 or more.")
     if not isinstance(annotations, VideoAnnotations):
         annotations = load_youtube_vis(annotations)
     tracking = TrackingMetrics(score_threshold) if identity else None

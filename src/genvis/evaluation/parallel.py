@@ -1,4 +1,4 @@
-"""Work on many videos with all processors."""
+"""Work on many videos in several processes."""
 
 import gc
 import multiprocessing
@@ -6,7 +6,10 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
+
+from genvis.errors import GenVISError
 
 _T = TypeVar("_T")
 
@@ -31,13 +34,22 @@ def map_videos(work: Callable[[int], _T], videos: Sequence[int], *, workers: int
         work: Called with each of ``videos``; what it returns is sent between processes.
         videos: Their positions.
         workers: Processes; 1 works here.
+
+    Raises:
+        GenVISError: If a process was killed.
     """
     if workers < 2 or not sys.platform.startswith("linux") or multiprocessing.current_process().daemon:
         yield from map(work, videos)
         return
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(work,)) as pool:
-        yield from pool.map(_call, videos, chunksize=_CHUNK)
+        try:
+            yield from pool.map(_call, videos, chunksize=_CHUNK)
+        except BrokenProcessPool:
+            raise GenVISError(
+                f"One of {workers} processes of the evaluation was killed, perhaps for want of memory: use fewer, with "
+                "--workers."
+            ) from None
 
 
 def _start(work: Callable[[int], Any]) -> None:
