@@ -23,6 +23,7 @@ from genvis.errors import InputError
 from genvis.model.config import DetectorConfig, GenVISConfig
 from genvis.model.genvis import GenVIS
 from genvis.model.published_models import recipe_names, swin_backbone
+from tests.tiny_families import save_tiny_family
 
 VIT = {"s": (384, 12, 6), "b": (768, 12, 12), "l": (1024, 24, 16)}
 SWIN = {"t": "tiny", "s": "small", "b": "base", "l": "large"}
@@ -122,6 +123,27 @@ def test_show_says_what_a_bundled_model_is(capsys: pytest.CaptureFixture[str]) -
     shown = capsys.readouterr().out
     for part in ("Person, Bird, Cat", "shorter side 96 pixels", "it only knows emoji", "--weights sprites-tiny"):
         assert part in shown
+
+
+@pytest.mark.parametrize(
+    ("family", "preprocessing"),
+    [
+        ("videomt", "shorter side 448 pixels, longer side at most 1333, padded to multiples of 32"),
+        ("mask2former", "shorter side 64 pixels, longer side at most 128, resized to multiples of 32"),
+        ("eomt", "longer side 96 pixels, padded to a square"),
+        ("rf_detr", "resized to 96x96 pixels, whatever their aspect"),
+    ],
+)
+def test_show_reads_the_folders_of_every_family(
+    family: str, preprocessing: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_tiny_family(tmp_path / "model", family)
+    capsys.readouterr()
+    assert main(["models", "show", str(tmp_path / "model")]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(rf"family: +{family}\n", shown)
+    assert preprocessing in shown
+    assert "cat, dog, boat" in shown
 
 
 def test_show_says_where_published_weights_are(capsys: pytest.CaptureFixture[str]) -> None:

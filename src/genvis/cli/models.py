@@ -14,6 +14,8 @@ from genvis.errors import InputError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from genvis.model.preprocessing import Preprocessing
+
 
 app = App(name="models", help="List the pretrained models, or fetch or show one.")
 
@@ -85,24 +87,36 @@ def show(name: str) -> None:
 def _description(name: str) -> dict[str, str]:
     """Return what is known of a model, by what it is; facts that are not known are empty."""
     from genvis.checkpoints.load import local_folder, read_config
+    from genvis.model.config import GenVISConfig
 
     folder = local_folder(name)
     entry = find_entry(name)
     if folder is None and entry is None:
         if is_hub_id(name):
             raise InputError(f"'{name}' is not in the cache ({hub_cache()}): run `genvis models fetch {name}` first.")
-        entry_of(name)  # Says that there is none.
+        entry_of(name)  # Raises.
     facts = {} if entry is None else _facts(entry)
     if folder is not None:
         config = read_config(folder, name=name)
-        facts["family"] = facts.get("family") or str(config.model_type)
+        is_detector = isinstance(config, GenVISConfig) and config.method == "minvis"
+        facts.setdefault("family", str((config.detector_config if is_detector else config).model_type))
         facts["categories"] = ", ".join(config.categories.names)
-        facts["preprocessing"] = (
-            f"shorter side {config.min_size_test} pixels, longer side at most {config.max_size_test}"
-        )
+        facts["preprocessing"] = _resizing(config.preprocessing)
         facts["folder"] = str(folder)
         facts.setdefault("use", f"genvis predict VIDEO --weights {name}")
     return {"name": name, **facts}
+
+
+def _resizing(preprocessing: "Preprocessing") -> str:
+    """Return in words how frames are resized."""
+    side, longest = preprocessing.short_side, preprocessing.max_size
+    if preprocessing.rule == "square":
+        return f"resized to {side}x{side} pixels, whatever their aspect"
+    if preprocessing.rule == "longest_edge":
+        return f"longer side {side} pixels, padded to a square"
+    limit = f", longer side at most {longest}" if longest else ""
+    manner = "padded" if preprocessing.fill == "pad" else "resized"
+    return f"shorter side {side} pixels{limit}, {manner} to multiples of {preprocessing.divisor}"
 
 
 def _facts(entry: RegistryEntry) -> dict[str, str]:
