@@ -12,8 +12,9 @@ from transformers import AutoConfig, AutoModel
 
 import genvis
 from genvis import GenVIS, GenVISConfig
+from genvis.checkpoints.hub import bundled_models, check_name
 from genvis.checkpoints.infer_config import PublishedSettings
-from genvis.checkpoints.load import bundled_models, load
+from genvis.checkpoints.load import load
 from genvis.checkpoints.published_files import load_published
 from genvis.checkpoints.save import save_model
 from genvis.errors import InputError, OutputError
@@ -97,6 +98,18 @@ def test_an_unknown_name_is_answered_with_what_a_name_may_be(name, tmp_path, mon
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"There is no model|is no model folder"):
         load(name)
+
+
+def test_names_that_no_model_has_are_refused_without_loading(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="is not in the cache"):
+        check_name("someone/model")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    for name in ("sprites-tiny", "videomt-s-ytvis2019", "someone/model", str(folder), str(GOLDEN / "videomt_tiny.pth")):
+        check_name(name)
+    for name in ("sprite", "./absent", "absent.pth", "ovis-r50-online", "a/b/c", "", str(tmp_path.parent)):
+        with pytest.raises(InputError):
+            check_name(name)
 
 
 def test_a_misspelled_name_gets_a_suggestion():

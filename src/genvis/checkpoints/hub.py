@@ -1,4 +1,4 @@
-"""Models of the Hugging Face Hub: the local cache, and fetching that is announced first.
+"""Places of models by name: files, folders, the package, the cache of the Hub; and fetching that is announced first.
 
 Only configurations and weights are fetched: safetensors, or ``pytorch_model.bin`` where a model has nothing else.
 Nothing of a repository is ever executed.
@@ -8,12 +8,13 @@ import logging
 import re
 import shutil
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genvis.checkpoints.registry import DEMO_MODEL, RegistryEntry, find_entry
+from genvis.checkpoints.registry import DEMO_MODEL, did_you_mean, find_entry, weights_elsewhere
 from genvis.errors import GenVISError, InputError
-from genvis.files import REASONS, atomic_folder, cannot_write
+from genvis.files import REASONS, atomic_folder, cannot_write, require_file
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo
@@ -22,6 +23,86 @@ _log = logging.getLogger(__name__)
 
 _CONFIGURATIONS = ("config.json", "preprocessor_config.json", "video_preprocessor_config.json")
 _SECONDS_TO_ANSWER = 20.0
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that no model has, without fetching anything and without heavy libraries.
+
+    Raises:
+        InputError: If there is no such file, folder or registered model, and the name is no Hub id; or if the model is
+            not cached and the Hub is switched off.
+    """
+    from huggingface_hub import constants
+
+    path, folder = Path(name), local_folder(name)
+    if is_published_file(path):
+        require_file(path)
+    elif folder is not None:
+        require_model_folder(folder)
+    else:
+        hub_id = _hub_id(name)
+        if constants.HF_HUB_OFFLINE:
+            raise InputError(without_network(hub_id))
+
+
+def require_model_folder(folder: Path) -> Path:
+    """Return the folder if it holds a model.
+
+    Raises:
+        InputError: If it has no ``config.json``.
+    """
+    if not (folder / "config.json").is_file():
+        raise InputError(f"{folder} is no model folder: it has no config.json; save_pretrained writes one.")
+    return folder
+
+
+def is_published_file(path: Path) -> bool:
+    """Whether a name stands for a file of published weights, which need not exist."""
+    return path.suffix in (".pth", ".pt") or path.is_file()
+
+
+def bundled_models() -> tuple[str, ...]:
+    """Return the names of the models that the package ships."""
+    return tuple(sorted(config.parent.name for config in _bundled_folder().glob("*/config.json")))
+
+
+def local_folder(name: str) -> Path | None:
+    """Return the folder of a model that is on this machine, also in the Hub's cache, or None; nothing is fetched."""
+    path, entry = Path(name), find_entry(name)
+    if name and ((path / "config.json").is_file() or (path.is_dir() and entry is None)):
+        return path
+    if name in bundled_models():
+        return _bundled_folder() / name
+    hub_id = entry.hub_id if entry else name
+    return cached_snapshot(hub_id) if hub_id and is_hub_id(hub_id) and not path.exists() else None
+
+
+def find_folder(name: str) -> Path:
+    """Return the folder of a model on this machine; one of the Hub is fetched if it is not cached.
+
+    Raises:
+        InputError: If there is no such model, or it is not cached and cannot be fetched.
+    """
+    return local_folder(name) or fetch_snapshot(_hub_id(name))
+
+
+def _hub_id(name: str) -> str:
+    """Return the Hub id of a model that is not on this machine."""
+    entry = find_entry(name)
+    if entry is not None:
+        if entry.hub_id is None:
+            raise weights_elsewhere(entry)
+        return entry.hub_id
+    if is_hub_id(name) and not Path(name).exists():
+        return name
+    raise InputError(
+        f"There is no model '{name}'{did_you_mean(name)}; give a folder, a .pth file, a Hub id (owner/name) or a name "
+        "that `genvis models` lists."
+    )
+
+
+def _bundled_folder() -> Path:
+    return Path(str(resources.files("genvis"))) / "assets" / "models"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +268,7 @@ def _failure(hub_id: str, error: Exception) -> GenVISError:
 
 def without_network(hub_id: str) -> str:
     """Return the remedies for a model that is not cached while the Hub cannot be reached, in one sentence."""
-    entry: RegistryEntry | None = find_entry(hub_id)
+    entry = find_entry(hub_id)
     name = entry.name if entry else hub_id
     return (
         f"'{name}' is not in the cache ({hub_cache()}) and the Hugging Face Hub cannot be reached: run `genvis models "

@@ -1,7 +1,6 @@
 """The front door: a model by its name, whatever kind of name it is and whichever family it belongs to."""
 
 from collections.abc import Callable
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +9,7 @@ from torch import nn
 from transformers import PreTrainedConfig, ResNetConfig, ResNetModel, SwinConfig, SwinModel
 
 from genvis.checkpoints.build import build_config, build_network
-from genvis.checkpoints.hub import cached_snapshot, fetch_snapshot, is_hub_id
+from genvis.checkpoints.hub import find_folder, is_published_file
 from genvis.checkpoints.hub_families import (
     DETECTOR_FAMILIES,
     check_divisor,
@@ -21,7 +20,6 @@ from genvis.checkpoints.hub_families import (
 from genvis.checkpoints.infer_config import PublishedSettings
 from genvis.checkpoints.model_folder import ModelFolder
 from genvis.checkpoints.published_files import load_published
-from genvis.checkpoints.registry import did_you_mean, find_entry, weights_elsewhere
 from genvis.errors import InputError
 from genvis.model.config import GenVISConfig
 from genvis.model.genvis import GenVIS
@@ -50,13 +48,13 @@ def load(name: str | Path, *, dtype: torch.dtype = torch.float32, settings: Publ
             of bounds, or its tensors do not fit it one by one.
     """
     path = Path(name)
-    if path.suffix in (".pth", ".pt") or path.is_file():
+    if is_published_file(path):
         model = load_published(path, settings=settings)
         nn.Module.to(model, dtype=dtype)  # The typed `to`: transformers' own only adds a guard for quantised models.
         return model
     if settings is not None:
         raise InputError(f"'{name}' is no .pth file: its settings are in its config.json.")
-    folder = ModelFolder.read(_find_folder(str(name)), name=str(name))
+    folder = ModelFolder.read(find_folder(str(name)), name=str(name))
     family = _family(folder)
     return family.load(folder, family.config(folder), dtype)
 
@@ -89,7 +87,7 @@ def load_backbone(name: str) -> ResNetModel | SwinModel:
         InputError: If there is no such backbone, it is not cached and the Hub cannot be reached, or its tensors do not
             fit its configuration.
     """
-    folder = ModelFolder.read(_find_folder(name), name=name)
+    folder = ModelFolder.read(find_folder(name), name=name)
     if folder.model_type not in _BACKBONES:
         raise InputError(
             f"'{name}' holds a model of type '{folder.model_type}', which is no backbone: take a "
@@ -110,7 +108,7 @@ def read_config(folder: Path, *, name: str) -> ModelConfig:
     """Return the configuration of a model without loading its weights.
 
     Args:
-        folder: Of the model, as `local_folder` returns it.
+        folder: Of the model, as `genvis.checkpoints.hub.local_folder` returns it.
         name: Of the model, for messages, and to find its categories where only the registry knows them.
 
     Raises:
@@ -118,44 +116,6 @@ def read_config(folder: Path, *, name: str) -> ModelConfig:
     """
     content = ModelFolder.read(folder, name=name)
     return _family(content).config(content)
-
-
-def bundled_models() -> tuple[str, ...]:
-    """Return the names of the models that the package ships."""
-    return tuple(sorted(config.parent.name for config in _bundled_folder().glob("*/config.json")))
-
-
-def local_folder(name: str) -> Path | None:
-    """Return the folder of a model that is on this machine, also in the Hub's cache, or None; nothing is fetched."""
-    path, entry = Path(name), find_entry(name)
-    if (path / "config.json").is_file() or (path.is_dir() and entry is None):
-        return path
-    if name in bundled_models():
-        return _bundled_folder() / name
-    hub_id = entry.hub_id if entry else name
-    return cached_snapshot(hub_id) if hub_id and is_hub_id(hub_id) and not path.exists() else None
-
-
-def _find_folder(name: str) -> Path:
-    """Return the folder of a model on this machine; one of the Hub is fetched if it is not cached."""
-    folder = local_folder(name)
-    if folder is not None:
-        return folder
-    entry = find_entry(name)
-    if entry is not None and entry.hub_id is None:
-        raise weights_elsewhere(entry)
-    if entry is not None and entry.hub_id is not None:
-        return fetch_snapshot(entry.hub_id)
-    if is_hub_id(name) and not Path(name).exists():
-        return fetch_snapshot(name)
-    raise InputError(
-        f"There is no model '{name}'{did_you_mean(name)}; give a folder, a .pth file, a Hub id (owner/name) or a name "
-        "that `genvis models` lists."
-    )
-
-
-def _bundled_folder() -> Path:
-    return Path(str(files("genvis"))) / "assets" / "models"
 
 
 class _Family(NamedTuple):

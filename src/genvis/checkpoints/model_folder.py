@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from genvis.checkpoints.bounds import check_fields
+from genvis.checkpoints.hub import require_model_folder
 from genvis.checkpoints.published_files import read_state_dict
 from genvis.errors import InputError
 from genvis.files import read_json_object, require_file
@@ -52,9 +53,7 @@ class ModelFolder:
         Raises:
             InputError: If there is no ``config.json``, or a configuration is damaged or out of bounds.
         """
-        if not (path / "config.json").is_file():
-            raise InputError(f"{path} is no model folder: it has no config.json; save_pretrained writes one.")
-        config = _read(path / "config.json")
+        config = _read(require_model_folder(path) / "config.json")
         if config.get("quantization_config") is not None:
             raise InputError(f"'{name}' holds quantised weights, which are not supported: take the original ones.")
         preprocessors = (path / file for file in ("preprocessor_config.json", "video_preprocessor_config.json"))

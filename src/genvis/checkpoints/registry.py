@@ -291,6 +291,6 @@ def weights_elsewhere(entry: RegistryEntry) -> InputError:
 
 
 def did_you_mean(name: str) -> str:
-    """Return ``": did you mean ...?"`` with the most similar registry names, or nothing if none is similar."""
+    """Return ``" (did you mean ...?)"`` with the most similar registry names, or nothing if none is similar."""
     similar = difflib.get_close_matches(name.lower(), _BY_NAME, n=3, cutoff=0.6)
-    return f": did you mean {' or '.join(similar)}?" if similar else ""
+    return f" (did you mean {' or '.join(similar)}?)" if similar else ""

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from cyclopts import App
 
-from genvis.checkpoints.hub import cached_snapshot, copy_snapshot, fetch_snapshot, hub_cache, is_hub_id, megabytes
+from genvis.checkpoints.hub import (
+    cached_snapshot,
+    copy_snapshot,
+    fetch_snapshot,
+    hub_cache,
+    is_hub_id,
+    local_folder,
+    megabytes,
+)
 from genvis.checkpoints.registry import DEFAULT_MODEL, RegistryEntry, entry_of, find_entry, registry, weights_elsewhere
 from genvis.cli.common.option_types import Out
 from genvis.errors import InputError
@@ -86,9 +94,6 @@ def show(name: str) -> None:
 
 def _description(name: str) -> dict[str, str]:
     """Return what is known of a model, by what it is; facts that are not known are empty."""
-    from genvis.checkpoints.load import local_folder, read_config
-    from genvis.model.config import GenVISConfig
-
     folder = local_folder(name)
     entry = find_entry(name)
     if folder is None and entry is None:
@@ -97,6 +102,9 @@ def _description(name: str) -> dict[str, str]:
         entry_of(name)  # Raises.
     facts = {} if entry is None else _facts(entry)
     if folder is not None:
+        from genvis.checkpoints.load import read_config
+        from genvis.model.config import GenVISConfig
+
         config = read_config(folder, name=name)
         is_detector = isinstance(config, GenVISConfig) and config.method == "minvis"
         facts.setdefault("family", str((config.detector_config if is_detector else config).model_type))

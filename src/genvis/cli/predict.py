@@ -85,11 +85,13 @@ def predict(
     if session is not None and not live:
         raise InputError("--session keeps track ids over live runs: add --live.")
     videos = _named(sources)
+    from genvis.checkpoints.hub import check_name
     from genvis.cli.common.console import Console
     from genvis.files import make_folder
     from genvis.results.output_names import output_names
 
     wanted = output_names(outputs)
+    check_name(weights)
     make_folder(out)
     # The heavy libraries are loaded when all that can be refused at once was looked at.
     from genvis.cli.common.model_loading import load_model
