@@ -1,5 +1,6 @@
 import gc
 import os
+import struct
 from pathlib import Path
 
 import av
@@ -251,3 +252,11 @@ def test_decoded_frames_are_freed_without_the_garbage_collector(make_video: Make
 
 def decoded_frames_in_memory() -> int:
     return sum(type(thing) is av.VideoFrame for thing in gc.get_objects())
+
+
+def test_a_small_file_with_huge_frames_is_refused(tmp_path: Path, make_video: MakeVideo) -> None:
+    """Its header alone would fill the memory."""
+    path = make_video("a.gif", height=304, width=320, frames=2, codec="gif", pixel_format="rgb8")
+    path.write_bytes(path.read_bytes().replace(struct.pack("<HH", 320, 304), struct.pack("<HH", 15_000, 15_000)))
+    with pytest.raises(InputError, match=r"a.gif' has frames of 15000x15000, more than 100 million pixels"):
+        open_source(path)

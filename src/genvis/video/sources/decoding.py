@@ -27,6 +27,8 @@ TEXT_FORMATS = frozenset({"tty", "ass", "srt", "webvtt", "subviewer", "microdvd"
 # FFmpeg's own decoders of WebM leave its transparency out.
 DECODERS_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 FALLBACK_STEP = 0.04
+# Twelve thousand pixels side by side fit; a small hostile file that announces more must not fill the memory.
+MOST_PIXELS = 100_000_000
 # FFmpeg's AVFMT_NOTIMESTAMPS; PyAV's types take it for something that is no number.
 NO_TIMESTAMPS = 0x80
 
@@ -84,10 +86,17 @@ class Decoding:
         if cast(VideoCodecContext | None, self.stream.codec_context) is None:
             self.container.close()
             raise InputError(f"'{location.label}' cannot be decoded: its codec is unknown, or the file is damaged.")
+        if (width := self.stream.width) * (height := self.stream.height) > MOST_PIXELS:
+            self.container.close()
+            raise InputError(
+                f"'{location.label}' has frames of {width}x{height}, more than {MOST_PIXELS // 10**6} million pixels: "
+                "scale the video down first."
+            )
         for other in self.container.streams:
             if other is not best:
                 other.discard = Discard.all
         self._decoder = self._with_alpha() or self.stream.codec_context
+        self._decoder.options = {"max_pixels": str(MOST_PIXELS)}
         # Frame threads decode ahead, which delays what is live.
         self._decoder.thread_type = "SLICE" if location.live else "AUTO"
         self._reformatter = VideoReformatter()
@@ -154,8 +163,16 @@ class Decoding:
             yield time, frame
 
     def image_of(self, frame: VideoFrame) -> RGBImage | None:
-        """Convert a frame to (H, W, 3) uint8 RGB, upright; None if FFmpeg cannot."""
-        return upright(frame, self._reformatter)
+        """Convert a frame to (H, W, 3) uint8 RGB, upright; None if FFmpeg cannot.
+
+        Raises:
+            InputError: If there is not enough memory for it.
+        """
+        try:
+            return upright(frame, self._reformatter)
+        except MemoryError:
+            size = f"{frame.width}x{frame.height}"
+            raise InputError(f"There is not enough memory for the frames of '{self.location.label}', {size}.") from None
 
     def _with_alpha(self) -> VideoCodecContext | None:
         """Return a decoder for a WebM with transparency, if this FFmpeg has one."""
