@@ -53,8 +53,8 @@ def step(request: pytest.FixtureRequest) -> Step:
     )
     model.detector.requires_grad_(False)
     model.tracker.train()
-    loss = LossOptions(fixed_grid=14)
-    videos = detect_videos(model.detector, golden_batch(arrays), layers=3, criterion=SetCriterion(loss))
+    criterion = SetCriterion(LossOptions(fixed_grid=14))
+    videos = detect_videos(model.detector, golden_batch(arrays), layers=3, criterion=criterion)
     assigned: list[list[np.ndarray[Any, Any]]] = []
 
     class Recorded(TrackerCriterion):
@@ -66,7 +66,7 @@ def step(request: pytest.FixtureRequest) -> Step:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(genvis_stage, "TrackerCriterion", Recorded)
-        losses = clip_losses(model, videos, frames_per_clip=frames_per_clip, loss=loss)
+        losses = clip_losses(model, videos, frames_per_clip=frames_per_clip, criterion=criterion)
     torch.stack(list(losses.values())).sum().backward()
     return Step(model, losses, assigned, expected, arrays)
 

@@ -175,7 +175,7 @@ def fill_cache(
         for position, batch in zip(range(first, views), batches, strict=False):
             torch.manual_seed(hash((seed, position)) & 0x7FFF_FFFF_FFFF_FFFF)
             found = detect_videos(
-                module.model.detector, without_fault(batch).to(device), layers=layers, criterion=module.criterion
+                module.model.detector, without_fault(batch).to(device), layers=layers, criterion=module.frame_criterion
             )
             cache.append(
                 CachedView(

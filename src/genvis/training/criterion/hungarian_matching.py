@@ -53,24 +53,17 @@ def pair_costs(
     Q, P = mask_logits.shape[-2:]
     # On a CPU as many rows are computed together as its cache holds, which is four times faster.
     rows = max(1, 2**19 // P) if mask_logits.device.type == "cpu" else mask_logits[..., 0].numel()
-    sums = [_pair_sums(block.float(), targets) for block in mask_logits.reshape(-1, P).split(rows)]
+    sums = []
+    for block in mask_logits.reshape(-1, P).split(rows):
+        logits = block.float()  # (R, P)
+        masks = logits.sigmoid()
+        # BCE = softplus(x) - x·t, so that one product with the targets serves all pairs; and by what PyTorch is fast
+        # at, softplus(x) = max(x, 0) - log sigmoid |x|.
+        softplus = logits.clamp(min=0).sum(-1) - logits.abs().sigmoid_().log_().sum(-1)  # (R,)
+        sums.append((softplus.unsqueeze(-1) - logits @ targets.T, masks @ targets.T, masks.sum(-1)))
     cross_entropy, overlap, areas = (torch.cat(parts).unflatten(0, (-1, Q)) for parts in zip(*sums, strict=True))
     dice = 1.0 - (2.0 * overlap + 1.0) / (areas.unsqueeze(-1) + targets.sum(-1) + 1.0)
     cost = (weights.mask * cross_entropy / P + weights.dice * dice).view(*mask_logits.shape[:-1], len(targets))
     if not weights.classification:  # The scores may be of other classes.
         return cost
     return cost - weights.classification * class_scores.float()[..., labels]
-
-
-def _pair_sums(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the summed binary cross-entropies (R, N), the overlaps (R, N) and the areas (R,) of R masks.
-
-    Args:
-        logits: (R, P).
-        targets: (N, P).
-    """
-    masks = logits.sigmoid()
-    # BCE = softplus(x) - x·t, so that one product with the targets serves all pairs; and by what PyTorch is fast at,
-    # softplus(x) = max(x, 0) - log sigmoid |x|.
-    softplus = logits.clamp(min=0).sum(-1) - logits.abs().sigmoid_().log_().sum(-1)
-    return softplus.unsqueeze(-1) - logits @ targets.T, masks @ targets.T, masks.sum(-1)

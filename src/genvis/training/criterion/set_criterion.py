@@ -91,6 +91,7 @@ class SetCriterion:
     """
 
     def __init__(self, options: LossOptions, *, matches_classes: bool = True) -> None:
+        self.options = options
         self._points = point_source(options)
         self._weights = options.weights
         self._matching = self._weights if matches_classes else replace(self._weights, classification=0.0)
@@ -222,8 +223,8 @@ class SetCriterion:
 
         with full_precision(prediction.mask_features):
             chosen = (*layer, video, held.clamp(min=0))
-            masks = _mask_logits(prediction, chosen, counts=_counts(targets, objects, videos=B))
-            mask, dice = self._mask_losses(masks, targets.masks[thing])
+            counts_by_video = _counts(targets, objects, videos=B)
+            mask, dice = self._mask_losses(prediction, chosen, targets.masks[thing], counts=counts_by_video)
         learned = (held != UNASSIGNED).to(mask.dtype)
         in_all = normalizers[-1] * L
         return SetLosses(
@@ -232,18 +233,32 @@ class SetCriterion:
             dice=weights.dice * (dice * learned).flatten(1).sum(1) / in_all,
         )
 
-    def _mask_losses(self, logits: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    def _mask_losses(
+        self, prediction: SetPrediction, chosen: tuple[Tensor, ...], masks: Tensor, *, counts: list[int]
+    ) -> tuple[Tensor, Tensor]:
         """Return the two mask losses, (S, L, M) each.
 
         Args:
-            logits: (S, L, M, T, h, w).
-            masks: (M, T, H, W) bool.
+            prediction: Of B videos.
+            chosen: Indices of layers, video and query, which give (S, L, M) queries, ascending by video.
+            masks: (M, T, H, W) bool, of the objects that the queries hold.
+            counts: How many of the M are of each video.
         """
-        S, L, M, T = logits.shape[:4]
-        flat = logits.flatten(0, 3)
-        where = self._points.uncertain(flat.detach())  # (S·L·M·T, P, 2)
+        embeddings = prediction.mask_embeddings.float()[chosen]  # (S, L, M, C)
+        bias = prediction.mask_bias.float()[chosen]  # (S, L, M)
+        (S, L, M), (T, _, h, w) = bias.shape, prediction.mask_features.shape[1:]
+        maps = []
+        for rows, offset, features in zip(
+            embeddings.split(counts, dim=2), bias.split(counts, dim=2), prediction.mask_features.float(), strict=True
+        ):
+            # Frame by frame, so that the maps are read where they lie.
+            flat = rows.reshape(1, -1, rows.shape[-1]).expand(T, -1, -1)
+            product = torch.baddbmm(offset.reshape(1, -1, 1), flat, features.flatten(2))  # (T, S·L·M_b, h·w)
+            maps.append(product.transpose(0, 1).reshape(S, L, -1, T, h, w))
+        logits = torch.cat(maps, dim=2).flatten(0, 3)  # (S·L·M·T, h, w)
+        where = self._points.uncertain(logits.detach())  # (S·L·M·T, P, 2)
         P = where.shape[1]
-        predicted = sample_at_points(flat.unsqueeze(1), where).view(S, L, M, T * P)
+        predicted = sample_at_points(logits.unsqueeze(1), where).view(S, L, M, T * P)
         # The layers look at one and the same mask, so that their points are read together.
         by_mask = where.view(S * L, M * T, P, 2).transpose(0, 1).reshape(M * T, S * L * P, 2)
         wanted = sample_at_points(masks.float().flatten(0, 1).unsqueeze(1), by_mask)
@@ -261,26 +276,3 @@ def _counts(targets: ObjectTargets, objects: Indices, *, videos: int) -> list[in
     """Return how many of the objects each video has."""
     counts: list[int] = np.bincount(targets.videos[objects], minlength=videos).tolist()
     return counts
-
-
-def _mask_logits(prediction: SetPrediction, chosen: tuple[Tensor, ...], *, counts: list[int]) -> Tensor:
-    """Return the mask logits (S, L, M, T, h, w) of the chosen queries.
-
-    Args:
-        prediction: Of B videos.
-        chosen: Indices of layers, video and query, which give (S, L, M) queries, ascending by video.
-        counts: How many of the M are of each video.
-    """
-    embeddings = prediction.mask_embeddings.float()[chosen]  # (S, L, M, C)
-    bias = prediction.mask_bias.float()[chosen]  # (S, L, M)
-    S, L = bias.shape[:2]
-    T, _, h, w = prediction.mask_features.shape[1:]
-    maps = []
-    for rows, offset, features in zip(
-        embeddings.split(counts, dim=2), bias.split(counts, dim=2), prediction.mask_features.float(), strict=True
-    ):
-        # Frame by frame, so that the maps are read where they lie.
-        flat = rows.reshape(1, -1, rows.shape[-1]).expand(T, -1, -1)
-        product = torch.baddbmm(offset.reshape(1, -1, 1), flat, features.flatten(2))  # (T, S·L·M_b, h·w)
-        maps.append(product.transpose(0, 1).reshape(S, L, -1, T, h, w))
-    return torch.cat(maps, dim=2)

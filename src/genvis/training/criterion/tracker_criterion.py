@@ -12,24 +12,26 @@ from genvis.training.criterion.set_criterion import SetCriterion, SetPrediction
 from genvis.training.criterion.targets import Indices, ObjectTargets
 from genvis.training.criterion.uvla import VideoLabelAssignment
 from genvis.training.process_group import shared_normalizers
-from genvis.training.recipe.loss_options import LossOptions
 
 
 class TrackerCriterion:
     """Assigns and scores the clips of a batch of videos in their order. One object serves one batch.
 
     Args:
-        options: Of assignment and losses.
+        set_criterion: With the options of assignment and losses.
         videos: (N,) the video of each object of the batch.
         decoder_layers: D, object-decoder layers.
         detector_layers: L, detector layers that feed the tracker; they count as L·B videos.
     """
 
-    def __init__(self, options: LossOptions, *, videos: Indices, decoder_layers: int, detector_layers: int) -> None:
+    def __init__(
+        self, set_criterion: SetCriterion, *, videos: Indices, decoder_layers: int, detector_layers: int
+    ) -> None:
+        options = set_criterion.options
         self.assignment = VideoLabelAssignment(
             videos, layers=decoder_layers * detector_layers, method=options.assignment
         )
-        self._set_criterion = SetCriterion(options)
+        self._set_criterion = set_criterion
         self._similarity_weight = options.weights.similarity
         self._detector_layers = detector_layers
 

@@ -28,7 +28,7 @@ class DetectorStage(StageModule):
         detector = as_mask2former(self.model.detector)
         pixels, targets = detector_input(detector, batch)
         prediction = detector.predict_layers(detector(pixels, layers=detector.sizes.layers))
-        losses, _ = self.criterion.frame_losses(prediction, targets.frame_by_frame())
+        losses, _ = self.frame_criterion.frame_losses(prediction, targets.frame_by_frame())
         return losses.by_layer()
 
     def on_validation_epoch_start(self) -> None:

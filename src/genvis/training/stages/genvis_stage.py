@@ -10,21 +10,23 @@ from genvis.evaluation.evaluated_videos import EvaluatedVideo
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.model.genvis import GenVIS
 from genvis.training.cache.detected_videos import DetectedVideos, detect_videos
+from genvis.training.criterion.set_criterion import SetCriterion
 from genvis.training.criterion.tracker_criterion import TrackerCriterion
 from genvis.training.process_group import gathered
-from genvis.training.recipe.loss_options import LossOptions
 from genvis.training.stages.stage import StageModule
 from genvis.training.validation.validation_scores import average_precision_percent, evaluated_video
 
 
-def clip_losses(model: GenVIS, videos: DetectedVideos, *, frames_per_clip: int, loss: LossOptions) -> dict[str, Tensor]:
+def clip_losses(
+    model: GenVIS, videos: DetectedVideos, *, frames_per_clip: int, criterion: SetCriterion
+) -> dict[str, Tensor]:
     """Return the weighted losses of all clips, in their order, named ``classification_0_clip1`` and so on.
 
     Args:
         model: The network, whose tracker is trained.
         videos: B videos of T frames.
         frames_per_clip: N_f; the last clip may be shorter.
-        loss: What is learned from.
+        criterion: Costs and losses of a clip.
 
     Raises:
         InputError: If the model has no tracker.
@@ -33,8 +35,8 @@ def clip_losses(model: GenVIS, videos: DetectedVideos, *, frames_per_clip: int, 
     if tracker is None:
         raise InputError("A MinVIS model has no tracker to train: set method to 'genvis' or 'vita' in model.config.")
     L, _, T = videos.frame_queries.shape[:3]
-    criterion = TrackerCriterion(
-        loss,
+    tracker_criterion = TrackerCriterion(
+        criterion,
         videos=videos.targets.videos,
         decoder_layers=model.config.object_decoder_layers,
         detector_layers=L,
@@ -44,7 +46,7 @@ def clip_losses(model: GenVIS, videos: DetectedVideos, *, frames_per_clip: int, 
     for clip, start in enumerate(range(0, T, frames_per_clip)):
         stop = min(start + frames_per_clip, T)
         output, state = tracker(videos.frame_queries[:, :, start:stop].flatten(0, 1), state)
-        losses = criterion(
+        losses = tracker_criterion(
             output,
             tracker.mask_features,
             videos.features[:, start:stop],
@@ -89,7 +91,9 @@ class GenVISStage(VideoStage):
 
     def losses(self, batch: VideoBatch | DetectedVideos) -> dict[str, Tensor]:
         """Return the losses of all clips; a cached batch needs no detector."""
-        loss = self.loss_options
         if isinstance(batch, VideoBatch):
-            batch = detect_videos(self.model.detector, batch, layers=loss.detector_layers, criterion=self.criterion)
-        return clip_losses(self.model, batch, frames_per_clip=self.model.config.clip_length, loss=loss)
+            layers = self.loss_options.detector_layers
+            batch = detect_videos(self.model.detector, batch, layers=layers, criterion=self.frame_criterion)
+        return clip_losses(
+            self.model, batch, frames_per_clip=self.model.config.clip_length, criterion=self.clip_criterion
+        )

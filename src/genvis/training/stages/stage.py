@@ -35,6 +35,8 @@ class StageModule(lightning.LightningModule):
         freeze_batch_norm: Whether batch norm keeps its statistics and affine values.
 
     Attributes:
+        frame_criterion: Matches, and scores in training, the detector's predictions of single frames.
+        clip_criterion: Matches and scores the tracker's predictions of clips.
         finds_videos: Whether the stage's model segments whole videos, or single frames only.
 
     Raises:
@@ -59,7 +61,8 @@ class StageModule(lightning.LightningModule):
         self.optimizer_options = optimizer
         self.loss_options = loss
         self.matches_classes = matches_classes
-        self.criterion = SetCriterion(loss, matches_classes=matches_classes)
+        self.frame_criterion = SetCriterion(loss, matches_classes=matches_classes)
+        self.clip_criterion = SetCriterion(loss)
         self.max_steps = max_steps
         self.seed = seed
         self.freeze_batch_norm = freeze_batch_norm

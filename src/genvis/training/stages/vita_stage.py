@@ -23,7 +23,7 @@ class VITAStage(VideoStage):
         B, T = batch.frames.shape[:2]
         pixels, targets = detector_input(detector, batch)
         output = detector(pixels, layers=detector.sizes.layers)
-        losses, matched = self.criterion.frame_losses(detector.predict_layers(output), targets.frame_by_frame())
+        losses, matched = self.frame_criterion.frame_losses(detector.predict_layers(output), targets.frame_by_frame())
         L = self.loss_options.detector_layers
         videos = DetectedVideos(
             output.frame_queries[-L:].unflatten(1, (B, T)),
@@ -32,4 +32,4 @@ class VITAStage(VideoStage):
             targets,
         )
         named = {f"detector_{name}": value for name, value in losses.by_layer().items()}
-        return named | clip_losses(self.model, videos, frames_per_clip=T, loss=self.loss_options)
+        return named | clip_losses(self.model, videos, frames_per_clip=T, criterion=self.clip_criterion)
