@@ -135,6 +135,8 @@ _MAKERS = {"videomt": _videomt, "eomt": _eomt, "rf_detr": _rf_detr, "mask2former
 @torch.no_grad()
 def _make_lively(model: PreTrainedModel) -> None:
     """Move weights that start at zero or one, which would hide a lost tensor, and spread class scores and masks."""
+    if isinstance(model, RfDetrForInstanceSegmentation):
+        nn.init.zeros_(model.model.class_embed.bias)  # It starts so low that nothing would ever be detected.
     for name, parameter in model.named_parameters():
         if parameter.ndim <= 1 or "token" in name or "position_embeddings" in name:
             parameter.add_(0.1 * torch.randn_like(parameter))

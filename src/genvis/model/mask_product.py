@@ -19,6 +19,8 @@ def mask_logits(embeddings: Tensor, features: Tensor, bias: Tensor | None = None
     Returns:
         (T, Q, h, w) float32, contiguous.
     """
+    if len(embeddings) == 0:  # A convolution needs a kernel.
+        return features.new_zeros((len(features), 0, *features.shape[-2:]), dtype=torch.float32)
     return F.conv2d(features, embeddings[:, :, None, None], bias).float().contiguous()
 
 
