@@ -81,3 +81,8 @@ def test_a_full_standard_output_is_one_sentence(words):
 def test_a_full_error_stream_keeps_the_status():
     with open("/dev/full", "w") as full:
         assert run_genvis(["fly"], stdout=subprocess.DEVNULL, stderr=full).returncode == 2
+
+
+def test_too_little_memory_is_said(capsys):
+    assert guarded(raising(MemoryError()), program="genvis data") == 1
+    assert "not enough memory" in capsys.readouterr().err

@@ -36,6 +36,8 @@ def guarded(work: Callable[[], int], *, program: str) -> int:
         return READER_GONE
     except KeyboardInterrupt:
         return _ended(f"{program}: interrupted.", INTERRUPTED)
+    except MemoryError:
+        return _ended(f"{program}: error: there is not enough memory: close other programs or take smaller files.", 1)
     except OSError as error:
         if error.errno not in _REFUSED:
             raise
