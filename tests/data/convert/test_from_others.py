@@ -460,3 +460,28 @@ def test_more_places_for_masks_than_a_file_holds(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"2 objects .* 6 places for masks"):
         write_youtube_vis(dataset, tmp_path / "a.json")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("meta", "message"),
+    [
+        ({"categories": [{"id": 1, "name": "\ud800"}], "videos": {}}, "are not objects with 'id' and 'name'"),
+        ({"categories": [{"id": "1", "name": "a"}], "videos": {}}, "are not objects with 'id' and 'name'"),
+        ({"categories": [5], "videos": {}}, "are not objects with 'id' and 'name'"),
+        ({"videos": []}, "holds no object 'videos'"),
+        ({"videos": {"one": {"objects": {"1": {"category": "\ud800", "id": 1e400}}, "id": 10**400}}}, None),
+        ({"videos": {"one": {"frames": [[]], "file_names": ["\ud800"], "objects": 7, "id": True}}}, None),
+    ],
+)
+def test_hostile_meta_files(tmp_path, meta, message):
+    (tmp_path / "Annotations" / "one").mkdir(parents=True)
+    Image.fromarray(rectangle(4, 5, 6, 7).astype(np.uint8)).save(tmp_path / "Annotations/one/0.png")
+    write_json(tmp_path / "meta.json", meta)
+    if message is not None:
+        with pytest.raises(InputError, match=message):
+            read_indexed_png(tmp_path)
+        return
+    dataset = read_indexed_png(tmp_path)
+    write_youtube_vis(dataset, tmp_path / "out.json")
+    assert check_annotations(tmp_path / "out.json").passed
+    assert [category.name for category in dataset.categories] == ["object"]

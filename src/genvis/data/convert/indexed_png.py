@@ -26,6 +26,7 @@ from genvis.data.convert.tracks import (
 )
 from genvis.errors import InputError
 from genvis.files import atomic_folder, read_json_object, write_json
+from genvis.json_values import is_text, shown, whole_number
 from genvis.masks import RLEMask
 from genvis.video.writing.label_png import read_label_png, write_label_png
 
@@ -87,7 +88,7 @@ def read_indexed_png(
             for index, of_object in sorted(masks.items())
         )
         file_names = _file_names(files, folder, images, known, only_video=len(sequences) == 1, remarks=remarks)
-        videos.append(ConvertedVideo(name, height, width, file_names, tracks, known.get("id")))
+        videos.append(ConvertedVideo(name, height, width, file_names, tracks, whole_number(known.get("id"))))
         progress(position, len(sequences))
     return ConvertedDataset(table.categories(), tuple(videos), remarks.sentences())
 
@@ -95,7 +96,7 @@ def read_indexed_png(
 def _in_order(files: list[Path], known: Mapping[str, Any]) -> list[Path]:
     by_stem = {path.stem: path for path in files}
     stems = known.get("frames")
-    if isinstance(stems, list) and len(stems) == len(files) and set(stems) == set(by_stem):
+    if isinstance(stems, list) and all(map(is_text, stems)) and sorted(stems) == sorted(by_stem):
         return [by_stem[stem] for stem in stems]
     return files
 
@@ -114,7 +115,7 @@ def _file_names(
             images_by_stem(images, folder, [path.stem for path in files], only_video=only_video, masks=files[0].parent)
         )
     names = known.get("file_names")
-    if isinstance(names, list) and len(names) == len(files) and all(isinstance(name, str) for name in names):
+    if isinstance(names, list) and len(names) == len(files) and all(map(is_text, names)):
         return tuple(names)
     remarks.add("Images are taken to be named as the masks, with the ending .jpg; give --images to look for them.")
     return tuple(f"{folder}/{path.stem}.jpg" for path in files)
@@ -131,7 +132,7 @@ class _MetaTable:
         self.videos: dict[str, dict[str, Any]] = videos
         listed = content.get("categories")
         if isinstance(listed, list):
-            self._categories = [Category(entry["id"], entry["name"]) for entry in listed]
+            self._categories = [_category(entry, path) for entry in listed]
         else:
             names = {self._name(video, index) for video in videos for index in self._objects(video)}
             self._categories = list(numbered_categories(sorted(name for name in names if name)))
@@ -144,11 +145,7 @@ class _MetaTable:
             )
             if path is None:
                 return cls(None, {})
-        content = read_json_object(path, expected="an object with 'videos'")
-        try:
-            return cls(path, content)
-        except (KeyError, TypeError) as error:
-            raise InputError(f"The categories of '{path}' are not objects with 'id' and 'name' ({error}).") from None
+        return cls(path, read_json_object(path, expected="an object with 'videos'"))
 
     def _objects(self, video: str) -> Mapping[str, Any]:
         entry = self.videos.get(video, {})
@@ -159,7 +156,7 @@ class _MetaTable:
         entry = self._objects(video).get(str(index))
         # YouTube-VOS has an object with a category, DAVIS' semantics the name alone.
         name = entry.get("category") if isinstance(entry, dict) else entry
-        return name if isinstance(name, str) else None
+        return name if is_text(name) else None
 
     def category_of(self, video: str, index: int, remarks: Remarks) -> int:
         name = self._name(video, index)
@@ -178,11 +175,19 @@ class _MetaTable:
 
     def track_id(self, video: str, index: int) -> int:
         entry = self._objects(video).get(str(index))
-        known = entry.get("id") if isinstance(entry, dict) else None
-        return known if isinstance(known, int) else index
+        known = whole_number(entry.get("id")) if isinstance(entry, dict) else None
+        return index if known is None else known
 
     def categories(self) -> tuple[Category, ...]:
         return tuple(self._categories)
+
+
+def _category(entry: Any, path: Path | None) -> Category:
+    fields = entry if isinstance(entry, dict) else {}
+    identifier, name = whole_number(fields.get("id")), fields.get("name")
+    if identifier is None or not is_text(name):
+        raise InputError(f"The categories of '{path}' are not objects with 'id' and 'name', but {shown(entry)}.")
+    return Category(identifier, name)
 
 
 def write_indexed_png(
