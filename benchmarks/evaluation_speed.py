@@ -4,8 +4,8 @@
 
 Makes annotations and results at the scale of OVIS' validation set: 140 videos of 60 frames of 720x1280 pixels, 10
 objects a video of one class (herds, flocks, shoals), and 20 detections a video: good ones, poor ones, duplicates,
-fragments, switched identities, false alarms, wrong classes. Then the straightforward evaluation (for every pair of one
-class, two merges and two areas of run lengths per frame), ours in one process and ours with all processors take turns.
+fragments, id switches, background, wrong categories. Then the straightforward evaluation (for every pair of one
+class, two merges and two areas of RLE per frame), ours in one process and ours with all processors take turns.
 All start from what is in memory after reading, and must agree to 1e-9.
 """
 
@@ -35,8 +35,8 @@ HEIGHT, WIDTH, FRAMES = 720, 1280, 60
 CLASSES, OBJECTS = 25, 10
 CORNERS = 80
 # What the 20 detections of a video are, and how sure a model is of them on average.
-GOOD, POOR, DUPLICATES, FRAGMENTS, SWITCHED, FALSE_ALARMS = 7, 3, 3, 3, 2, 2
-SCORES = [0.7] * GOOD + [0.5] * POOR + [0.4] * DUPLICATES + [0.4] * FRAGMENTS + [0.5] * SWITCHED + [0.2] * FALSE_ALARMS
+GOOD, POOR, DUPLICATES, FRAGMENTS, SWITCHED, BACKGROUND = 7, 3, 3, 3, 2, 2
+SCORES = [0.7] * GOOD + [0.5] * POOR + [0.4] * DUPLICATES + [0.4] * FRAGMENTS + [0.5] * SWITCHED + [0.2] * BACKGROUND
 
 Mask = dict[str, Any] | None
 Points = NDArray[np.float64]
@@ -81,7 +81,7 @@ class Shape:
         return copy
 
     def masks(self, span: range | None = None) -> list[Mask]:
-        """Return one mask per frame as run lengths in text."""
+        """Return one mask per frame as RLE in text."""
         inside = np.clip(self.outlines, 0, (WIDTH, HEIGHT)).reshape(FRAMES, -1).tolist()
         encoded = coco_mask.frPyObjects(inside, HEIGHT, WIDTH)
         visible = self.span if span is None else span
@@ -117,7 +117,7 @@ def make_video(
         half = FRAMES // 2
         parts = objects[one].moved(random, 0.05).masks()[:half] + objects[other].moved(random, 0.05).masks()[half:]
         tracks.append((labels[one], parts))
-    for _ in range(FALSE_ALARMS):
+    for _ in range(BACKGROUND):
         tracks.append((labels[0], Shape(random, absent).masks()))
     results = [
         {

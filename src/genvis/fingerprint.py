@@ -138,7 +138,7 @@ class Fingerprint:
                 raise ValueError("no record")
             document = json.loads(path.read_bytes())
         except (OSError, ValueError, RecursionError):
-            raise InputError(f"'{path}' is damaged, so that nobody knows what it belongs to: {remedy}.") from None
+            raise InputError(f"'{path}' is damaged, so that it is not known what it belongs to: {remedy}.") from None
         return cls.from_json(document, where=path, remedy=remedy)
 
     def to_json(self) -> dict[str, Any]:
