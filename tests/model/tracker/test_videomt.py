@@ -18,7 +18,7 @@ from genvis.model.eomt_blocks import resampled_positions
 from genvis.model.tracker.videomt import VidEoMT, VidEoMTConfig, VidEoMTOutput
 from tests.tiny_families import save_tiny_family, tiny_family
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "inference"
+GOLDEN = Path(__file__).parents[2] / "golden" / "inference"
 LABELS = Categories("", (1, 2, 3, 4, 5), tuple(f"class {number}" for number in range(1, 6)))
 
 
