@@ -341,14 +341,15 @@ def _counts_of(segmentation: Any, height: int, width: int) -> "bytes | NDArray[n
         raise MaskError("'counts' is neither a text nor a list of whole numbers")
     if not 0 < len(counts) <= LONGEST_RLE:
         raise MaskError(f"the RLE has {len(counts):,} counts instead of 1 to {LONGEST_RLE:,}")
-    if not -MOST_PIXELS <= min(counts) <= max(counts) <= MOST_PIXELS:
-        raise MaskError("the RLE holds a number that is too long")
-    if float not in kinds:
-        return np.array(counts, np.int64)
-    numbers = np.array(counts, np.float64)
-    if not np.array_equal(numbers, np.trunc(numbers)):  # neither is NaN
+    try:
+        numbers = np.array(counts, np.float64 if float in kinds else np.int64)
+    except OverflowError:
+        raise MaskError("the RLE holds a number that is too long") from None
+    if not (numbers == np.trunc(numbers)).all():  # NaN is not
         raise MaskError("'counts' is neither a text nor a list of whole numbers")
-    return numbers.astype(np.int64)
+    if not -MOST_PIXELS <= numbers.min() <= numbers.max() <= MOST_PIXELS:
+        raise MaskError("the RLE holds a number that is too long")
+    return numbers.astype(np.int64, copy=False)
 
 
 def _read_texts(texts: Mapping[int, bytes], height: int, width: int) -> dict[int, RLEMask | None]:
@@ -389,13 +390,15 @@ def _mask_of(counts: NDArray[np.int64], height: int, width: int) -> RLEMask | No
 
     Runs of length 0 are taken out: pycocotools gives wrong boxes and overlaps for them.
     """
-    inside, filled = np.arange(len(counts)) % 2, counts > 0
-    counts, inside = counts[filled], inside[filled]
-    if not inside.any():
+    runs = counts
+    if not counts[1:].all():
+        inside, filled = np.arange(len(counts)) % 2, counts > 0
+        counts, inside = counts[filled], inside[filled]
+        runs = np.add.reduceat(counts, np.flatnonzero(np.diff(inside, prepend=-1)))
+        if inside[0]:
+            runs = np.concatenate(([0], runs))
+    if len(runs) < 2:
         return None
-    runs = np.add.reduceat(counts, np.flatnonzero(np.diff(inside, prepend=-1)))
-    if inside[0]:
-        runs = np.concatenate(([0], runs))
     encoded = coco_mask.frPyObjects({"size": [height, width], "counts": runs}, height, width)
     return RLEMask(height, width, encoded["counts"])
 
