@@ -6,7 +6,7 @@ from pathlib import Path
 
 from genvis.errors import GenVISError
 
-TABLES = ("table4", "table5", "table6", "figure3", "limits", "all")
+TABLES = ("table4", "table5", "table6", "figure3", "limits", "memory", "all")
 COMMANDS = (*TABLES, "timing", "figure4", "report")
 
 

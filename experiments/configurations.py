@@ -1,10 +1,11 @@
 """What is trained: the rows of the paper's tables as values."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from experiments.evaluation import EvaluationPlan
 from genvis.inference.trackers.choose import TrackerName
+from genvis.inference.trackers.matching_options import MemoryMatchingOptions
 
 
 @dataclass(frozen=True)
@@ -15,8 +16,9 @@ class Configuration:
 
     Attributes:
         name: Of files and results.
-        method: ``"minvis"`` trains nothing, ``"vita"`` takes a sample, and later a video, as one clip; ``"truth"``
-            joins the detector's masks as the truth says.
+        method: ``"minvis"`` and ``"memory"`` match the detector's queries and train nothing, ``"bundled"`` is the
+            model that the detector is of, as it is; ``"vita"`` takes a sample, and later a video, as one clip;
+            ``"truth"`` joins the detector's masks as the truth says.
         clips: N_v, clips of a training sample.
         clip_length: N_f, frames of a clip, in training and, if nothing else is said, at inference.
         videos: Samples of a step.
@@ -24,28 +26,40 @@ class Configuration:
         memory: How the prototype memory is read.
         propagates: Whether a clip starts from the queries of the previous one; otherwise the queries of consecutive
             clips are matched at inference.
+        matching: Options of ``"memory"`` that are not the defaults, by name.
+        presence: Masks of clips in which a track is visible with a lower probability are left out.
+        occupancy: Whether propagation is weighted by occupancy.
     """
 
     name: str
-    method: Literal["genvis", "vita", "minvis", "truth"] = "genvis"
+    method: Literal["genvis", "vita", "minvis", "memory", "bundled", "truth"] = "genvis"
     clips: int = 5
     clip_length: int = 3
     videos: int = 4
     assignment: Literal["uvla", "correspondence"] = "uvla"
     memory: Literal["none", "index", "global"] = "none"
     propagates: bool = True
+    matching: tuple[tuple[str, float], ...] = ()
+    presence: float = 0.0
+    occupancy: bool = False
 
     @property
     def is_trained(self) -> bool:
         """Whether there is a tracker to train."""
-        return self.method not in ("minvis", "truth")
+        return self.method in ("genvis", "vita")
 
     @property
     def tracker(self) -> TrackerName | None:
         """Method that follows the objects from clip to clip at inference; None leaves it to the model."""
-        if self.method == "minvis":
-            return "queries"
+        if self.method in ("minvis", "memory"):
+            return "queries" if self.method == "minvis" else "memory"
         return "clip_queries" if self.method == "genvis" and not self.propagates else None
+
+    @property
+    def matching_options(self) -> MemoryMatchingOptions:
+        """Options of memory matching."""
+        changed: dict[str, Any] = dict(self.matching)
+        return MemoryMatchingOptions(**changed)
 
     @property
     def model_fields(self) -> dict[str, Any]:
@@ -64,7 +78,16 @@ class Configuration:
 
     def description(self) -> dict[str, Any]:
         """Return everything that makes this configuration what it is."""
-        return asdict(self)
+        description = asdict(self)
+        # What came later is told only where it is used, so that older results keep their descriptions.
+        if not self.presence:
+            del description["presence"]
+        if not self.occupancy:
+            del description["occupancy"]
+        del description["matching"]
+        if self.method == "memory":
+            description["matching"] = asdict(self.matching_options)
+        return description
 
 
 PRETRAINING = Configuration("pretraining", clips=1, videos=20, propagates=False)
@@ -80,3 +103,19 @@ GLOBAL_MEMORY = Configuration("global-memory", memory="global")
 GENVIS_1 = Configuration("genvis-1", clip_length=1, memory="index")
 GENVIS_5 = Configuration("genvis-5", clip_length=5, memory="index")
 GENVIS_7 = Configuration("genvis-7", clip_length=7, memory="index")
+
+BUNDLED = Configuration("bundled", method="bundled", clip_length=1)
+MEMORY = Configuration("memory", method="memory", clip_length=1, propagates=False)
+
+
+def memory_with(name: str, **options: float) -> Configuration:
+    """Return memory matching with some other options."""
+    return replace(MEMORY, name=f"memory-{name}", matching=tuple(options.items()))
+
+
+def with_presence(configuration: Configuration, threshold: float) -> Configuration:
+    """Return a configuration that leaves out the masks of absent tracks."""
+    return replace(configuration, name=f"{configuration.name}-presence-{threshold:g}", presence=threshold)
+
+
+BUNDLED_OCCUPANCY = replace(BUNDLED, name="bundled-occupancy", occupancy=True)

@@ -15,6 +15,7 @@ from genvis.evaluation import EvaluationReport
 from genvis.evaluation.evaluated_videos import EvaluatedVideo, evaluate_videos
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.inference.trackers.choose import TrackerName
+from genvis.inference.trackers.matching_options import MemoryMatchingOptions
 from genvis.model.genvis import GenVIS
 from genvis.results.formats.youtube_vis_results import youtube_vis_entries
 from genvis.results.types import VideoResult
@@ -87,7 +88,14 @@ class Scores:
 
 
 def evaluate_tracker(
-    model: GenVIS, recording: Recording, plan: EvaluationPlan, *, tracker: TrackerName | None = None
+    model: GenVIS,
+    recording: Recording,
+    plan: EvaluationPlan,
+    *,
+    tracker: TrackerName | None = None,
+    matching: MemoryMatchingOptions | None = None,
+    occupancy_weighted: bool = False,
+    presence_threshold: float = 0.0,
 ) -> Scores:
     """Run a model over a held-out set and score it.
 
@@ -95,21 +103,30 @@ def evaluate_tracker(
         model: The network, of which the detector is not run: its recorded outputs are taken.
         recording: Of the model's detector on the set.
         plan: Clip length and pieces.
-        tracker: As in `VideoSegmenter`.
+        tracker: As in `VideoSegmenter`, as are all that follow.
+        matching: Options of memory matching.
+        occupancy_weighted: Of propagation.
+        presence_threshold: Below which the masks of a track are left out of a clip.
     """
     began = time.perf_counter()
     detector = model.detector
     replayed = ReplayedDetector(detector)
     model.register_module("detector", replayed)
     try:
-        segmenter = VideoSegmenter(model, clip_length=plan.clip_length, tracker=tracker)
+        segmenter = VideoSegmenter(
+            model,
+            clip_length=plan.clip_length,
+            tracker=tracker,
+            matching=matching,
+            occupancy_weighted=occupancy_weighted,
+        )
         records: list[EvaluatedVideo] = []
         objects: list[EvaluatedVideo] = []
         for index in range(len(recording)):
             whole = recording[index]
             for video in whole.pieces(plan.piece) if plan.piece else [whole]:
                 replayed.rewind(video)
-                several, single = _segment(segmenter, video)
+                several, single = _segment(segmenter, video, presence_threshold)
                 records.append(_record(video, several, segmenter.categories))
                 objects.append(_record(video, single, None))
     finally:
@@ -134,11 +151,13 @@ def score_videos(
     return _scores(report, one_class, objects, seconds=seconds + time.perf_counter() - began)
 
 
-def _segment(segmenter: VideoSegmenter, video: RecordedVideo) -> tuple[VideoResult, VideoResult]:
+def _segment(
+    segmenter: VideoSegmenter, video: RecordedVideo, presence_threshold: float
+) -> tuple[VideoResult, VideoResult]:
     """Return the published selection, and the one in which an identity has a single label."""
     # The detector is replayed: of the frames only their number and size matter.
     blank = np.zeros((*video.size, 3), np.uint8)
-    run = segmenter.start(name="recorded", overlaps="keep")
+    run = segmenter.start(name="recorded", overlaps="keep", presence_threshold=presence_threshold)
     try:
         for clip in segmenter.clips(Frame(blank, index, index / 6.0, f"{index:05d}") for index in range(len(video))):
             run.add(clip)

@@ -139,6 +139,21 @@ def objects_section(results: ResultSet) -> str:
     return _table(head, rows, labels=2)
 
 
+def memory_section(results: ResultSet) -> str:
+    """Return memory matching beside the other methods, one table per set."""
+    return _tables(results, tables.METHODS, sets=tables.MEMORY_SETS)
+
+
+def parts_section(results: ResultSet) -> str:
+    """Return memory matching without some of its parts."""
+    return _side_by_side(results, tables.PARTS)
+
+
+def absent_section(results: ResultSet) -> str:
+    """Return what leaving out masks of absent tracks changes, and occupancy-weighted propagation."""
+    return _side_by_side(results, tables.ABSENT)
+
+
 def attempts_section(results: ResultSet) -> str:
     """Return the rows of Table 4 of earlier attempts, and in which settings they differ from the tables above."""
     parts = []
@@ -216,6 +231,9 @@ SECTIONS: dict[str, Callable[[ResultSet], str]] = {
     "length": length_section,
     "absence": absence_section,
     "objects": objects_section,
+    "memory": memory_section,
+    "parts": parts_section,
+    "absent": absent_section,
     "sets": sets_section,
     "attempts": attempts_section,
     "runs": runs_section,
@@ -226,17 +244,38 @@ def _settings(settings: Mapping[str, object]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in settings.items())
 
 
-def _tables(results: ResultSet, rows: Mapping[str, Configuration], *, paper: dict[str, float]) -> str:
+def _side_by_side(results: ResultSet, rows: Mapping[str, Configuration]) -> str:
+    """Return one table of some scores on several sets."""
+    scores = (("AP", "ap"), ("HOTA", "hota"), ("IDF1", "idf1"), ("id switches", "switches"))
+    head = ["", *(f"*{name}*, {title}" for name in tables.PARTS_SETS for title, _ in scores)]
+    body = [
+        [
+            title,
+            *(_text(results.value(one, one.plan(name), score)) for name in tables.PARTS_SETS for _, score in scores),
+        ]
+        for title, one in rows.items()
+    ]
+    return _table(head, body)
+
+
+def _tables(
+    results: ResultSet,
+    rows: Mapping[str, Configuration],
+    *,
+    sets: Sequence[str] = tables.TABLE_SETS,
+    paper: Mapping[str, float] | None = None,
+) -> str:
     parts = []
-    for name in tables.TABLE_SETS:
+    for name in sets:
         body = []
         for title, one in rows.items():
             values = [results.value(one, one.plan(name), score) for _, score in _COLUMNS]
             if any(value is not None for value in values):
-                published = f"{paper[one.name]}" if one.name in paper else ""
-                body.append([title, *map(_text, values), published])
+                published = [] if paper is None else [f"{paper[one.name]}" if one.name in paper else ""]
+                body.append([title, *map(_text, values), *published])
         if body:
-            head = [f"set *{name}*", *(column for column, _ in _COLUMNS), "paper, AP on OVIS"]
+            last = [] if paper is None else ["paper, AP on OVIS"]
+            head = [f"set *{name}*", *(column for column, _ in _COLUMNS), *last]
             parts.append(_table(head, body))
     return "\n\n".join(parts) or _NOTHING
 

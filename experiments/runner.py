@@ -161,6 +161,9 @@ class Workspace:
 
     def model_of(self, configuration: Configuration, seed: int) -> tuple[GenVIS, TrainedTracker | None]:
         """Return the finished model of a run, which is trained first if it is not there."""
+        if configuration.method == "bundled":
+            self.prepare_detector()
+            return load_genvis(self.detector), None
         if not configuration.is_trained:
             return self.load_detector(), None
         self.pretrain()
@@ -239,7 +242,15 @@ def run(workspace: Workspace, job: Job, seed: int) -> str:
         if configuration.method == "truth":
             scores = evaluate_joined_by_truth(model, recording, plan)
         else:
-            scores = evaluate_tracker(model, recording, plan, tracker=configuration.tracker)
+            scores = evaluate_tracker(
+                model,
+                recording,
+                plan,
+                tracker=configuration.tracker,
+                matching=configuration.matching_options if configuration.method == "memory" else None,
+                occupancy_weighted=configuration.occupancy,
+                presence_threshold=configuration.presence,
+            )
         measured = {plan.key: {"set": held_out.digest, **scores.document()}}
         _add_to_result(workspace, configuration, seed, about=about, evaluations=measured)
         said.append(f"{plan.key}: AP {scores.ap:.1f}, switches {scores.switches}")

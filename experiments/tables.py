@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from experiments.configurations import (
+    BUNDLED,
+    BUNDLED_OCCUPANCY,
     CEILING,
     CORRESPONDENCE_2,
     CORRESPONDENCE_5,
@@ -13,10 +15,13 @@ from experiments.configurations import (
     GENVIS_7,
     GLOBAL_MEMORY,
     MATCHING,
+    MEMORY,
     MINVIS,
     UVLA,
     VITA,
     Configuration,
+    memory_with,
+    with_presence,
 )
 from experiments.evaluation import EvaluationPlan
 from experiments.held_out_sets import OBJECT_COUNTS, PIECES
@@ -44,6 +49,33 @@ LIMITS = {
     "clips of 3, matched": MATCHING,
     "GenVIS without memory": UVLA,
     "GenVIS": GENVIS,
+}
+MEMORY_SETS = (*TABLE_SETS, "returning", "crowd-10", "endless")
+METHODS = {
+    "MinVIS, frame by frame": MINVIS,
+    "GenVIS, bundled model": BUNDLED,
+    "memory matching": MEMORY,
+}
+PARTS_SETS = (*TABLE_SETS, "endless")
+PARTS = {
+    "memory matching": MEMORY,
+    "no mask IoU": memory_with("no-position", position_weight=0.0),
+    "no class probability": memory_with("no-class", class_weight=0.0, match_threshold=0.75),
+    "last query only": memory_with("last-query", bank_size=1, nearest=1),
+    "last 5 queries": memory_with("5-queries", bank_size=5),
+    "last 40 queries": memory_with("40-queries", bank_size=40),
+    "no NMS": memory_with("no-nms", nms_iou=1.0),
+    "ids kept for 20 frames": memory_with("keep-20", keep_frames=20),
+}
+PRESENCE = 0.3
+"""The default of `VideoSegmenter`, where overlaps are resolved."""
+ABSENT = {
+    "MinVIS, all masks": MINVIS,
+    "MinVIS, without absent ones": with_presence(MINVIS, PRESENCE),
+    "GenVIS, all masks": BUNDLED,
+    "GenVIS, without absent ones": with_presence(BUNDLED, PRESENCE),
+    "GenVIS, weighted by occupancy": BUNDLED_OCCUPANCY,
+    "GenVIS, both": with_presence(BUNDLED_OCCUPANCY, PRESENCE),
 }
 ATTEMPTS = TABLE4 | {"global memory": GLOBAL_MEMORY, "N_f = 1": GENVIS_1, "N_f = 5": GENVIS_5, "N_f = 7": GENVIS_7}
 ATTEMPT_SETS = (*TABLE_SETS, "crossing", "returning")
@@ -103,10 +135,15 @@ def limits() -> list[Job]:
     ]
 
 
+def memory() -> list[Job]:
+    """Return the jobs of memory matching, its parts, and what can be had from the others without training."""
+    return [*_on(METHODS, MEMORY_SETS), *_on(PARTS, PARTS_SETS), *_on(ABSENT, PARTS_SETS)]
+
+
 def all_jobs(sets: Sequence[str] = TABLE_SETS) -> list[Job]:
     """Return everything, each configuration once, in the order of the tables."""
     plans: dict[Configuration, dict[EvaluationPlan, None]] = {}
-    for job in (*table4(sets), *table5(sets), *table6(sets), *figure3(), *limits()):
+    for job in (*table4(sets), *table5(sets), *table6(sets), *figure3(), *limits(), *memory()):
         plans.setdefault(job.configuration, {}).update(dict.fromkeys(job.plans))
     return [Job(configuration, tuple(wanted)) for configuration, wanted in plans.items()]
 
@@ -136,5 +173,6 @@ COMMANDS: dict[str, Callable[[Sequence[str]], list[Job]]] = {
     "table6": table6,
     "figure3": lambda _: figure3(),
     "limits": lambda _: limits(),
+    "memory": lambda _: memory(),
     "all": all_jobs,
 }

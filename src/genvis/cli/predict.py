@@ -24,6 +24,7 @@ def predict(
     dtype: Literal["float32", "bfloat16", "float16"] = "float32",
     tracker: Literal["propagation", "offline", "memory", "queries", "clip_queries"] | None = None,
     matching: MemoryMatchingOptions | None = None,
+    occupancy_weighted: bool = False,
     clip_length: int | None = None,
     resolution: int | None = None,
     memory_clips: int | None = None,
@@ -56,6 +57,7 @@ def predict(
             detections are matched with a memory of every track) or queries (MinVIS). Default: the one that the model
             was made for; memory for models that only detect.
         matching: Options of the tracker memory.
+        occupancy_weighted: With propagation: renew a query only as far as it holds an object, for fewer id switches.
         clip_length: Frames that the network sees together: 1 is online, more is semi-online. Default: the model's.
         resolution: Frames are resized so that the shorter side has this many pixels. Default: the model's.
         memory_clips: How many past clips the memory of GenVIS keeps. Default: all, and 500 in live runs.
@@ -112,6 +114,7 @@ def predict(
         clip_length=clip_length,
         resolution=resolution,
         matching=matching,
+        occupancy_weighted=occupancy_weighted,
         memory_clips=memory_clips,
         classes=classes,
     )

@@ -70,6 +70,8 @@ class RunSetup:
         classes: Names of the only classes to look for. None looks for all.
         matching: Options of the tracker ``memory``: how long ids are kept, how sure a new object must be, and how much
             position counts beside appearance. None takes the defaults.
+        occupancy_weighted: Whether the tracker ``propagation`` renews a query only as far as it holds an object, so
+            that those of hidden objects stay. Published scores are without it.
 
     Raises:
         InputError: If a number is out of range, a class is unknown, or the model has no such tracker.
@@ -86,6 +88,7 @@ class RunSetup:
         memory_clips: int | None = None,
         classes: Sequence[str] | None = None,
         matching: MemoryMatchingOptions | None = None,
+        occupancy_weighted: bool = False,
     ) -> None:
         if isinstance(model, str | Path):
             from genvis.checkpoints.load import load
@@ -111,12 +114,20 @@ class RunSetup:
                 resolution or self.preprocessing.short_side, max_size
             )
         self.tracker_name = tracker or default_tracker(model)
+        self.occupancy_weighted = occupancy_weighted
         self.tracker: VideoTracker = make_tracker(
-            model, self.tracker_name, memory_clips=memory_clips, frames_at_once=FRAMES_AT_ONCE, matching=matching
+            model,
+            self.tracker_name,
+            memory_clips=memory_clips,
+            frames_at_once=FRAMES_AT_ONCE,
+            matching=matching,
+            occupancy_weighted=occupancy_weighted,
         )
         self.matching = (matching or MemoryMatchingOptions()) if self.tracker_name == "memory" else None
         if self.matching is None and matching not in (None, MemoryMatchingOptions()):
             raise InputError(f"Options of matching are for the tracker 'memory', not '{self.tracker_name}'.")
+        if occupancy_weighted and self.tracker_name != "propagation":
+            raise InputError(f"occupancy_weighted is for the tracker 'propagation', not '{self.tracker_name}'.")
 
     @property
     def frames_at_once(self) -> int:
@@ -160,7 +171,12 @@ class RunSetup:
             return self
         bounded = copy(self)
         bounded.memory_clips = min(clips, getattr(self.model.config, "memory_clips", None) or clips)
-        bounded.tracker = make_tracker(self.model, self.tracker_name, memory_clips=bounded.memory_clips)
+        bounded.tracker = make_tracker(
+            self.model,
+            self.tracker_name,
+            memory_clips=bounded.memory_clips,
+            occupancy_weighted=self.occupancy_weighted,
+        )
         return bounded
 
     def settings(self) -> dict[str, Any]:
@@ -172,6 +188,7 @@ class RunSetup:
             "max_size": self.preprocessing.max_size,
             "memory_clips": self.memory_clips,
             **({} if self.matching is None else {"matching": asdict(self.matching)}),
+            **({"occupancy_weighted": True} if self.occupancy_weighted else {}),
         }
 
     @cached_property

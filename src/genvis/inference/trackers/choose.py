@@ -37,6 +37,7 @@ def make_tracker(
     memory_clips: int | None = None,
     frames_at_once: int = 1,
     matching: MemoryMatchingOptions | None = None,
+    occupancy_weighted: bool = False,
 ) -> VideoTracker:
     """Return the tracker of a model.
 
@@ -46,6 +47,7 @@ def make_tracker(
         memory_clips: How many past clips the memory of ``propagation`` keeps; None takes the model's number.
         frames_at_once: Frames of a clip that ``offline`` delivers.
         matching: Options of ``memory``; None takes the defaults.
+        occupancy_weighted: Let ``propagation`` renew a query only as far as it holds an object.
 
     Raises:
         InputError: If there is no such method, or the model has no network for it.
@@ -61,7 +63,7 @@ def make_tracker(
     if isinstance(model, VidEoMT):
         if name != "propagation":
             raise InputError(f"A VidEoMT model tracks by itself: it knows 'propagation', not '{name}'.")
-        return VidEoMTPropagation(model)
+        return VidEoMTPropagation(model, occupancy_weighted=occupancy_weighted)
     if name == "memory":
         return MemoryMatching(model.detector, matching)
     if name not in ("propagation", "offline") and not model.config.detector_shares_categories:
@@ -73,7 +75,9 @@ def make_tracker(
     if model.tracker is None:
         raise InputError(f"The model is a detector alone, but '{name}' needs a trained tracker: choose 'memory'.")
     if name == "propagation":
-        return QueryPropagation(model.detector, model.tracker, memory_clips=memory_clips)
+        return QueryPropagation(
+            model.detector, model.tracker, memory_clips=memory_clips, occupancy_weighted=occupancy_weighted
+        )
     if name == "offline":
         return OfflineTracking(model.detector, model.tracker, frames_at_once=frames_at_once)
     return ClipMatching(model.detector, model.tracker)

@@ -28,22 +28,33 @@ class QueryPropagation(VideoTracker):
         detector: Frame-level detector, in evaluation mode.
         tracker: Network trained to track the detector's queries.
         memory_clips: How many past clips the instance prototype memory keeps; None takes the network's number.
+        occupancy_weighted: Renew a query only as far as it holds an object, see `occupancy_mixture`.
     """
 
     score_rule = GREATEST_PROBABILITY
     is_causal = True
 
-    def __init__(self, detector: "FrameDetector", tracker: "Tracker", *, memory_clips: int | None = None) -> None:
+    def __init__(
+        self,
+        detector: "FrameDetector",
+        tracker: "Tracker",
+        *,
+        memory_clips: int | None = None,
+        occupancy_weighted: bool = False,
+    ) -> None:
         self.detector = detector
         self.tracker = tracker
         self.memory_clips = memory_clips
+        self.occupancy_weighted = occupancy_weighted
 
     @torch.inference_mode()
     def track(self, pixel_values: Tensor, state: TrackerState | None) -> tuple[TrackedClip, TrackerState]:
         """Follow the objects through a clip of any length: see `VideoTracker.track`."""
         detected = self.detector(pixel_values)
         frame_queries = detected.frame_queries[-1][None]  # (1, T, Q_f, C)
-        output, state = self.tracker(frame_queries, state, memory_clips=self.memory_clips)
+        output, state = self.tracker(
+            frame_queries, state, memory_clips=self.memory_clips, occupancy_weighted=self.occupancy_weighted
+        )
         mask_logits = projected_mask_logits(  # (T, Q, h, w)
             output.mask_embeddings[-1, 0], self.tracker.mask_features, detected.features
         )
@@ -82,18 +93,22 @@ class VidEoMTPropagation(VideoTracker):
 
     Args:
         model: The network, in evaluation mode.
+        occupancy_weighted: As in `QueryPropagation`.
     """
 
     score_rule = MEAN_LOGITS
     is_causal = True
 
-    def __init__(self, model: "VidEoMT") -> None:
+    def __init__(self, model: "VidEoMT", *, occupancy_weighted: bool = False) -> None:
         self.model = model
+        self.occupancy_weighted = occupancy_weighted
 
     @torch.inference_mode()
     def track(self, pixel_values: Tensor, state: Tensor | None) -> tuple[TrackedClip, Tensor]:
         """Follow the objects through a clip; its frames are propagated one by one: see `VideoTracker.track`."""
-        class_logits, mask_logits, state = self.model.step(pixel_values, state)
+        class_logits, mask_logits, state = self.model.step(
+            pixel_values, state, occupancy_weighted=self.occupancy_weighted
+        )
         presence = 1 - class_logits.float().softmax(dim=-1)[..., -1].mean(dim=0)  # (Q,)
         clip = TrackedClip(
             track_ids=torch.arange(class_logits.shape[1]),
