@@ -17,6 +17,7 @@ from genvis.inference.segmenter import VideoSegmenter
 from genvis.model.detector import mask2former as detector_module
 from genvis.model.genvis import GenVIS
 from genvis.training.cache.detected_videos import detect_videos
+from genvis.training.criterion.set_criterion import SetCriterion
 from genvis.training.recipe.loss_options import LossOptions
 
 WEIGHTS = "tests/golden/inference/genvis_r50_tiny.pth"
@@ -83,10 +84,11 @@ def test_training_runs_its_frozen_detector_optimized(monkeypatch: pytest.MonkeyP
     videos = SpriteVideos(2, length=2, height=64, width=64, split="train", seed=0)
     samples = [VideoSample(video.frames, video.masks, video.labels % 5) for video in (videos[0], videos[1])]
     batch = collate(samples)
-    optimized = detect_videos(model, batch, loss=LossOptions(detector_layers=2, fixed_grid=8))
+    criterion = SetCriterion(LossOptions(fixed_grid=8))
+    optimized = detect_videos(model.detector, batch, layers=2, criterion=criterion)
     assert calls == ["resnet_features", "decode_pixels", "decode_queries"]
     model.detector.implementation = "reference"
-    reference = detect_videos(model, batch, loss=LossOptions(detector_layers=2, fixed_grid=8))
+    reference = detect_videos(model.detector, batch, layers=2, criterion=criterion)
     assert calls == ["resnet_features", "decode_pixels", "decode_queries"]
     torch.testing.assert_close(optimized.frame_queries, reference.frame_queries, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(optimized.stride4_features, reference.stride4_features, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(optimized.features, reference.features, atol=1e-4, rtol=1e-4)
