@@ -1,6 +1,7 @@
 """A Mask2Former saved by transformers becomes the detector, with equal outputs."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -197,3 +198,19 @@ def test_a_missing_tensor_of_every_family_is_named(family, tmp_path):
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(InputError, match=r"do not fit its config\.json; missing: "):
         load(folder)
+
+
+@pytest.mark.parametrize("family", ["videomt", "mask2former", "eomt", "rf_detr"])
+def test_tensors_that_have_no_place_are_named_unless_they_are_derived(family, tmp_path, caplog):
+    folder = save_tiny_family(tmp_path, family)
+    tensors = load_file(folder / "model.safetensors")
+    unused = {name for name in tensors if name.startswith("criterion.") or name.endswith("mask_token")}
+    kept = {name: tensor for name, tensor in tensors.items() if name not in unused}
+    derived = {"layers.0.attention.self.relative_position_index": torch.zeros(4, dtype=torch.long)}
+    save_file(kept | derived, folder / "model.safetensors", metadata={"format": "pt"})
+    load(folder)
+    assert not caplog.records
+    save_file(kept | {"head.weight": torch.zeros(4)}, folder / "model.safetensors", metadata={"format": "pt"})
+    load(folder)
+    assert re.search(r"that have no place are left out: \S*head\.weight\.", caplog.text)
+    assert len(caplog.records) == 1

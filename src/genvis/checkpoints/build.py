@@ -1,5 +1,7 @@
 """Building of a network from a configuration and tensors: every tensor accounted for, nothing allocated in vain."""
 
+import logging
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -15,6 +17,9 @@ _Model = TypeVar("_Model", bound=PreTrainedModel)
 # A network may have values that its file lacks, such as tables that follow from a size; not many more.
 _MOST_VALUES_PER_STORED_VALUE = 2
 _SPARE_VALUES = 10_000_000
+# Tensors that follow from sizes, count steps, or belong to a loss or a classifier of images.
+_DERIVED = re.compile(r"relative_position_index$|position_ids$|num_batches_tracked$|^criterion\.|^classifier\.")
+_log = logging.getLogger(__name__)
 
 
 def build_config(config_class: type[PreTrainedConfig], fields: Mapping[str, Any], *, name: str) -> Any:
@@ -46,7 +51,7 @@ def build_network(
         name: Of the model, for messages.
         dtype: Of the network; stored weights may have another.
         may_lack: Whether a weight of this name may be missing.
-        may_ignore: Whether a tensor of this name need not have a place.
+        may_ignore: Whether a tensor of this name need not have a place; a warning names those that are not derived.
 
     Raises:
         InputError: If the configuration is impossible, or a tensor is missing, unknown or misshapen; each is named.
@@ -65,7 +70,9 @@ def build_network(
                 ignore_mismatched_sizes=True,
             )
     model, information = loaded
-    model, information = loaded
+    ignored = sorted(key for key in information["unexpected_keys"] if may_ignore(key) and not _DERIVED.search(key))
+    if ignored:
+        _log.warning("Tensors of '%s' that have no place are left out: %s.", name, _first(ignored))
     problems = [
         f"{problem}: {', '.join(sorted(map(_describe, keys)))}"
         for problem, keys in (
@@ -78,6 +85,12 @@ def build_network(
     if problems:
         raise InputError(f"The weights of '{name}' do not fit its config.json; {'; '.join(problems)}.")
     return model
+
+
+def _first(names: list[str]) -> str:
+    """Return the first few names, and how many more there are."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
 
 
 def _check_finite(tensors: Mapping[str, Tensor], *, name: str) -> None:

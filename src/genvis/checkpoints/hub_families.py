@@ -89,10 +89,16 @@ def detector_from_hub(folder: ModelFolder, config: GenVISConfig, dtype: torch.dt
         folder.tensors(),
         name=folder.name,
         dtype=dtype,
-        may_lack=lambda name: name.startswith("criterion."),
+        may_lack=is_unused,
+        may_ignore=lambda _: True,
     )
     tensors = {f"detector.{name}": tensor for name, tensor in family.detector.renamed(source.state_dict()).items()}
     return build_network(GenVIS, config, tensors, name=folder.name, dtype=dtype)
+
+
+def is_unused(name: str) -> bool:
+    """Whether a tensor of a Hub model is of its loss or its pretraining, so that it may be missing."""
+    return name.startswith("criterion.") or name.endswith("mask_token")
 
 
 def required_divisor(detector: PreTrainedConfig) -> int:

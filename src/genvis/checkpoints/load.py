@@ -16,6 +16,7 @@ from genvis.checkpoints.hub_families import (
     detector_config,
     detector_from_hub,
     hub_categories,
+    is_unused,
 )
 from genvis.checkpoints.infer_config import PublishedSettings
 from genvis.checkpoints.model_folder import ModelFolder
@@ -100,7 +101,7 @@ def load_backbone(name: str) -> ResNetModel | SwinModel:
         folder.tensors(),
         name=name,
         may_lack=lambda tensor: tensor.startswith("layernorm."),  # Of classification; a backbone has none.
-        may_ignore=lambda tensor: tensor.startswith(("classifier.", "hidden_states_norms.")),
+        may_ignore=lambda _: True,  # Classifiers have a head.
     )
 
 
@@ -162,7 +163,8 @@ def _load_videomt(folder: ModelFolder, config: VidEoMTConfig, dtype: torch.dtype
         folder.tensors(),
         name=folder.name,
         dtype=dtype,
-        may_lack=lambda name: name.startswith("criterion."),
+        may_lack=is_unused,
+        may_ignore=lambda _: True,
     )
 
 
