@@ -49,6 +49,7 @@ KINDS = (
     Kind("lossless.mkv", "ffv1"),
     Kind("plain.webm", "libvpx-vp9", codec_options=VPX),
     Kind("piped.webm", "libvpx-vp9", codec_options=VPX, options=(("live", "1"),)),
+    Kind("plain.ogv", "libvpx", format="ogg", codec_options=VPX),
     Kind("plain.avi", "mpeg4", codec_options=(("g", "8"),)),
     Kind("mjpeg.avi", "mjpeg", "yuvj420p"),
     Kind("plain.ts", codec_options=X264),

@@ -9,7 +9,8 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from genvis.video.sources.file_structure import CUT_OFF, structural_damage
+from genvis.video.sources.structure.file_structure import structural_damage
+from genvis.video.sources.structure.sized_file import CUT_OFF
 
 MICROSECONDS = 1_000_000
 # The index of these lists every frame exactly: an edit list, or a chunk that was left empty, is accounted for in it.

@@ -1,0 +1,1 @@
+"""Structure of video files: what their parts say of themselves."""

@@ -1,0 +1,132 @@
+"""Structure of containers of packets, boxes, chunks, tags, keys and pages."""
+
+import re
+import zlib
+
+import numpy as np
+
+from genvis.video.sources.structure.sized_file import CUT_OFF, SizedFile, StructureError, no_part
+
+SYNC = 0x47
+CHUNK_PACKETS = 50_000
+
+
+def check_transport_stream(file: SizedFile) -> None:
+    """Check that every packet begins with its sync byte, and that the last one is whole."""
+    head = np.frombuffer(file.read(0, min(file.size, 10_000)), np.uint8)
+    found = [
+        (length, start)
+        for length in (188, 192, 204)
+        for start in range(min(length, len(head)))
+        if (head[start::length][:5] == SYNC).all() and len(head[start::length]) >= min(5, file.size // length)
+    ]
+    if not found:
+        raise no_part(0)
+    length, start = found[0]
+    # A packet of 192 bytes begins with the 4 bytes of its time.
+    start = (start - 4) % length if length == 192 else start
+    for position in range(start, file.size, CHUNK_PACKETS * length):
+        data = np.frombuffer(file.read(position, min(CHUNK_PACKETS * length, file.size - position)), np.uint8)
+        wrong = np.flatnonzero(data[4 if length == 192 else 0 :: length] != SYNC)
+        if len(wrong):
+            raise no_part(position + int(wrong[0]) * length)
+    if (file.size - start) % length:
+        raise StructureError(CUT_OFF)
+
+
+def check_fragments(file: SizedFile) -> None:
+    """Check the boxes of a fragmented MP4 (ISO/IEC 14496-12); one with an index is checked by that."""
+    position, is_fragmented = 0, False
+    while position < file.size:
+        rest = file.size - position
+        if rest < 8:
+            break
+        size, kind = file.number(position, 4), file.read(position + 4, 4)
+        is_fragmented = is_fragmented or kind in (b"moof", b"sidx")
+        if size == 1:
+            size = file.number(position + 8, 8)
+        elif size == 0:
+            break
+        if size < 8 or not re.fullmatch(rb"[\x20-\x7e\xa9]{4}", kind):
+            if is_fragmented:
+                raise no_part(position)
+            return
+        if size > rest and is_fragmented:
+            raise StructureError(CUT_OFF)
+        position += size
+    if is_fragmented and any(file.read(position, min(8, max(0, file.size - position)))):
+        raise StructureError(CUT_OFF)
+
+
+def check_riff(file: SizedFile) -> None:
+    """Check that the file is as long as its RIFF chunks say; one that was piped or killed says nothing."""
+    position = 0
+    while position + 12 <= file.size and file.read(position, 4) == b"RIFF":
+        size = file.number(position + 4, 4, little=True)
+        position = file.size if size in (0, 0xFFFFFFFF) else file.inside(position + 8 + size + size % 2)
+
+
+def check_flash_video(file: SizedFile) -> None:
+    """Check the tags of an FLV file, each with its size before and behind it."""
+    position = file.number(5, 4) + 4
+    while position < file.size:
+        kind, size = file.number(position, 1) & 0x1F, file.number(position + 1, 3)
+        if kind not in (8, 9, 18):
+            raise no_part(position)
+        # Some writers count the size of a tag without its head, or not at all.
+        if file.number(position + 11 + size, 4) not in (size + 11, size, 0):
+            raise no_part(position)
+        position += 15 + size
+
+
+ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+
+
+def check_advanced_systems(file: SizedFile) -> None:
+    """Check a Windows Media file against the size that its header states; a broadcast states none."""
+    end = file.inside(file.number(16, 8, little=True))
+    position = 30
+    while position < end:
+        size = file.number(position + 16, 8, little=True)
+        if size < 24 or position + size > end:
+            raise no_part(position)
+        if file.read(position, 16) == ASF_FILE_PROPERTIES:
+            is_broadcast = file.number(position + 88, 4, little=True) & 1
+            file.inside(0 if is_broadcast else file.number(position + 40, 8, little=True))
+        position += size
+
+
+def check_material_exchange(file: SizedFile) -> None:
+    """Check the keys of an MXF file (SMPTE 377), which may begin with up to 64 kB of something else."""
+    position = max(0, file.read(0, min(file.size, 1 << 16)).find(b"\x06\x0e\x2b\x34"))
+    while position < file.size:
+        if file.read(position, 4) != b"\x06\x0e\x2b\x34":
+            raise no_part(position)
+        size, head = file.number(position + 16, 1), 17
+        if size & 0x80:
+            head += size & 0x7F
+            size = file.number(position + 17, size & 0x7F)
+        position = file.inside(position + head + size)
+
+
+MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
+def check_ogg(file: SizedFile) -> None:
+    """Check the pages of an Ogg file (RFC 3533): their checksums, and that none of a stream is missing."""
+    position = 0
+    numbers: dict[int, int] = {}
+    while position < file.size:
+        if file.read(position, 4) != b"OggS":
+            raise no_part(position)
+        segments = file.number(position + 26, 1)
+        length = 27 + segments + sum(file.read(position + 27, segments))
+        page = file.read(position, length)
+        stream, number, checksum = (int.from_bytes(page[place : place + 4], "little") for place in (14, 18, 22))
+        # The polynomial is that of zlib, with the bits of every byte in the other order.
+        mirrored = (page[:22] + bytes(4) + page[26:]).translate(MIRRORED)
+        found = int(f"{zlib.crc32(mirrored, 0xFFFFFFFF) ^ 0xFFFFFFFF:032b}"[::-1], 2)
+        if found != checksum or number != numbers.get(stream, number):
+            raise no_part(position)
+        numbers[stream] = (number + 1) & 0xFFFFFFFF
+        position += length

@@ -1,0 +1,61 @@
+"""Structure of video files: where their parts end, and whether each joins the next.
+
+FFmpeg skips what it cannot make sense of, and estimates the length of a file that says none from the file itself. A
+truncated GIF, or a Matroska file with a hole, then reads like a shorter video without any error. The structure of the
+file tells: its parts state their sizes, so a whole file is covered by them from its first byte to its last. Only heads
+are read, not the pictures. Every check is made so that undamaged files pass it, with what writers in use leave behind:
+unknown sizes of live recordings, padding, foreign data after the end.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from genvis.video.sources.structure.containers import (
+    check_advanced_systems,
+    check_flash_video,
+    check_fragments,
+    check_material_exchange,
+    check_ogg,
+    check_riff,
+    check_transport_stream,
+)
+from genvis.video.sources.structure.matroska import check_matroska
+from genvis.video.sources.structure.raw_streams import check_gif, check_motion_jpeg, check_playlist, check_start_codes
+from genvis.video.sources.structure.sized_file import SizedFile, StructureError
+
+CHECKS: dict[str, Callable[[SizedFile], None]] = {
+    "matroska,webm": check_matroska,
+    "gif": check_gif,
+    "mpegts": check_transport_stream,
+    "mov,mp4,m4a,3gp,3g2,mj2": check_fragments,
+    "avi": check_riff,
+    "flv": check_flash_video,
+    "asf": check_advanced_systems,
+    "mxf": check_material_exchange,
+    "ogg": check_ogg,
+    "h264": check_start_codes,
+    "hevc": check_start_codes,
+    "mjpeg": check_motion_jpeg,
+    "hls": check_playlist,
+}
+
+
+def structural_damage(path: Path, format_name: str) -> str | None:
+    """Say how the structure of a video file is damaged; None if it is whole, or of a format without a check.
+
+    Args:
+        path: A regular file.
+        format_name: FFmpeg's name of the format.
+
+    Returns:
+        Half a sentence, such as ``"the file ends in the middle of a part"``.
+    """
+    check = CHECKS.get(format_name)
+    if check is None:
+        return None
+    try:
+        with path.open("rb") as stream:
+            check(SizedFile(path, stream))
+    except StructureError as damage:
+        return str(damage)
+    return None
