@@ -49,3 +49,27 @@ def test_a_run_leaves_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert main(["train", str(tmp_path / "recipe.yaml"), "--run.max_steps", "1", "-o", str(tmp_path / "other")]) == 0
     assert (tmp_path / "other" / "model" / "model.safetensors").is_file()
     assert "genvis predict VIDEO --weights" in capsys.readouterr().out
+
+
+def test_a_dry_run_works_before_weights_and_data_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    small = ["--data.batch_size", "1", "--data.clips", "2", "--data.augmentation.short_sides", "[64]"]
+    small += ["--loss.points.count", "64", "--run.precision", "32-true", "--run.accelerator", "cpu"]
+    assert main(["train", "ovis-r50-online", "--dry-run", *small]) == 0
+    text = capsys.readouterr().out
+    assert "weights 'runs/vita-ovis-r50/model' are not here yet" in text
+    assert "data 'datasets/coco/annotations/instances_train2017.json' is not here yet" in text
+    assert "backbone" in text
+    assert "s a step" in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_of_a_second_stage_names_the_weights_that_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text("base: base-own-genvis.yaml\nmodel: {init: runs/mine-detector/model}\n")
+    assert main(["train", "mine.yaml", "--dry-run"]) == 2
+    assert "runs/mine-detector/model" in capsys.readouterr().err

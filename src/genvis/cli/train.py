@@ -56,7 +56,7 @@ def _run(recipe: "Recipe") -> int:
     if find_spec("lightning") is None:
         raise MissingExtraError("lightning", "train")
     if recipe.run.dry_run:
-        from genvis.training.recipe.dry_run import dry_run
+        from genvis.training.run.dry_run import dry_run
 
         dry_run(recipe)
         return 0

@@ -1,27 +1,34 @@
-"""What a recipe would do, measured on a few real steps instead of guessed."""
+"""Dry run of a recipe: what it would train, with memory and time measured on a few steps."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import mean
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 
+from genvis.data.samples.batch import collate
 from genvis.memory import peak_memory
-from genvis.training.recipe.data_options import SourceOptions
+from genvis.training.recipe.checks import check_recipe
+from genvis.training.recipe.data_options import CacheOptions, SourceOptions
 from genvis.training.recipe.recipe import Recipe
 from genvis.training.run.data_module import TrainingData
 from genvis.training.run.run import build_data, build_module
+from genvis.training.run.stand_ins import NoiseVideos, missing_data, without_missing_weights
 from genvis.training.stages.model_building import parameter_table
 from genvis.training.stages.stage import StageModule
 
 _MEASURED_STEPS = 2
 _MEASURED_VIEWS = 2
+_LONG = 60.0  # Seconds of steps after which no further one is measured.
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a training step costs on this machine.
+    """Costs of a training step on this machine.
 
     Attributes:
         seconds: Of one batch of one process, without waiting for data.
@@ -43,11 +50,14 @@ class Measurement:
 def dry_run(recipe: Recipe) -> Measurement:
     """Print what would be trained, its parameters, memory and time, without changing anything on disk.
 
+    Nothing is fetched. Weights and data that are not there yet are replaced by new weights and by noise of the same
+    size, and the output says so.
+
     Args:
         recipe: All of it.
 
     Returns:
-        What was measured.
+        The measurement.
 
     Raises:
         InputError: If the recipe is impossible.
@@ -56,6 +66,13 @@ def dry_run(recipe: Recipe) -> Measurement:
     from rich.table import Table
 
     console = Console()
+    check_recipe(recipe)
+    model, notes = without_missing_weights(recipe.model)
+    recipe = replace(recipe, model=model)
+    missing = missing_data(recipe.data)
+    if missing is not None:
+        notes.append(f"The data '{missing}' is not here yet: measured on noise, without the time to prepare a batch.")
+        recipe = replace(recipe, cache=CacheOptions())
     module = build_module(recipe)
     console.print(f"[bold]Stage[/bold] {recipe.stage}, {recipe.run.max_steps:,} steps of {_batch(recipe)}")
     for source in recipe.data.sources:
@@ -66,7 +83,9 @@ def dry_run(recipe: Recipe) -> Measurement:
         table.add_row(name, f"{size:,}", f"{trained:,}" if trained else "frozen")
     table.add_row("all", f"{sum(row[1] for row in rows):,}", f"{sum(row[2] for row in rows):,}", style="bold")
     console.print(table)
-    measured = measure(recipe)
+    for note in notes:
+        console.print(note, style="yellow", soft_wrap=True)
+    measured = measure(recipe, module, is_stand_in=missing is not None)
     accumulate = recipe.run.accumulate
     workers = max(1, recipe.data.workers)
     step = accumulate * max(measured.seconds, measured.data_seconds / workers if recipe.data.workers else 0.0)
@@ -86,11 +105,20 @@ def dry_run(recipe: Recipe) -> Measurement:
     return measured
 
 
-def measure(recipe: Recipe) -> Measurement:
-    """Take a few steps with the recipe's model, data and losses, and time them; of a cache only some views are made."""
-    module = build_module(recipe)
+def measure(recipe: Recipe, module: StageModule, *, is_stand_in: bool = False) -> Measurement:
+    """Take a few steps with the recipe's model, data and losses, and time them; of a cache only some views are made.
+
+    Args:
+        recipe: All of it.
+        module: Its stage.
+        is_stand_in: Take noise of the size of the recipe's samples, whose preparation is not measured.
+    """
+    if is_stand_in:
+        noise = NoiseVideos.like(recipe.data, classes=module.model.config.num_classes)
+        return replace(_measure(recipe, module, noise, collate), data_seconds=0.0)
     if not recipe.cache.folder:
-        return _measure(recipe, module, build_data(recipe, module))
+        data = build_data(recipe, module)
+        return _measure(recipe, module, data.stream, data.collate_items)
     with TemporaryDirectory() as folder:
 
         def built(views: int) -> tuple[TrainingData, float]:
@@ -102,36 +130,41 @@ def measure(recipe: Recipe) -> Measurement:
         _, filling = built(1 + _MEASURED_VIEWS)
         data, opening = built(1 + _MEASURED_VIEWS)
         size = sum(path.stat().st_size for path in Path(folder).iterdir()) / (1 + _MEASURED_VIEWS)
-        measured = _measure(recipe, module, data)
+        measured = _measure(recipe, module, data.stream, data.collate_items)
     views = recipe.cache.views
     seconds = opening + views * max(0.0, filling - opening) / _MEASURED_VIEWS
     return replace(measured, cache_seconds=seconds, cache_bytes=int(views * size))
 
 
-def _measure(recipe: Recipe, module: StageModule, data: TrainingData) -> Measurement:
+def _measure(
+    recipe: Recipe, module: StageModule, stream: Any, collate_items: Callable[[list[Any]], Any]
+) -> Measurement:
     device = torch.device("cuda" if torch.cuda.is_available() and recipe.run.accelerator != "cpu" else "cpu")
     module.to(device)
     processes = recipe.run.nodes * (recipe.run.devices if isinstance(recipe.run.devices, int) else 1)
     share = max(1, recipe.data.batch_size // processes)
-    seconds, data_seconds, first = 0.0, 0.0, 0.0
-    for step in range(_MEASURED_STEPS + 1):
+    learning: list[float] = []
+    preparing: list[float] = []
+    first = 0.0
+    while len(learning) < 1 + _MEASURED_STEPS and sum(learning) < _LONG:
+        step = len(learning)
         start = time.perf_counter()
-        batch = data.collate_items([data.stream[step * share + place] for place in range(share)]).to(device)
+        batch = collate_items([stream[step * share + place] for place in range(share)]).to(device)
         prepared = time.perf_counter()
         with torch.autocast(device.type, _dtype(recipe), enabled=recipe.run.precision != "32-true"):
             loss = torch.stack(list(module.losses(batch).values())).sum()
         loss.backward()
         if device.type == "cuda":
             torch.cuda.synchronize()
-        if step == 0:
-            first = float(loss.detach())  # The first step also warms up.
-        else:
-            data_seconds += prepared - start
-            seconds += time.perf_counter() - prepared
+        preparing.append(prepared - start)
+        learning.append(time.perf_counter() - prepared)
+        first = first if step else float(loss.detach())
+    # The first step also warms up; where steps are long, it is all there is.
+    counted = slice(1 if len(learning) > 1 else 0, None)
     memory = torch.cuda.max_memory_allocated() if device.type == "cuda" else peak_memory()
     # AdamW keeps two more numbers for each trained one.
     memory += sum(2 * 4 * parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
-    return Measurement(seconds / _MEASURED_STEPS, data_seconds / _MEASURED_STEPS, memory, first)
+    return Measurement(mean(learning[counted]), mean(preparing[counted]), memory, first)
 
 
 def _dtype(recipe: Recipe) -> torch.dtype:
