@@ -11,8 +11,9 @@ from genvis.checkpoints.load import load_genvis
 from genvis.errors import TrainingDiverged
 from genvis.training.recipe.loss_options import LossWeights
 from genvis.training.recipe.recipe import Recipe
-from genvis.training.run import run as run_module
-from genvis.training.run.run import build_data, build_module, build_trainer, train
+from genvis.training.run import trainer as trainer_module
+from genvis.training.run.run import build_data, build_module, train
+from genvis.training.run.trainer import build_trainer
 from tests.training.tiny import tiny_recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -32,10 +33,10 @@ class KillAfter(Callback):
 
 
 def weights(recipe: Recipe, monkeypatch: pytest.MonkeyPatch, *, kill_after: int | None = None) -> dict[str, Any]:
-    original = run_module._callbacks
+    original = trainer_module._callbacks
     if kill_after is not None:
         with monkeypatch.context() as patch:
-            patch.setattr(run_module, "_callbacks", lambda *a, **k: [*original(*a, **k), KillAfter(kill_after)])
+            patch.setattr(trainer_module, "_callbacks", lambda *a, **k: [*original(*a, **k), KillAfter(kill_after)])
             with pytest.raises(KilledError):
                 train(recipe)
     folder = train(recipe)

@@ -14,7 +14,8 @@ from genvis.inference.segmenter import VideoSegmenter
 from genvis.training.cache.cached_stream import CachedViews
 from genvis.training.recipe.data_options import CacheOptions
 from genvis.training.recipe.recipe import ModelOptions, Recipe
-from genvis.training.run.run import build_data, build_module, build_trainer, train
+from genvis.training.run.run import build_data, build_module, train
+from genvis.training.run.trainer import build_trainer
 from tests.tiny_families import save_tiny_family
 from tests.tiny_network import CONFIG
 from tests.training.tiny import tiny_recipe

@@ -6,10 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch.utils.data import Dataset
 
-from genvis.errors import GenVISError, InputError
+from genvis.errors import GenVISError
 from genvis.files import cannot_write
 
 _WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG)
@@ -17,14 +16,13 @@ _WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, 
 
 @contextmanager
 def explained_failures(output: Path) -> Iterator[None]:
-    """Raise what libraries say of disks, devices and processes as errors of ours, one sentence each.
+    """Raise what libraries say of disks and processes as errors of ours, one sentence each.
 
     Args:
         output: Folder of the run.
 
     Raises:
         OutputError: If logs or checkpoints cannot be written.
-        InputError: If there are no such devices.
         GenVISError: If a process that prepares samples died.
     """
     try:
@@ -33,9 +31,6 @@ def explained_failures(output: Path) -> Iterator[None]:
         if error.errno not in _WRITING:
             raise
         raise cannot_write(error.filename or output, error) from error
-    except MisconfigurationException as error:
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise InputError(f"run.accelerator, run.devices or run.precision does not fit: {reason}.") from error
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise

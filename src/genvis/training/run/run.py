@@ -3,14 +3,9 @@
 import logging
 import warnings
 from contextlib import nullcontext
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, LearningRateMonitor
-from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from genvis.checkpoints.save import save_model
 from genvis.data.samples.batch import collate
@@ -23,22 +18,19 @@ from genvis.training.process_group import is_first_process
 from genvis.training.recipe.checks import check_recipe
 from genvis.training.recipe.loading import save_recipe
 from genvis.training.recipe.recipe import Recipe
-from genvis.training.run.callbacks import DivergenceGuard, ResumableCheckpoint
-from genvis.training.run.checkpoint_files import PlainCheckpointIO, usable_checkpoint
+from genvis.training.run.checkpoint_files import usable_checkpoint
 from genvis.training.run.data_module import TrainingData
 from genvis.training.run.failures import explained_failures
-from genvis.training.run.progress import TrainingProgress
 from genvis.training.run.run_identity import CHECKPOINTS, open_run
-from genvis.training.run.sample_stream import HeldOut, held_out_set, training_stream
+from genvis.training.run.sample_stream import held_out_set, training_stream
+from genvis.training.run.trainer import build_trainer
 from genvis.training.stages.detector_stage import DetectorStage
 from genvis.training.stages.genvis_stage import GenVISStage
 from genvis.training.stages.model_building import build_model
 from genvis.training.stages.stage import StageModule
 from genvis.training.stages.vita_stage import VITAStage
-from genvis.training.validation.sample_pictures import SamplePictures
 
 _STAGES: dict[str, type[StageModule]] = {"detector": DetectorStage, "genvis": GenVISStage, "vita": VITAStage}
-_BEST_BY = {"detector": "frame_AP", "vita": "video_AP", "genvis": "video_AP"}
 
 
 def train(recipe: Recipe) -> Path:
@@ -148,76 +140,3 @@ def _cached(recipe: Recipe, module: StageModule) -> CachedViews:
         fill_cache(cache, stream, views=cache_options.views, module=module, seed=seed, workers=data.workers)
     drawn = ClipSampling(data.clips, data.frames_per_clip, data.frame_range) if cache_options.frames else None
     return CachedViews(cache, seed=recipe.run.seed, views=cache_options.views, sampling=drawn)
-
-
-def build_trainer(recipe: Recipe, data: TrainingData | None = None) -> lightning.Trainer:
-    """Build Lightning's trainer.
-
-    Args:
-        recipe: How the run goes.
-        data: With held-out samples of which pictures are drawn, if the recipe asks for them.
-    """
-    run, output = recipe.run, Path(recipe.run.output)
-    processes = max(1, run.nodes) * (run.devices if isinstance(run.devices, int) else 1)
-    validates = bool(run.validate_steps and recipe.data.validation is not None)
-    return lightning.Trainer(
-        accelerator=run.accelerator,
-        devices=run.devices,
-        num_nodes=run.nodes,
-        strategy="ddp" if processes > 1 else "auto",
-        precision=run.precision,
-        max_steps=run.max_steps,
-        max_epochs=-1,
-        accumulate_grad_batches=run.accumulate,
-        gradient_clip_val=recipe.optimizer.clip_norm or None,
-        val_check_interval=run.validate_steps * run.accumulate if validates else None,
-        check_val_every_n_epoch=None,
-        num_sanity_val_steps=0,
-        limit_val_batches=None if validates else 0,
-        log_every_n_steps=run.log_steps,
-        logger=_loggers(recipe, output),
-        callbacks=_callbacks(recipe, output, validates=validates, held_out=data.held_out if data else None),
-        sync_batchnorm=processes > 1 and not recipe.model.freeze_batch_norm and run.accelerator != "cpu",
-        use_distributed_sampler=False,
-        enable_model_summary=False,
-        default_root_dir=output,
-        plugins=[PlainCheckpointIO()],
-    )
-
-
-def _loggers(recipe: Recipe, output: Path) -> list[Logger]:
-    loggers: list[Logger] = [CSVLogger(output, name="log", flush_logs_every_n_steps=recipe.run.log_steps)]
-    if recipe.run.tensorboard:
-        loggers.append(TensorBoardLogger(output, name="tensorboard"))
-    return loggers
-
-
-def _callbacks(recipe: Recipe, output: Path, *, validates: bool, held_out: HeldOut | None) -> list[Callback]:
-    run, folder = recipe.run, output / CHECKPOINTS
-    callbacks: list[Callback] = [
-        DivergenceGuard(),
-        LearningRateMonitor("step"),
-        TrainingProgress(every=run.log_steps),
-    ]
-    if run.ema_decay:
-        callbacks.append(EMAWeightAveraging(decay=run.ema_decay))
-    if run.picture_steps and validates and held_out is not None:
-        callbacks.append(SamplePictures(held_out, folder=output / "pictures", every=run.picture_steps))
-    resuming: dict[str, Any] = {"dirpath": folder, "filename": "last", "save_top_k": 1, "enable_version_counter": False}
-    if run.checkpoint_minutes and not run.checkpoint_steps:
-        resuming["train_time_interval"] = timedelta(minutes=run.checkpoint_minutes)
-    else:
-        resuming["every_n_train_steps"] = run.checkpoint_steps or run.max_steps
-    callbacks.append(ResumableCheckpoint(**resuming))
-    if validates:
-        callbacks.append(
-            ResumableCheckpoint(
-                dirpath=folder,
-                filename="best",
-                monitor=_BEST_BY[recipe.stage],
-                mode="max",
-                save_top_k=1,
-                enable_version_counter=False,
-            )
-        )
-    return callbacks
