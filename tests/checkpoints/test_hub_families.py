@@ -143,6 +143,12 @@ def test_the_registry_tells_what_mere_numbers_are():
     assert with_labels(names[:7], name="videomt-s-ytvis2019").names == tuple(names[:7])
 
 
+def test_mere_numbers_with_the_gaps_of_coco_get_its_names():
+    categories = with_labels([f"LABEL_{index}" for index in range(91)], name="rf-detr-seg-nano")
+    assert categories.ids == tuple(range(91))
+    assert [categories.names[index] for index in (0, 1, 12, 90)] == ["N/A", "person", "N/A", "toothbrush"]
+
+
 def test_own_names_are_numbered_from_one():
     assert with_labels(["kettle", "cup"]) == Categories("", (1, 2), ("kettle", "cup"))
 

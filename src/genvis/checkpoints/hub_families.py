@@ -178,6 +178,13 @@ def hub_categories(folder: ModelFolder) -> Categories:
         registered = known_categories(entry.categories)
         if len(registered) == len(labels):
             return registered
+        if len(labels) == max(registered.ids) + 1:  # Numbered by category id, with gaps, as RF-DETR is.
+            names = dict(zip(registered.ids, registered.names, strict=True))
+            return Categories(
+                registered.name,
+                tuple(range(len(labels))),
+                tuple(names.get(index, "N/A") for index in range(len(labels))),
+            )
     return Categories("", tuple(range(1, len(labels) + 1)), labels)
 
 
