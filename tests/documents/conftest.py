@@ -11,9 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from genvis.categories import known_categories
+from genvis.checkpoints.registry import DEFAULT_MODEL, entry_of
 from genvis.data.sprites import SpriteVideos, render
 from genvis.video import VideoWriter
+from tests.checkpoints.hub_server import cache_by_hand
 from tests.stream_server import StreamServer
+from tests.tiny_families import save_tiny_family
 
 TINY_WEIGHTS = Path(__file__).parents[1] / "golden" / "inference" / "genvis_r50_tiny.pth"
 FRAMES = 8
@@ -38,10 +42,23 @@ def clip() -> list[np.ndarray]:
     return [frame.image for frame in render(scene)]
 
 
+@pytest.fixture(scope="session")
+def hub_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Hub cache in which a tiny random model stands for the default one."""
+    root = tmp_path_factory.mktemp("cache")
+    names = dict(enumerate(known_categories("youtube_vis_2019").names))
+    hub_id = entry_of(DEFAULT_MODEL).hub_id
+    assert hub_id is not None
+    cache_by_hand(root / "hub", hub_id, save_tiny_family(root / "model", "videomt", id2label=names))
+    return root / "hub"
+
+
 @pytest.fixture
-def reader_s_folder(clip: list[np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def reader_s_folder(clip: list[np.ndarray], hub_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder in which a reader of the documents works; it is the current one."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(hub_cache))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     for name in ("ride.mp4", "video.mp4", "reef.mp4", "new.mp4", "hour1.mp4", "hour2.mp4"):
         write_video(tmp_path / name, clip)
     (tmp_path / "clips").mkdir()

@@ -33,8 +33,9 @@ COMMANDS = {
     "pytest": NOT_RUN,
     "genvis demo": AS_IT_IS,
     "genvis predict ride.mp4 -o out": AS_IT_IS,
+    "genvis predict ride.mp4 --classes person,dog --outputs csv,video -o out/people": AS_IT_IS,
+    "genvis predict shots/ 'clips/*.mkv' --resume -o out": AS_IT_IS,
     "genvis convert genvis_r50_ytvis21.pth models/ytvis21": AS_IT_IS,
-    "genvis predict ride.mp4 shots/ 'clips/*.mkv' --weights models/ytvis21 -o out/ytvis": AS_IT_IS,
     "genvis predict rtsp://camera/stream --weights models/ytvis21 -o out/camera": (
         "genvis predict {stream} --stop 4 --weights models/ytvis21 -o out/camera"
     ),
@@ -46,23 +47,20 @@ COMMANDS = {
     "genvis train reef_genvis.yaml": f"genvis train reef_genvis.yaml {BRIEF}",
     "genvis predict new.mp4 --weights runs/reef-genvis/model -o out": AS_IT_IS,
     "genvis data sprites sprites/train --videos 200": f"genvis data sprites sprites/train --videos 2 {SMALL}",
-    "genvis data sprites sprites/held_out --videos 40 --split validation": (
-        f"genvis data sprites sprites/held_out --videos 2 --split validation {SMALL}"
+    "genvis data sprites sprites/validation --videos 40 --split validation": (
+        f"genvis data sprites sprites/validation --videos 2 --split validation {SMALL}"
     ),
     (
-        "genvis eval --weights sprites-tiny --annotations sprites/held_out/annotations.json "
-        "--images sprites/held_out/frames -o report"
+        "genvis eval --weights sprites-tiny --annotations sprites/validation/annotations.json "
+        "--images sprites/validation/frames -o report"
     ): AS_IT_IS,
-    "genvis eval report/results.json --annotations sprites/held_out/annotations.json --identity": AS_IT_IS,
+    "genvis eval report/results.json --annotations sprites/validation/annotations.json --identity": AS_IT_IS,
     # docs/inference.md
     "genvis predict hour1.mp4 --live --session camera.session -o out": AS_IT_IS,
     "genvis predict hour2.mp4 --live --session camera.session -o out": AS_IT_IS,
     # docs/sprites.md
     "genvis data sprites sprites/train --videos 200 --difficulty normal": (
         f"genvis data sprites sprites/train --videos 2 --difficulty normal {SMALL}"
-    ),
-    "genvis data sprites sprites/validation --videos 40 --split validation": (
-        f"genvis data sprites sprites/validation --videos 2 --split validation {SMALL}"
     ),
     (
         "genvis data sprites sprites/large --videos 5 --height 360 --width 640 --length 300 --difficulty hard "
