@@ -27,6 +27,17 @@ def test_damaged_videos_tell_lost_frames(tmp_path: Path, kind: Kind) -> None:
     assert len(silent) <= (tried / 3 if kind.name in CANNOT_TELL_ALL else 1), silent
 
 
+def test_a_file_that_vanishes_while_it_is_read_is_told(tmp_path: Path) -> None:
+    path = write_video(tmp_path, next(kind for kind in KINDS if kind.name == "plain.mkv"))
+    with open_source(path) as source:
+        frames = iter(source)
+        next(frames)
+        path.unlink()
+        assert len(list(frames)) == FRAMES - 1
+    assert source.problem is not None
+    assert "the file cannot be read any more (No such file or directory)" in source.problem
+
+
 @pytest.mark.slow
 def test_many_damaged_videos_tell_lost_frames(tmp_path: Path) -> None:
     results = {kind.name: lost_and_silent(write_video(tmp_path, kind), each=100, seed=1) for kind in KINDS}

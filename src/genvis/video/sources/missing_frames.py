@@ -122,10 +122,11 @@ class Losses:
         return stream.frames
 
     def _structural_damage(self, format_name: str, path: Path) -> str | None:
+        damage = structural_damage(path, format_name)
         # A reader of raw pictures leaves out a last one that is not whole.
-        if format_name == "yuv4mpegpipe" and self._read_to < path.stat().st_size:
+        if damage is None and format_name == "yuv4mpegpipe" and path.is_file() and self._read_to < path.stat().st_size:
             return CUT_OFF
-        return structural_damage(path, format_name)
+        return damage
 
 
 def announced_seconds(container: InputContainer, stream: VideoStream) -> float | None:

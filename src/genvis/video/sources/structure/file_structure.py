@@ -58,4 +58,6 @@ def structural_damage(path: Path, format_name: str) -> str | None:
             check(SizedFile(path, stream))
     except StructureError as damage:
         return str(damage)
+    except OSError as error:
+        return f"the file cannot be read any more ({error.strerror})"
     return None
