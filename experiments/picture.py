@@ -15,7 +15,7 @@ from experiments.held_out_sets import held_out_set
 from experiments.runner import Workspace
 from genvis.data.samples.sample import VideoSample
 from genvis.inference.segmenter import VideoSegmenter
-from genvis.masks import RLEMask
+from genvis.masks import RLEMask, encode_mask
 from genvis.video.drawing.instances import DrawingStyle, draw_instances
 
 SET = "occluded"
@@ -45,7 +45,7 @@ def draw_comparison(workspace: Workspace, *, seed: int, folder: Path) -> Path:
     samples = held_out_set(SET).load()
     sample = max((samples[index] for index in range(len(samples))), key=_absences)
     columns = np.linspace(0, len(sample.frames) - 1, _COLUMNS).round().astype(int).tolist()
-    truth = [[_encoded(mask) for mask in masks] for masks in sample.masks.numpy()]
+    truth = [[encode_mask(mask) for mask in masks] for masks in sample.masks.numpy()]
     rows: dict[str, tuple[Masks, list[int]]] = {"truth": (truth, list(range(1, len(truth) + 1)))}
     for title, configuration in _ROWS.items():
         model, _ = workspace.model_of(configuration, seed)
@@ -84,10 +84,6 @@ def _colours(truth: Masks, found: Masks, *, length: int) -> list[int]:
 
 def _coco(tracks: Masks) -> list[list[dict[str, Any] | None]]:
     return [[None if mask is None else mask.to_coco() for mask in masks] for masks in tracks]
-
-
-def _encoded(mask: NDArray[np.bool_]) -> RLEMask | None:
-    return RLEMask.encode(mask) if mask.any() else None
 
 
 def _frames(sample: VideoSample) -> NDArray[np.uint8]:

@@ -66,7 +66,7 @@ def load_results(
         name, entries = str(results), read_entries(Path(results))
     else:
         entries = list(results)
-    reader = _Reader(name, annotations)
+    reader = _EntryReader(name, annotations)
     detections: list[list[Detection]] = [[] for _ in range(len(annotations))]
     for index, entry in enumerate(entries):
         video, detection = reader.read(index, entry)
@@ -99,7 +99,7 @@ def read_entries(path: Path) -> list[Any]:
     return document
 
 
-class _Reader:
+class _EntryReader:
     """Turns entries of a results file into detections."""
 
     def __init__(self, name: str, annotations: VideoAnnotations) -> None:

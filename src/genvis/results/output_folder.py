@@ -144,7 +144,8 @@ def render_result(
         How many frames were drawn; with none, nothing is written.
 
     Raises:
-        InputError: If the source is live or of another size, or a file cannot be written.
+        InputError: If the source is live or of another size.
+        OutputError: If a file cannot be written.
     """
     positions = {stamp.index: position for position, stamp in enumerate(result.frames)}
     sheet = ContactSheet(title=sheet_title(result))

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pycocotools import mask as coco_mask
 
 from genvis.data.annotations.video_annotations import VideoAnnotations
 from genvis.data.samples.frames import image_path, read_frame
 from genvis.evaluation.metrics.comparison import VideoComparison, compare
 from genvis.evaluation.metrics.video_masks import VideoMasks
 from genvis.evaluation.results_file import Results
+from genvis.masks import RLEMask
 from genvis.video.drawing.instances import DrawingStyle, draw_instances, scaled_mask
 
 # The longer side of a picture, in pixels.
@@ -138,11 +138,8 @@ def _draw(
 ) -> bytes:
     """Return the picture with the masks of some tracks as JPEG."""
     visible = [place for place, track in enumerate(chosen) if tracks.counts[track][frame] is not None]
-    size = [tracks.height, tracks.width]
-    dense = [
-        coco_mask.decode({"size": size, "counts": tracks.counts[chosen[place]][frame]}).astype(np.bool_)
-        for place in visible
-    ]
+    counts = [tracks.counts[chosen[place]][frame] for place in visible]
+    dense = [RLEMask(tracks.height, tracks.width, one).decode() for one in counts if one is not None]
     drawn = draw_instances(
         image,
         masks=[scaled_mask(mask, *image.shape[:2]) for mask in dense],

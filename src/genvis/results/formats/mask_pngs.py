@@ -9,7 +9,7 @@ from genvis.video.writing.label_png import MAX_INDEX, safe_name, write_label_png
 def write_label_pngs(result: VideoResult, folder: Path) -> list[Path]:
     """Write the label map of every frame as PNG, pixel value = identity, 0 = background.
 
-    PNGs are indexed with the identities' colours, as in DAVIS; if an identity exceeds 255, all PNGs of the video are
+    PNGs are indexed with the tracks' colours, as in DAVIS; if a track id exceeds 255, all PNGs of the video are
     16-bit grey instead, as in MOTS. Overlaps go to the higher score.
 
     Args:
@@ -20,7 +20,8 @@ def write_label_pngs(result: VideoResult, folder: Path) -> list[Path]:
         The files, in order.
 
     Raises:
-        InputError: If the folder cannot be written, the disk is full, or an identity exceeds 65,535.
+        InputError: If a track id exceeds 65,535.
+        OutputError: If the folder cannot be written, or the disk is full.
     """
     indexed = all(track.id <= MAX_INDEX for track in result.tracks)
     files = []
