@@ -180,3 +180,27 @@ def test_queries_without_a_meaning_of_their_index_get_no_positions() -> None:
     other = genvis("eomt").tracker
     assert other is not None
     assert other.decoder.frame_query_position is not None
+
+
+@pytest.mark.parametrize("family", ["eomt", "rf_detr"])
+def test_a_graph_of_the_detector_can_be_exported(family: str) -> None:
+    _, detector = pair(family)
+    frames = pixels(2, SIDE, SIDE)
+    with torch.no_grad():
+        expected = detector(frames)
+        exported = torch.export.export(detector, (frames,), strict=False).module()
+        for ours, wanted in zip(exported(frames), expected, strict=True):
+            torch.testing.assert_close(ours, wanted)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_half_precision_gives_nearly_the_same_scores(family: str) -> None:
+    _, detector = pair(family)
+    frames = pixels(1, SIDE, SIDE)
+    with torch.no_grad():
+        expected = detector.predict(detector(frames)).class_scores.sort(dim=1).values  # Proposals may change places.
+        detector.to(torch.bfloat16)
+        prediction = detector.predict(detector(frames.bfloat16()))
+    assert prediction.class_scores.dtype == torch.float32
+    assert prediction.mask_logits(0).dtype == torch.float32
+    assert (prediction.class_scores.sort(dim=1).values - expected).abs().mean() < 0.05

@@ -176,3 +176,24 @@ def test_published_tensors_are_all_accounted_for() -> None:
             settings=PublishedSettings(),
             file="a.pth",
         )
+
+
+class Stream(torch.nn.Module):
+    """A step as the `forward` that exporters want."""
+
+    def __init__(self, network: VidEoMT) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pixel_values: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return tuple(self.network.step(pixel_values, state))
+
+
+def test_a_graph_of_a_step_can_be_exported() -> None:
+    stream, pixels = Stream(model("folder")), pixel_values()[:2]
+    with torch.no_grad():
+        state = model("folder").step(pixels).state
+        expected = stream(pixels, state)
+        exported = torch.export.export(stream, (pixels, state), strict=False).module()
+        for ours, wanted in zip(exported(pixels, state), expected, strict=True):
+            torch.testing.assert_close(ours, wanted)

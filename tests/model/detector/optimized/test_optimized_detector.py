@@ -239,5 +239,5 @@ def test_a_graph_of_the_detector_can_be_exported(backbone: str, implementation: 
         torch.testing.assert_close(run(model, pixels(1, 64, 64), implementation)[0], expected[0])
 
 
-def test_recipes_are_fast() -> None:
+def test_published_models_run_optimized() -> None:
     assert not GenVISConfig(detector=recipe_fields("ovis-r50-online")["detector"]).detector_config.pre_norm
