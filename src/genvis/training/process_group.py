@@ -1,4 +1,4 @@
-"""Sums over all processes, so that many processes learn exactly as one with the joint batch would."""
+"""Process groups: sums over all processes, so that many learn exactly as one with the joint batch would."""
 
 import os
 from typing import TypeVar

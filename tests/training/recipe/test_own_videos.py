@@ -127,7 +127,7 @@ def test_a_semi_online_model_is_trained_in_clips(four_videos: Path, tmp_path: Pa
     model.config.clip_length = 3
     model.save_pretrained(tmp_path / "clips")
     written = plan_own_recipes(name="zoo", images=four_videos / "frames", init=str(tmp_path / "clips"), folder=tmp_path)
-    write_own_recipes(written, train=four_videos / "annotations.json", held_out=None)
+    write_own_recipes(written, train=four_videos / "annotations.json", validation=None)
     assert yaml.safe_load(written.genvis.read_text())["data"]["frames_per_clip"] == 3
     assert load_recipe(written.detector).data.validation is None
 

@@ -1,4 +1,4 @@
-"""AP on held-out samples: perfect predictions score 100, wrong ones less, and a run logs it."""
+"""AP on validation samples: perfect predictions score 100, wrong ones less, and a run logs it."""
 
 import contextlib
 import csv

@@ -139,7 +139,7 @@ def prepare(
         result = split_annotations(file, validation=validation, seed=seed)
         train, out = result.train.path, result.validation.path
         print(f"{result.train.videos:,} videos to train on, {result.validation.videos:,} to validate on.")
-    write_own_recipes(recipes, train=train, held_out=out)
+    write_own_recipes(recipes, train=train, validation=out)
     model = f"runs/{recipes.name}-genvis/model"
     print("\n".join(["Now run", *(f"  genvis train {recipe}" for recipe in recipes.files)]))
     print(f"  genvis predict VIDEO --weights {model} -o out")

@@ -55,7 +55,7 @@ class CachedViews(Dataset[CachedView]):
         cache: The filled cache.
         views: Take the first so many views: a shared cache may hold more. None takes all.
         seed: Of the order, and of the frames that are drawn.
-        sampling: Draw so many frames of each view anew every time, without those objects that they do not show; None
+        sampling: Draw so many frames of each view at every visit, without those objects that they do not show; None
             takes views as they are.
     """
 
@@ -90,7 +90,7 @@ def _drawn_frames(length: int, sampling: ClipSampling, random: np.random.Generat
 
 
 def cached_data(options: CacheOptions, data: DataOptions) -> DataOptions:
-    """Return what the samples of a cache are drawn by: the data of the run, but for the frames of a sample.
+    """Return the data options of the samples of a cache: those of the run, but for the frames of a sample.
 
     Raises:
         InputError: If the cached samples have fewer frames than a step takes.

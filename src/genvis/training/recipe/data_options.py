@@ -1,4 +1,4 @@
-"""What a recipe says of its data."""
+"""Options of the data of a recipe."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -65,11 +65,11 @@ class AugmentationOptions:
 
 @dataclass
 class DataOptions:
-    """What the model sees.
+    """Data sets and how samples are drawn from them.
 
     Args:
         sources: The data sets; each sample comes from one, drawn by their weights.
-        validation: The held-out data set on which AP is measured; without it there is no validation.
+        validation: The data set on which AP is measured; without it there is no validation.
         validation_videos: How many of its videos are used; 0 takes all.
         validation_frames: Frames of each generated validation video.
         clips: N_v, clips of a sample.
@@ -99,7 +99,7 @@ class CacheOptions:
     Args:
         folder: Where the cache is made or found; without it, the detector runs in every step.
         views: How many augmented samples are cached; training goes through them again and again.
-        frames: Frames of a cached sample, from which every step draws the clips that it takes anew; so runs with
+        frames: Frames of a cached sample, from which every step draws its own clips; so runs with
             other clips share the cache too. 0 caches the frames of one step, which then are always the same.
         seed: Of the cached samples. By default that of the run; give one to share a cache between runs with
             different seeds.

@@ -1,4 +1,4 @@
-"""What a recipe says of its losses; light to import, so that `genvis train --help` answers at once."""
+"""Options of the losses; light to import, so that the help of `genvis train` answers at once."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -8,7 +8,7 @@ AssignmentMethod = Literal["uvla", "correspondence"]
 
 @dataclass(frozen=True)
 class LossWeights:
-    """What each part weighs, in the matching and in the losses.
+    """Weights of the parts of the matching cost and of the losses.
 
     Attributes:
         classification: Of the class probability (matching) and of the cross-entropy (loss).
@@ -42,7 +42,7 @@ class PointOptions:
 
 @dataclass
 class LossOptions:
-    """What is learned from.
+    """Losses and matching.
 
     Args:
         assignment: `uvla`, or `correspondence` for the baseline that keeps the matching of the first clip (Table 4).

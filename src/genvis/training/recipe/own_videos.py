@@ -79,13 +79,13 @@ def plan_own_recipes(*, name: str, images: Path, init: str, folder: Path) -> Own
     return recipes
 
 
-def write_own_recipes(recipes: OwnRecipes, *, train: Path, held_out: Path | None) -> None:
+def write_own_recipes(recipes: OwnRecipes, *, train: Path, validation: Path | None) -> None:
     """Write the recipes of all stages; sizes of the training views follow from the model that is started from.
 
     Args:
         recipes: The plan.
         train: Annotation file to learn from; its categories become the model's classes.
-        held_out: Annotation file to measure AP on; None measures none.
+        validation: Annotation file to measure AP on; None measures none.
 
     Raises:
         InputError: If the annotations are not there or damaged.
@@ -93,7 +93,7 @@ def write_own_recipes(recipes: OwnRecipes, *, train: Path, held_out: Path | None
     labels = file_categories(train)
     name, config = recipes.name, recipes.config
     outputs = {stage: f"runs/{name}-{stage}" for stage in ("detector", "genvis")}
-    data = _data(train, held_out=held_out, images=recipes.images, config=config)
+    data = _data(train, validation=validation, images=recipes.images, config=config)
     classes = ", ".join(labels.names[:6]) + (", ..." if len(labels) > 6 else "")
     model: dict[str, Any] = {"init": recipes.init, "categories": str(train)}
     title = f"The only stage for {name}: the tracker learns {len(labels)} classes ({classes}) on the frozen detector."
@@ -125,13 +125,13 @@ def write_own_recipes(recipes: OwnRecipes, *, train: Path, held_out: Path | None
     )
 
 
-def _data(train: Path, *, held_out: Path | None, images: Path, config: GenVISConfig) -> dict[str, Any]:
+def _data(train: Path, *, validation: Path | None, images: Path, config: GenVISConfig) -> dict[str, Any]:
     scale = config.min_size_test / _PUBLISHED_SIDE
     return {
         "sources": [{"kind": "youtube_vis", "annotations": str(train), "images": str(images)}],
         "validation": None
-        if held_out is None
-        else {"kind": "youtube_vis", "annotations": str(held_out), "images": str(images)},
+        if validation is None
+        else {"kind": "youtube_vis", "annotations": str(validation), "images": str(images)},
         "augmentation": {
             "short_sides": [round(side * scale) for side in _PUBLISHED_SHORT_SIDES],
             "max_size": round(1.2 * config.max_size_test),

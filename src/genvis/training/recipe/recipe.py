@@ -11,7 +11,7 @@ Stage = Literal["detector", "vita", "genvis"]
 
 @dataclass
 class ModelOptions:
-    """What is trained.
+    """The network and its first weights.
 
     Args:
         name: A published model's name, for example `ovis-r50-online`, from which the configuration starts.
@@ -20,9 +20,10 @@ class ModelOptions:
             a GenVIS model or of a Mask2Former, which becomes the detector.
         backbone: Without `init`: weights of the backbone alone, a Hub id or a folder of transformers.
         categories: Name of known categories, or an annotation file (JSON) that has them; by default that of the
-            named model or of `init`. If the classes differ from those of the weights, the class heads are made anew.
+            named model or of `init`. If the classes differ from those of the weights, the class heads are newly
+            initialised.
         freeze_batch_norm: Keep the statistics and the affine values of the backbone's batch norm, as for backbones
-            that were trained before; switch it off to train from scratch.
+            that are pretrained; switch it off to train from scratch.
         compile: Compile the network with torch.compile.
     """
 
@@ -69,7 +70,7 @@ class OptimizerOptions:
 
 @dataclass
 class RunOptions:
-    """How the run goes.
+    """Length, devices, logs and checkpoints of the run.
 
     Args:
         output: Folder of checkpoints, logs and the finished model.
@@ -84,9 +85,9 @@ class RunOptions:
         threads: CPU threads of each process; 0 leaves PyTorch's choice.
         checkpoint_steps: Steps between two checkpoints for resuming; 0 for none by steps.
         checkpoint_minutes: Minutes between two checkpoints for resuming; 0 for none by time.
-        validate_steps: Steps between two measurements of AP on the held-out set; 0 never measures.
+        validate_steps: Steps between two measurements of AP on the validation set; 0 never measures.
         log_steps: Steps between two lines of the log.
-        picture_steps: Steps between two pictures of held-out samples in the log; 0 draws none.
+        picture_steps: Steps between two pictures of validation samples in the log; 0 draws none.
         ema_decay: Decay per step of the exponential moving average of the weights that is kept, validated and
             saved; 0 keeps none.
         tensorboard: Log for TensorBoard too, not only to CSV.
@@ -120,11 +121,11 @@ class Recipe:
     Args:
         stage: `detector` trains the frame-level detector on single images, `vita` detector and tracker on whole
             samples, `genvis` the tracker on the frozen detector, clip after clip.
-        model: What is trained.
-        data: What it sees.
+        model: The network and its first weights.
+        data: Data sets and sampling.
         optimizer: AdamW and its schedule.
-        loss: What is learned from.
-        run: How the run goes.
+        loss: Losses and matching.
+        run: Length, devices, logs and checkpoints.
         cache: Of the frozen detector's outputs.
     """
 

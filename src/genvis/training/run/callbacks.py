@@ -1,4 +1,4 @@
-"""What happens around the steps: a clear end when training diverges, and checkpoints that can be resumed exactly."""
+"""Callbacks of a run: a clear end when training diverges, and checkpoints that can be resumed exactly."""
 
 import math
 from pathlib import Path

@@ -12,11 +12,11 @@ from genvis.errors import InputError
 from genvis.training.cache.cached_stream import CachedViews
 from genvis.training.cache.detected_videos import DetectedVideos
 from genvis.training.run.failures import FaultCarrier, FaultCollate
-from genvis.training.run.sample_stream import HeldOut
+from genvis.training.run.sample_stream import ValidationSet
 
 
 class TrainingData(lightning.LightningDataModule):
-    """Training samples in the order of the steps, and held-out samples.
+    """Training samples in the order of the steps, and validation samples.
 
     Args:
         stream: The training samples, or cached views: an item depends on its position alone.
@@ -24,7 +24,7 @@ class TrainingData(lightning.LightningDataModule):
         batch_size: Samples of a batch over all processes.
         accumulate: Batches of a step.
         workers: Processes that prepare samples, for each training process; 0 for none.
-        held_out: Validation samples, or None.
+        validation: Validation samples, or None.
     """
 
     def __init__(
@@ -35,10 +35,10 @@ class TrainingData(lightning.LightningDataModule):
         batch_size: int,
         accumulate: int = 1,
         workers: int = 0,
-        held_out: HeldOut | None = None,
+        validation: ValidationSet | None = None,
     ) -> None:
         super().__init__()
-        self.stream, self.collate_items, self.held_out = stream, collate_items, held_out
+        self.stream, self.collate_items, self.validation = stream, collate_items, validation
         self._batch_size, self._accumulate = batch_size, accumulate
         self._workers = workers
 
@@ -71,9 +71,9 @@ class TrainingData(lightning.LightningDataModule):
         )
 
     def val_dataloader(self) -> "DataLoader[VideoBatch] | list[DataLoader[VideoBatch]]":
-        """Return this process's share of the held-out samples, in their order; an empty list without any."""
-        if self.held_out is None:
+        """Return this process's share of the validation samples, in their order; an empty list without any."""
+        if self.validation is None:
             return []
         rank, processes = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        share = Subset(self.held_out, range(rank, len(self.held_out), processes))
+        share = Subset(self.validation, range(rank, len(self.validation), processes))
         return DataLoader(share, batch_size=1, collate_fn=collate)  # type: ignore[arg-type]  # as above

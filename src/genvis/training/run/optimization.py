@@ -48,7 +48,7 @@ def _described(model: nn.Module) -> Iterator[tuple[bool, bool, nn.Parameter]]:
 
 
 def rate_factor(step: int, *, options: OptimizerOptions, max_steps: int) -> float:
-    """Return by what the highest learning rate is multiplied in a step.
+    """Return the factor of the highest learning rate in a step.
 
     Args:
         step: From 0.

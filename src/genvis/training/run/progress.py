@@ -11,7 +11,7 @@ from rich.text import Text
 
 
 class TrainingProgress(ProgressBar):
-    """Says how far the run is.
+    """Prints how far the run is.
 
     Args:
         every: Steps between two lines where there is no terminal.

@@ -22,7 +22,7 @@ from genvis.training.run.checkpoint_files import usable_checkpoint
 from genvis.training.run.data_module import TrainingData
 from genvis.training.run.failures import explained_failures
 from genvis.training.run.run_identity import CHECKPOINTS, open_run
-from genvis.training.run.sample_stream import held_out_set, training_stream
+from genvis.training.run.sample_stream import training_stream, validation_set
 from genvis.training.run.trainer import build_trainer
 from genvis.training.stages.detector_stage import DetectorStage
 from genvis.training.stages.genvis_stage import GenVISStage
@@ -106,7 +106,7 @@ def build_module(recipe: Recipe) -> StageModule:
 
 
 def build_data(recipe: Recipe, module: StageModule) -> TrainingData:
-    """Build the stream of training samples, or of cached views, and the held-out set, in the model's classes.
+    """Build the stream of training samples, or of cached views, and the validation set, in the model's classes.
 
     Raises:
         InputError: If the recipe or a source is impossible.
@@ -124,7 +124,7 @@ def build_data(recipe: Recipe, module: StageModule) -> TrainingData:
         batch_size=recipe.data.batch_size,
         accumulate=recipe.run.accumulate,
         workers=recipe.data.workers,
-        held_out=held_out_set(recipe.data, labels=labels) if recipe.run.validate_steps else None,
+        validation=validation_set(recipe.data, labels=labels) if recipe.run.validate_steps else None,
     )
 
 

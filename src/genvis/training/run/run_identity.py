@@ -46,7 +46,7 @@ _NOT_THE_NETWORK = ("transformers_version", "architectures", "dtype", "_name_or_
 
 
 def run_fingerprint(recipe: Recipe, model: GenVIS) -> Fingerprint:
-    """Return what the checkpoints of a run belong to.
+    """Return the fingerprint that the checkpoints of a run belong to.
 
     Args:
         recipe: All settings but those of `MAY_CHANGE` count; annotations by their content.

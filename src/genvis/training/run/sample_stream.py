@@ -1,4 +1,4 @@
-"""From what a recipe says of its data to the stream of training samples and the held-out set."""
+"""Streams of training samples and validation sets, built from the options of a recipe."""
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -51,7 +51,7 @@ class SingleImages:
         return None if image is None else keep_visible(augment(image, self.transform, key.generator()))
 
 
-class HeldOutVideos(Dataset[VideoSample]):
+class ValidationVideos(Dataset[VideoSample]):
     """The first videos of a data set, whole, in their order."""
 
     def __init__(self, videos: VideoDataset, count: int) -> None:
@@ -65,7 +65,7 @@ class HeldOutVideos(Dataset[VideoSample]):
         return self._videos.sample(index)
 
 
-HeldOut: TypeAlias = SpriteVideos | HeldOutVideos
+ValidationSet: TypeAlias = SpriteVideos | ValidationVideos
 
 
 def training_stream(options: DataOptions, *, labels: Categories, seed: int) -> SampleStream:
@@ -85,7 +85,7 @@ def training_stream(options: DataOptions, *, labels: Categories, seed: int) -> S
     return SampleStream(Mixture(sources, [source.weight for source in options.sources]), seed=seed)
 
 
-def held_out_set(options: DataOptions, *, labels: Categories) -> HeldOut | None:
+def validation_set(options: DataOptions, *, labels: Categories) -> ValidationSet | None:
     """Return the validation samples, or None if the recipe names none.
 
     Raises:
@@ -97,7 +97,7 @@ def held_out_set(options: DataOptions, *, labels: Categories) -> HeldOut | None:
     if source.kind == "sprites":
         length = options.validation_frames
         return _sprites(source, count=options.validation_videos or 100, length=length, span=length, seed=source.seed)
-    return HeldOutVideos(_files(source, labels, skip_empty=False), options.validation_videos)
+    return ValidationVideos(_files(source, labels, skip_empty=False), options.validation_videos)
 
 
 def _training_source(source: SourceOptions, options: DataOptions, labels: Categories, *, seed: int) -> TrainingSource:

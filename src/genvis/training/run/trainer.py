@@ -16,7 +16,7 @@ from genvis.training.run.checkpoint_files import PlainCheckpointIO
 from genvis.training.run.data_module import TrainingData
 from genvis.training.run.progress import TrainingProgress
 from genvis.training.run.run_identity import CHECKPOINTS
-from genvis.training.run.sample_stream import HeldOut
+from genvis.training.run.sample_stream import ValidationSet
 from genvis.training.validation.sample_pictures import SamplePictures
 
 _BEST_BY = {"detector": "frame_AP", "vita": "video_AP", "genvis": "video_AP"}
@@ -26,7 +26,7 @@ def build_trainer(recipe: Recipe, data: TrainingData | None = None) -> lightning
     """Build Lightning's trainer.
 
     Args:
-        recipe: How the run goes.
+        recipe: All of it.
         data: With validation samples of which pictures are drawn, if the recipe asks for them.
 
     Raises:
@@ -52,7 +52,7 @@ def build_trainer(recipe: Recipe, data: TrainingData | None = None) -> lightning
             limit_val_batches=None if validates else 0,
             log_every_n_steps=run.log_steps,
             logger=_loggers(recipe, output),
-            callbacks=_callbacks(recipe, output, validates=validates, held_out=data.held_out if data else None),
+            callbacks=_callbacks(recipe, output, validates=validates, validation=data.validation if data else None),
             sync_batchnorm=processes > 1 and not recipe.model.freeze_batch_norm and run.accelerator != "cpu",
             use_distributed_sampler=False,
             enable_model_summary=False,
@@ -71,7 +71,7 @@ def _loggers(recipe: Recipe, output: Path) -> list[Logger]:
     return loggers
 
 
-def _callbacks(recipe: Recipe, output: Path, *, validates: bool, held_out: HeldOut | None) -> list[Callback]:
+def _callbacks(recipe: Recipe, output: Path, *, validates: bool, validation: ValidationSet | None) -> list[Callback]:
     run, folder = recipe.run, output / CHECKPOINTS
     callbacks: list[Callback] = [
         DivergenceGuard(),
@@ -80,8 +80,8 @@ def _callbacks(recipe: Recipe, output: Path, *, validates: bool, held_out: HeldO
     ]
     if run.ema_decay:
         callbacks.append(EMAWeightAveraging(decay=run.ema_decay))
-    if run.picture_steps and validates and held_out is not None:
-        callbacks.append(SamplePictures(held_out, folder=output / "pictures", every=run.picture_steps))
+    if run.picture_steps and validates and validation is not None:
+        callbacks.append(SamplePictures(validation, folder=output / "pictures", every=run.picture_steps))
     resuming: dict[str, Any] = {"dirpath": folder, "filename": "last", "save_top_k": 1, "enable_version_counter": False}
     if run.checkpoint_minutes and not run.checkpoint_steps:
         resuming["train_time_interval"] = timedelta(minutes=run.checkpoint_minutes)

@@ -1,4 +1,4 @@
-"""From what a recipe says of the model to the network with its first weights."""
+"""The network of a recipe, with its first weights."""
 
 import logging
 from typing import Any, cast
@@ -62,7 +62,7 @@ def take_over_backbone(model: GenVIS, name: str) -> None:
     wanted = encoder.state_dict()
     taken, missing = {}, []
     for key, tensor in wanted.items():
-        # The norms of the output stages belong to the detector, not to the classifier that was trained before.
+        # The norms of the output stages belong to the detector, not to the pretrained classifier.
         if "hidden_states_norms" in key:
             continue
         found = given.get(key, given.get(key.removeprefix("swin."), torch.empty(0)))

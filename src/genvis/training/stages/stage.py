@@ -28,7 +28,7 @@ class StageModule(lightning.LightningModule):
     Args:
         model: The network; the stage decides which part of it is trained.
         optimizer: Rates, decay and schedule.
-        loss: What is learned from.
+        loss: Losses and matching.
         matches_classes: Whether the detector's class scores count in the matching of frames.
         max_steps: Optimizer steps of the whole run.
         seed: Of the random numbers.

@@ -1,1 +1,1 @@
-"""Validation during training: AP on held-out frames and videos, and pictures of what is found in them."""
+"""Validation during training: AP on validation frames and videos, and pictures of what is found in them."""

@@ -1,4 +1,4 @@
-"""Pictures of held-out samples in the log: what numbers do not tell."""
+"""Pictures of validation samples in the log."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from genvis.data.samples.batch import collate
 from genvis.data.samples.sample import VideoSample
 from genvis.inference.segmenter import VideoSegmenter
-from genvis.training.run.sample_stream import HeldOut
+from genvis.training.run.sample_stream import ValidationSet
 from genvis.training.stages.detector_input import detector_input
 from genvis.training.stages.stage import StageModule
 from genvis.training.validation.validation_scores import frame_instances
@@ -23,16 +23,16 @@ _SHOWN_SCORE = 0.3
 
 
 class SamplePictures(Callback):
-    """Draws predictions for a few held-out samples whenever AP is measured, to ``pictures/`` and to TensorBoard.
+    """Draws predictions for a few validation samples whenever AP is measured, to ``pictures/`` and to TensorBoard.
 
     Args:
-        samples: The held-out set; its first samples are drawn.
+        samples: The validation set; its first samples are drawn.
         folder: Where the PNG files go.
         every: Steps between two pictures; they appear at the first measurement of AP after so many steps.
         count: How many samples are drawn.
     """
 
-    def __init__(self, samples: HeldOut, *, folder: Path, every: int, count: int = 4) -> None:
+    def __init__(self, samples: ValidationSet, *, folder: Path, every: int, count: int = 4) -> None:
         self._samples = [samples[index] for index in range(min(count, len(samples)))]
         self._folder, self._every = folder, every
         self._next = 0
@@ -48,7 +48,7 @@ class SamplePictures(Callback):
         picture.save(self._folder / f"step-{step:07d}.png")
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_image("held out", picture.render(), step, dataformats="HWC")
+                logger.experiment.add_image("validation", picture.render(), step, dataformats="HWC")
 
     def draw(self, module: StageModule, *, title: str) -> ContactSheet:
         """Return a sheet with up to three frames of each sample."""
@@ -62,7 +62,7 @@ class SamplePictures(Callback):
 
 @torch.no_grad()
 def _pictures(module: StageModule, sample: VideoSample, frames: list[int]) -> list[NDArray[np.uint8]]:
-    """Return the chosen frames with what the stage's own model finds in them."""
+    """Return the chosen frames with the predictions of the stage's model."""
     images = sample.frames.permute(0, 2, 3, 1).contiguous().cpu().numpy()
     if module.finds_videos:
         result = VideoSegmenter(module.model).segment(images, score_threshold=_SHOWN_SCORE)

@@ -1,4 +1,4 @@
-"""Validation: what a model finds in the validation set, and its AP by the evaluation that scores results files."""
+"""Validation scores: detections of a model in the validation set, and their AP by the evaluation of results files."""
 
 from collections.abc import Sequence
 from typing import Any
