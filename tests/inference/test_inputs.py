@@ -91,6 +91,22 @@ def test_a_stream_gives_frames_with_detections(segmenter, golden_frames):
         assert np.array_equal(detections.mask, expected.masks())
 
 
+def test_a_stream_of_a_damaged_file_says_so_at_its_end(segmenter, golden_frames, tmp_path):
+    for number, image in enumerate(golden_frames[:3]):
+        Image.fromarray(image).save(tmp_path / f"{number}.png")
+    whole = (tmp_path / "1.png").read_bytes()
+    (tmp_path / "1.png").write_bytes(whole[:100])
+    arrived = []
+
+    def watch():
+        for frame, _ in segmenter.stream(tmp_path):
+            arrived.append(frame.name)
+
+    with pytest.raises(InputError, match="has 1 damaged frame, left out: 1"):
+        watch()
+    assert arrived == ["0", "2"]
+
+
 def test_a_source_in_memory_is_read_twice(golden_frames):
     with open_source(golden_frames) as source:
         assert source.frame_count == len(list(source)) == len(list(source)) == 8

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from genvis import VideoResult, VideoSegmenter
 from genvis.cli.common.prediction_loop import PredictionLoop
+from genvis.errors import SourceLost
 from genvis.inference.jobs import PredictionOptions
 from genvis.video import open_source
 from genvis.video.sources import reconnection
@@ -59,6 +60,21 @@ def test_identities_outlive_a_drop_and_what_was_done_is_written(
         assert found == {one.id: one.mask.tobytes() for one in expected}
     with open_source(tmp_path / "live" / "annotated.mp4") as video:
         assert len(list(video)) == 8
+
+
+def test_a_lost_stream_is_an_error_after_its_last_frame(server, tiny_model, golden_frames, monkeypatch):
+    monkeypatch.setattr(reconnection, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("genvis.inference.segmenter.prefetch", patient_prefetch)
+    server.bodies = [transport_stream(golden_frames[:4])]
+    arrived = []
+
+    def watch():
+        for frame, _ in VideoSegmenter(tiny_model, resolution=64).stream(f"{server.address}/live.ts"):
+            arrived.append(frame.index)
+
+    with pytest.raises(SourceLost, match="After 5 attempts to connect again it was given up"):
+        watch()
+    assert arrived == [0, 1, 2, 3]
 
 
 def patient_prefetch(source, *, drop_late, **options):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from genvis.errors import InputError
+from genvis.errors import InputError, SourceLost
 from genvis.inference.run_setup import RunSetup
 from genvis.inference.scoring import Selection
 from genvis.inference.session import Session
@@ -157,12 +157,18 @@ class VideoSegmenter(RunSetup):
             source: As in `segment`; cameras and streams too.
             session: The session to continue; None opens one.
             bgr: Whether arrays are BGR, as OpenCV gives them.
+
+        Raises:
+            SourceLost: After the last frame, if a live source dropped and did not come back.
+            InputError: After the last frame, if frames of a file were missing or damaged.
         """
         session = session or self.open_session()
         with open_source(source, bgr=bgr) as frames, prefetch(frames, drop_late=frames.is_live) as arriving:
             for clip in self.clips(arriving):
                 for frame, found in zip(clip, session.step_clip(clip), strict=True):
                     yield frame, found.to_supervision()
+            if frames.problem is not None:
+                raise SourceLost(frames.problem) if frames.is_live else InputError(frames.problem)
 
     def start(
         self,
