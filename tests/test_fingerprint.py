@@ -85,6 +85,19 @@ def test_long_values_and_many_differences_are_shortened():
     assert len(str(caught.value)) < 300
 
 
+def test_names_and_values_of_a_forged_record_do_not_break_the_sentence():
+    forged = Fingerprint("run", **{"a\nb\x1b[31m" * 99: "x\ny", "\ud800": Stamp("c\nd", "")})
+    forged.kind = "run"
+    with pytest.raises(InputError) as caught:
+        Fingerprint("run").require(forged, where="out", remedy=REMEDY)
+    message = str(caught.value)
+    assert message.isprintable()
+    assert len(message) < 400
+    forged.kind = "e\nf"
+    with pytest.raises(InputError, match=r"kind 'e\\nf'"):
+        Fingerprint("run").require(forged, where="out", remedy=REMEDY)
+
+
 def test_another_kind_of_result_is_refused():
     with pytest.raises(InputError, match="'out' is of the kind 'session', not 'evaluation': wait"):
         Fingerprint("evaluation").require(Fingerprint("session"), where="out", remedy="wait")

@@ -81,15 +81,15 @@ class Fingerprint:
             InputError: If a part differs; the text names it with the old and the new value.
         """
         if earlier.kind != self.kind:
-            raise InputError(f"'{where}' is of the kind '{earlier.kind}', not '{self.kind}': {remedy}.")
+            raise InputError(f"'{where}' is of the kind '{_short(earlier.kind)}', not '{self.kind}': {remedy}.")
         names = self.differences(earlier)
         if not names:
             return
-        first, *others = names
+        first, others = names[0], [_short(name) for name in names[1:]]
         old, new = earlier.parts.get(first, _ABSENT), self.parts.get(first, _ABSENT)
         more = ", ".join(others[:_MOST_NAMES]) + (", ..." if len(others) > _MOST_NAMES else "")
         also = f"; {more} differ{'' if len(others) > 1 else 's'} too" if others else ""
-        difference = f"{first} was {_shown(old, new)}, now {_shown(new, old)}{also}"
+        difference = f"{_short(first)} was {_shown(old, new)}, now {_shown(new, old)}{also}"
         raise InputError(f"'{where}' belongs to another {self.kind} ({difference}): {remedy}.")
 
     def bind(self, path: Path, *, remedy: str) -> bool:
@@ -312,7 +312,9 @@ def _shown(part: Any, beside: Any) -> str:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 3]}..."
+    """Return a text that fits into a sentence, whatever a damaged record has in it."""
+    cut = text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 3]}..."
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in cut)
 
 
 @lru_cache(maxsize=64)
