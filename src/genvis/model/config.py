@@ -1,6 +1,6 @@
 """The configuration of a GenVIS, VITA or MinVIS model: sizes, mode and the numbers that its users need at inference."""
 
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from transformers import EomtConfig, Mask2FormerConfig, PreTrainedConfig, RfDetrConfig
 
@@ -22,8 +22,8 @@ DETECTOR_CONFIGS: dict[str, type[PreTrainedConfig]] = {
     "rf_detr": RfDetrConfig,
 }
 
-Method = Literal["genvis", "vita", "minvis"]
-MemoryRead = Literal["index", "global", "none"]
+_METHODS = ("genvis", "vita", "minvis")
+_MEMORY_READS = ("index", "global", "none")
 _COUNTS = (
     "num_instance_queries",
     "mask_feature_size",
@@ -38,7 +38,38 @@ _COUNTS = (
 )
 
 
-class GenVISConfig(PreTrainedConfig):
+class CategoryFields:
+    """Categories of a model, from the fields of its configuration."""
+
+    if TYPE_CHECKING:
+        id2label: dict[int, str] | dict[str, str] | None
+        categories_name: str
+        category_ids: list[int] | tuple[int, ...] | None
+
+    @property
+    def num_classes(self) -> int:
+        """K, the number of classes without "no object"."""
+        return len(self.id2label or {})
+
+    @property
+    def categories(self) -> Categories:
+        """The classes with their names and the data set's category ids."""
+        labels = tuple(str(name) for _, name in sorted((self.id2label or {}).items()))
+        return Categories(self.categories_name, tuple(self.category_ids or ()), labels)
+
+    def check_categories(self) -> None:
+        """Number the categories from 1 where no ids are given.
+
+        Raises:
+            InputError: If there are more or fewer ids than classes.
+        """
+        if self.category_ids is None:
+            self.category_ids = list(range(1, self.num_classes + 1))
+        if len(self.category_ids) != self.num_classes:
+            raise InputError(f"There are {len(self.category_ids)} category ids for {self.num_classes} classes.")
+
+
+class GenVISConfig(CategoryFields, PreTrainedConfig):
     """Everything that defines a network; nothing of files, training or one video.
 
     Attributes:
@@ -107,8 +138,6 @@ class GenVISConfig(PreTrainedConfig):
         if isinstance(self.detector, dict):
             self.detector = _detector_config(self.detector)
         super().__post_init__(**kwargs)
-        if self.category_ids is None:
-            self.category_ids = list(range(1, self.num_classes + 1))
         self._check()
 
     @property
@@ -130,17 +159,6 @@ class GenVISConfig(PreTrainedConfig):
             )
         except TypeError:
             raise InputError(f"resizing is {self.resizing}, which is no set of fields of a preprocessing.") from None
-
-    @property
-    def num_classes(self) -> int:
-        """K, the number of classes without "no object"."""
-        return len(self.id2label or {})
-
-    @property
-    def categories(self) -> Categories:
-        """The classes with their names and the data set's category ids."""
-        labels = tuple(str(name) for _, name in sorted((self.id2label or {}).items()))
-        return Categories(self.categories_name, tuple(self.category_ids or ()), labels)
 
     @property
     def detector_shares_categories(self) -> bool:
@@ -182,10 +200,9 @@ class GenVISConfig(PreTrainedConfig):
         return cls(**fields).with_labels(labels)
 
     def _check(self) -> None:
-        if self.method not in ("genvis", "vita", "minvis"):
-            raise InputError(f"method is '{self.method}'; it must be 'genvis', 'vita' or 'minvis'.")
-        if self.memory_read not in ("index", "global", "none"):
-            raise InputError(f"memory_read is '{self.memory_read}'; it must be 'index', 'global' or 'none'.")
+        for name, known in (("method", _METHODS), ("memory_read", _MEMORY_READS)):
+            if getattr(self, name) not in known:
+                raise InputError(f"{name} is '{getattr(self, name)}'; it must be one of {', '.join(known)}.")
         for name in _COUNTS:
             value = getattr(self, name)
             if value < 1:
@@ -193,8 +210,7 @@ class GenVISConfig(PreTrainedConfig):
         _ = self.preprocessing  # Checks its fields.
         if self.hidden_dim % self.num_attention_heads:
             raise InputError(f"hidden_dim {self.hidden_dim} is no multiple of {self.num_attention_heads} heads.")
-        if len(self.category_ids or ()) != self.num_classes:
-            raise InputError(f"There are {len(self.category_ids or ())} category ids for {self.num_classes} classes.")
+        self.check_categories()
         if self.encoder_window_size < 0 or self.encoder_layers < 0:
             raise InputError("encoder_window_size and encoder_layers must be 0 or more.")
         if self.memory_clips is not None and self.memory_clips < 1:

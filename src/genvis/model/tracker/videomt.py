@@ -10,14 +10,15 @@ from torch import Tensor
 from transformers import VideomtConfig
 from transformers.models.videomt.modeling_videomt import VideomtForUniversalSegmentation
 
-from genvis.categories import Categories, known_categories
+from genvis.categories import known_categories
 from genvis.errors import InputError
+from genvis.model.config import CategoryFields
 from genvis.model.eomt_blocks import check_pixel_values, embed_patches, patch_side, read_heads
 from genvis.model.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from genvis.model.tracker.occupancy import occupancy_mixture
 
 
-class VidEoMTConfig(VideomtConfig):
+class VidEoMTConfig(CategoryFields, VideomtConfig):
     """Configuration of transformers' class and what inference needs besides; reads its folders as they are.
 
     Attributes:
@@ -40,23 +41,9 @@ class VidEoMTConfig(VideomtConfig):
     def __post_init__(self, **kwargs: Any) -> None:
         super().__post_init__(**kwargs)
         patch_side(self)  # Checks the sizes.
-        if self.category_ids is None:
-            self.category_ids = list(range(1, self.num_classes + 1))
-        if len(self.category_ids) != self.num_classes:
-            raise InputError(f"There are {len(self.category_ids)} category ids for {self.num_classes} classes.")
+        self.check_categories()
         if self.min_size_test is None:
             self.min_size_test = 544 if _plain(self.categories.names) == _plain(known_categories("ovis").names) else 448
-
-    @property
-    def num_classes(self) -> int:
-        """K, the number of classes without "no object"."""
-        return len(self.id2label or {})
-
-    @property
-    def categories(self) -> Categories:
-        """The classes with their names and the data set's category ids."""
-        labels = tuple(str(name) for _, name in sorted((self.id2label or {}).items()))
-        return Categories(self.categories_name, tuple(self.category_ids or ()), labels)
 
     @property
     def preprocessing(self) -> Preprocessing:
