@@ -29,7 +29,7 @@ def demo(*, out: Out = Path("genvis-demo"), weights: str = EMOJI_MODEL, device: 
 
     make_folder(out)
     segmenter = VideoSegmenter(load_model(weights, device=device))
-    # The small model offers further identities for the same animals, with lower scores.
+    # The small model offers further tracks for the same animals, with lower scores.
     options = PredictionOptions(overwrite=True, score_threshold=0.8)
     loop = PredictionLoop(segmenter=segmenter, out=out, options=options, console=Console())
     with as_file(files("genvis") / "assets" / "demo.mp4") as clip:

@@ -97,7 +97,7 @@ class MaskGeometry:
         return mask
 
     def encoded_mask(self, crop: MaskCrop) -> RLEMask | None:
-        """Return the mask at the frame's own size as run lengths, or None if no pixel is in it."""
+        """Return the mask at the frame's own size as RLE, or None if no pixel is in it."""
         mask = self.mask(crop)
         return RLEMask.encode(mask) if mask.any() else None
 

@@ -28,7 +28,7 @@ class Instance:
     """One object in one frame.
 
     Attributes:
-        id: Identity, from 1; it never changes object within a video or session.
+        id: Track id, from 1; stable within a video or session, and never reused.
         label: Name of the class.
         label_id: Contiguous class from 0, as the model numbers it.
         score: Confidence in [0, 1].
@@ -78,7 +78,7 @@ class FrameResult:
         stamp: Which frame it is.
         height: Rows of the frame.
         width: Columns of the frame.
-        instances: The objects in sight.
+        instances: The visible objects.
     """
 
     stamp: FrameStamp
@@ -110,7 +110,7 @@ class FrameResult:
         return np.stack([instance.mask for instance in self.instances])
 
     def label_map(self) -> NDArray[np.int32]:
-        """Return the identity at every pixel, 0 where there is none.
+        """Return the track id at every pixel, 0 where there is none.
 
         Where masks overlap, the higher score wins, and the lower id among equal scores.
 
@@ -153,12 +153,12 @@ class Track:
     """One object through a video.
 
     Attributes:
-        id: Identity, from 1.
+        id: Track id, from 1.
         label: Name of the class.
         label_id: Contiguous class from 0, as the model numbers it.
         category_id: The data set's own id of the class.
         score: Confidence in [0, 1].
-        masks: For each frame of the result the compressed mask, or None where the object is not in sight.
+        masks: For each frame of the result the mask as RLE, or None where the object is not visible.
     """
 
     id: int
@@ -189,7 +189,7 @@ class Track:
 
     @property
     def boxes(self) -> NDArray[np.float64]:
-        """(T, 4) left, top, right, bottom in pixels, right and bottom exclusive; all 0 where it is not in sight."""
+        """(T, 4) left, top, right, bottom in pixels, right and bottom exclusive; all 0 where it is not visible."""
         boxes = np.zeros((len(self.masks), 4))
         present, encoded = self._present()
         if encoded:
@@ -205,12 +205,12 @@ class Track:
 
     @property
     def span(self) -> tuple[int, int] | None:
-        """First and last position, in the frames of the result, at which it is in sight; None if it never is."""
+        """First and last position, in the frames of the result, at which it is visible; None if it never is."""
         positions = np.flatnonzero(self.visible)
         return (int(positions[0]), int(positions[-1])) if len(positions) else None
 
     def instance(self, position: int) -> Instance | None:
-        """Return the object in one frame of the result, with a dense mask; None if it is not in sight."""
+        """Return the object in one frame of the result, with a dense mask; None if it is not visible."""
         mask = self.masks[position]
         if mask is None or mask.area == 0:
             return None
@@ -226,7 +226,7 @@ class Track:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class VideoResult:
-    """The objects of a whole video. Masks are held as compressed run lengths and decoded where they are asked for.
+    """The objects of a whole video. Masks are held as RLE and decoded where they are asked for.
 
     Positions count the frames of the result from 0; ``frames[position]`` says which frame of the source that is.
 
@@ -310,7 +310,7 @@ class VideoResult:
         return (self.frame(position) for position in range(len(self.frames)))
 
     def label_map(self, position: int) -> NDArray[np.int32]:
-        """Return the identity at every pixel of one frame, (H, W) int32: see :meth:`FrameResult.label_map`."""
+        """Return the track id at every pixel of one frame, (H, W) int32: see :meth:`FrameResult.label_map`."""
         return self.frame(position).label_map()
 
     def to_supervision(self, position: int) -> "supervision.Detections":

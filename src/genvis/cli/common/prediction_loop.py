@@ -30,7 +30,7 @@ class PredictionLoop:
         options: What to select and to write.
         console: Where to print.
         live: Whether files too are segmented causally.
-        session: File of the identities that go on from run to run.
+        session: File of the session whose track ids go on from run to run.
         timeout: Seconds without a frame after which a stream or camera counts as stalled.
         reconnect: How often in a row one that stalls or drops is connected to again.
         show_tables: Whether to print the table of tracks.

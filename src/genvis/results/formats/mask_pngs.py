@@ -7,7 +7,7 @@ from genvis.video.writing.label_png import MAX_INDEX, safe_name, write_label_png
 
 
 def write_label_pngs(result: VideoResult, folder: Path) -> list[Path]:
-    """Write the label map of every frame as PNG, pixel value = identity, 0 = background.
+    """Write the label map of every frame as PNG, pixel value = track id, 0 = background.
 
     PNGs are indexed with the tracks' colours, as in DAVIS; if a track id exceeds 255, all PNGs of the video are
     16-bit grey instead, as in MOTS. Overlaps go to the higher score.

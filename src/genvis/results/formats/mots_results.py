@@ -7,7 +7,7 @@ from genvis.results.types import VideoResult
 
 
 def mots_text(result: VideoResult) -> str:
-    """Return the text of a MOTS result: ``frame id class height width run-lengths``, one object in one frame a line.
+    """Return the text of a MOTS result: ``frame id class height width rle``, one object in one frame a line.
 
     Frames are numbered as in the source and classes by the data set's category ids. MOTS allows no overlap: a pixel
     belongs to the object with the higher score, as in label maps.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def to_supervision(frame: FrameResult) -> "supervision.Detections":
     """Convert the instances of a frame to ``supervision.Detections``.
 
-    Identities are its ``tracker_id``, classes from 0 its ``class_id``, scores its ``confidence``, labels
+    Track ids are its ``tracker_id``, classes from 0 its ``class_id``, scores its ``confidence``, labels
     ``data["class_name"]``.
     """
     import supervision

@@ -15,8 +15,8 @@ def youtube_vis_entries(result: VideoResult, video_id: int) -> list[dict[str, An
         video_id: The data set's id of the video.
 
     Returns:
-        For each track ``video_id``, ``category_id`` (the data set's own), ``score`` and ``segmentations``: one COCO run
-        length, or None where the object is not in sight, per frame.
+        For each track ``video_id``, ``category_id`` (the data set's own), ``score`` and ``segmentations``: one RLE of
+        COCO, or None where the object is not visible, per frame.
     """
     return [
         {
