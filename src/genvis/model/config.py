@@ -166,18 +166,12 @@ class GenVISConfig(CategoryFields, PreTrainedConfig):
         own = sorted((self.detector_config.id2label or {}).items())
         return tuple(str(label) for _, label in own) == self.categories.names
 
-    def with_labels(self, labels: Categories, *, keep_detector: bool = False) -> Self:
-        """Return a copy whose classes are those of ``labels``.
-
-        Args:
-            labels: The classes.
-            keep_detector: Leave the detector its own classes: one that stays frozen would lose what it was trained for.
-        """
+    def with_labels(self, labels: Categories) -> Self:
+        """Return a copy whose classes are those of ``labels``; the detector's too."""
         fields = self.to_dict()
         id2label = dict(enumerate(labels.names))
         fields.update(id2label=id2label, label2id={name: index for index, name in id2label.items()})
-        if not keep_detector:
-            fields["detector"].update(id2label=id2label, label2id=fields["label2id"])
+        fields["detector"].update(id2label=id2label, label2id=fields["label2id"])
         fields.update(categories_name=labels.name, category_ids=list(labels.ids))
         return type(self)(**fields)
 

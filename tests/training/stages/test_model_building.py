@@ -1,6 +1,7 @@
-"""The network of a recipe: from weights of the same or of other labels, of a backbone, of a Mask2Former."""
+"""The network of a recipe: from weights of the same or of other categories, of a backbone, of a Mask2Former."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -97,3 +98,30 @@ def test_the_table_counts_every_weight_once(saved: Path) -> None:
     rows = parameter_table(model)
     assert sum(row[1] for row in rows) == sum(parameter.numel() for parameter in model.parameters())
     assert [name for name, _, trained in rows if trained] == ["tracker"]
+
+
+def test_a_frozen_detector_keeps_its_class_heads_and_a_trained_one_gets_new_ones(saved: Path) -> None:
+    given = load_genvis(saved)
+    options = ModelOptions(init=str(saved), categories="youtube_vis_2021")
+    frozen, trained = build_model(options, freeze_detector=True), build_model(options)
+    assert (frozen.detector.sizes.classes, trained.detector.sizes.classes) == (25, 40)
+    for name, value in given.detector.state_dict().items():
+        assert torch.equal(frozen.detector.state_dict()[name], value), name
+    assert not frozen.config.detector_shares_categories
+    assert trained.config.detector_shares_categories
+    assert frozen.tracker.heads.class_predictor.out_features == 41
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        ({"hidden_dim": 10**9}, "hidden_dim"),
+        ({"encoder_layers": 10**5}, "encoder_layers"),
+        ({"pixel_std": [0.0, 1.0, 1.0]}, "pixel_std"),
+        ({"num_instance_queries": float("nan")}, "num_instance_queries"),
+        ({"detector": {"decoder_layers": 10**6}}, "decoder_layers"),
+    ],
+)
+def test_sizes_of_a_recipe_are_bounded(config: dict[str, Any], named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        build_model(ModelOptions(config=CONFIG | config, categories="ovis"))

@@ -7,6 +7,7 @@ import torch
 from transformers import PreTrainedConfig
 
 from genvis.categories import Categories, known_categories
+from genvis.checkpoints.bounds import check_fields
 from genvis.checkpoints.load import load_backbone, load_genvis
 from genvis.data.annotations.youtube_vis import file_categories
 from genvis.errors import InputError
@@ -145,14 +146,20 @@ def _configuration(options: ModelOptions, given: GenVISConfig | None, *, freeze_
         fields["detector"] = {**fields.get("detector", {}), **detector}
     for name in ("transformers_version", "architectures", "dtype"):
         fields.pop(name, None)
+    check_fields(options.config, file="model.config")
     try:
         config = GenVISConfig(**fields)
     except (TypeError, ValueError) as error:
         raise InputError(f"model.config is impossible: {' '.join(str(error).split()).rstrip('.')}.") from None
     labels = _labels(options, given if not options.name else None)
-    if labels is None:
+    if labels is not None:
+        config = config.with_labels(labels)
+    if given is None or not freeze_detector:
         return config
-    return config.with_labels(labels, keep_detector=freeze_detector and given is not None)
+    # Nothing would train new class heads: the detector keeps those that it has.
+    fields, kept = config.to_dict(), given.detector_config
+    fields["detector"].update(id2label=kept.id2label, label2id=kept.label2id)
+    return GenVISConfig(**fields)
 
 
 def _labels(options: ModelOptions, given: GenVISConfig | None) -> Categories | None:
