@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -19,6 +19,8 @@ _MOST_VALUES_PER_STORED_VALUE = 2
 _SPARE_VALUES = 10_000_000
 # Tensors that follow from sizes, count steps, or belong to a loss or a classifier of images.
 _DERIVED = re.compile(r"relative_position_index$|position_ids$|num_batches_tracked$|^criterion\.|^classifier\.")
+_MOST_NAMES = 12
+_LONGEST_REASON = 300
 _log = logging.getLogger(__name__)
 
 
@@ -72,9 +74,9 @@ def build_network(
     model, information = loaded
     ignored = sorted(key for key in information["unexpected_keys"] if may_ignore(key) and not _DERIVED.search(key))
     if ignored:
-        _log.warning("Tensors of '%s' that have no place are left out: %s.", name, _first(ignored))
+        _log.warning("Tensors of '%s' that have no place are left out: %s.", name, listed(ignored))
     problems = [
-        f"{problem}: {', '.join(sorted(map(_describe, keys)))}"
+        f"{problem}: {listed(sorted(map(_describe, keys)))}"
         for problem, keys in (
             ("missing", [key for key in information["missing_keys"] if not may_lack(key)]),
             ("unknown", [key for key in information["unexpected_keys"] if not may_ignore(key)]),
@@ -87,10 +89,10 @@ def build_network(
     return model
 
 
-def _first(names: list[str]) -> str:
-    """Return the first few names, and how many more there are."""
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
+def listed(names: Sequence[str]) -> str:
+    """Return names for a message: all of a few, the first of many and how many more there are."""
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(names[:_MOST_NAMES]) + more
 
 
 def _check_finite(tensors: Mapping[str, Tensor], *, name: str) -> None:
@@ -114,6 +116,12 @@ def _check_size(
         )
 
 
+def first_line(error: Exception) -> str:
+    """Return the first line of an exception's text, without its full stop, cut where it is long."""
+    line = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+    return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}..."
+
+
 @contextmanager
 def explained(name: str) -> Iterator[None]:
     """Turn whatever transformers, torch or safetensors raise for an unusable model into one sentence."""
@@ -126,8 +134,7 @@ def explained(name: str) -> Iterator[None]:
     except MemoryError:
         raise InputError(f"The model '{name}' could not be loaded: it does not fit into the memory.") from None
     except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise InputError(f"The model '{name}' could not be loaded: {reason}.") from error
+        raise InputError(f"The model '{name}' could not be loaded: {first_line(error)}.") from error
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from genvis.checkpoints.bounds import check_fields
+from genvis.checkpoints.build import first_line
 from genvis.checkpoints.hub import require_model_folder
 from genvis.checkpoints.published_files import read_state_dict
 from genvis.errors import InputError
@@ -102,9 +103,8 @@ class ModelFolder:
         try:
             return load_file(self.path / file)
         except Exception as error:  # A damaged file makes the reader fail in several ways.
-            reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
             raise InputError(
-                f"'{self.name}' could not be loaded: {file} is damaged ({reason}): fetch it again."
+                f"'{self.name}' could not be loaded: {file} is damaged ({first_line(error)}): fetch it again."
             ) from None
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genvis.checkpoints.build import build_network, explained
+from genvis.checkpoints.build import build_network, explained, listed
 from genvis.checkpoints.infer_config import PublishedSettings, config_from_tensors
 from genvis.checkpoints.published_names import Renamed, rename_published
 from genvis.checkpoints.published_videomt import is_published_videomt, videomt_from_published
@@ -54,7 +54,7 @@ def _genvis_from_published(state: dict[str, Tensor], *, settings: PublishedSetti
         expected = GenVIS(config).state_dict()
     problems = _misfits(state, renamed, expected)
     if problems:
-        raise InputError(f"{file} does not fit the model of its sizes: {'; '.join(problems)}.")
+        raise InputError(f"{file} does not fit the model of its sizes: {listed(problems)}.")
     return build_network(GenVIS, config, renamed.tensors, name=file, may_lack=_is_counter)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from genvis.checkpoints.bounds import check_fields
-from genvis.checkpoints.build import build_network, explained
+from genvis.checkpoints.build import build_network, explained, listed
 from genvis.checkpoints.infer_config import PublishedSettings, TensorSizes, categories_of
 from genvis.errors import InputError
 from genvis.model.tracker.videomt import VidEoMT, VidEoMTConfig
@@ -79,7 +79,7 @@ def videomt_from_published(state: dict[str, Tensor], *, settings: PublishedSetti
         if name in expected and tensor.shape != expected[name].shape
     ]
     if problems:
-        raise InputError(f"{file} does not fit the VidEoMT of its sizes: {'; '.join(problems)}.")
+        raise InputError(f"{file} does not fit the VidEoMT of its sizes: {listed(problems)}.")
     renamed |= {name: torch.zeros(expected[name].shape) for name in _ABSENT}
     return build_network(VidEoMT, config, renamed, name=file)
 
