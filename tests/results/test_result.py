@@ -157,8 +157,8 @@ def test_what_does_not_fit_together_is_named(changes: dict[str, object], message
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "cannot be read"),
-        ("[]", "no saved result"),
+        ("{", "is not JSON"),
+        ("[]", "instead of a saved result"),
         ('{"format": "other"}', "no saved result"),
         ('{"format": "genvis-video-result", "version": 99}', "version 99"),
         ('{"format": "genvis-video-result", "version": 1}', "lacks 'frames'"),
@@ -189,4 +189,29 @@ def test_damaged_results_are_named(tmp_path: Path, damage: object) -> None:
     damage(document)  # type: ignore[operator]
     write_json(tmp_path / "result.json", document)
     with pytest.raises(InputError, match=r"result\.json"):
+        VideoResult.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda d: d.update(height=10**12), "no possible size"),
+        (lambda d: d.update(width=1e400), "damaged"),
+        (lambda d: d["frames"].update(index=[1e400] * 5), "damaged"),
+        (lambda d: d["tracks"][0].update(id=1e400), "damaged"),
+        (lambda d: d["tracks"][0]["segmentations"].__setitem__(0, {"size": [24, 32], "counts": "4<1"}), "RLE"),
+        (
+            lambda d: d["tracks"][0]["segmentations"].__setitem__(0, {"size": [1 << 40, 4], "counts": [1]}),
+            "no possible",
+        ),
+    ],
+)
+def test_hostile_results_are_one_sentence(tmp_path, change, said):
+    document = json.loads(json.dumps(random_result(3).to_json()))
+    change(document)
+    (tmp_path / "result.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match=said):
+        VideoResult.load(tmp_path)
+    (tmp_path / "result.json").write_text("[" * 100_000)
+    with pytest.raises(InputError, match="nested too deeply"):
         VideoResult.load(tmp_path)

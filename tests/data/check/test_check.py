@@ -217,3 +217,11 @@ def test_a_frame_with_thousands_of_objects_is_not_compared(tmp_path, monkeypatch
     findings = check_annotations(write_json(tmp_path / "a.json", content)).findings
     assert findings.get("not-compared").count >= 1
     assert findings.get("annotated-twice") is None
+
+
+def test_names_with_line_breaks_are_drawn(tmp_path):
+    content = good_content()
+    content["categories"][0]["name"] = "two\nlines\u2028\x00"
+    content["videos"][0]["file_names"][1] = "a\nb.jpg"
+    result = check_annotations(write_json(tmp_path / "a.json", content))
+    assert draw_contact_sheet(result.records, None, tmp_path / "sheet.png") == 7

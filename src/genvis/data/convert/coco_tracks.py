@@ -74,7 +74,7 @@ class _CocoFile:
 
     def text(self, entry: Mapping[str, Any], key: str, where: str) -> str:
         found = entry.get(key)
-        if not is_text(found):
+        if not (is_text(found) and found.strip()):
             raise self.error(f"'{key}' of {where} is {shown(found)}")
         return found
 

@@ -156,7 +156,7 @@ class _MetaTable:
         entry = self._objects(video).get(str(index))
         # YouTube-VOS has an object with a category, DAVIS' semantics the name alone.
         name = entry.get("category") if isinstance(entry, dict) else entry
-        return name if is_text(name) else None
+        return name if is_text(name) and name.strip() else None
 
     def category_of(self, video: str, index: int, remarks: Remarks) -> int:
         name = self._name(video, index)
@@ -185,7 +185,7 @@ class _MetaTable:
 def _category(entry: Any, path: Path | None) -> Category:
     fields = entry if isinstance(entry, dict) else {}
     identifier, name = whole_number(fields.get("id")), fields.get("name")
-    if identifier is None or not is_text(name):
+    if identifier is None or not (is_text(name) and name.strip()):
         raise InputError(f"The categories of '{path}' are not objects with 'id' and 'name', but {shown(entry)}.")
     return Category(identifier, name)
 

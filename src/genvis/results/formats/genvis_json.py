@@ -1,13 +1,12 @@
 """A video's result as JSON, and back without loss."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from genvis.errors import InputError
-from genvis.files import require_file
-from genvis.masks import RLEMask
+from genvis.files import read_json_object, require_file
+from genvis.masks import RLEMask, check_frame_size
 from genvis.results.types import FrameStamp, Track, VideoResult
 
 RESULT_FILE = "result.json"
@@ -56,6 +55,7 @@ def from_json(document: Mapping[str, Any]) -> VideoResult:
         raise InputError(f"This result has version {document.get('version')}; this program reads version {VERSION}.")
     try:
         stamps = document["frames"]
+        check_frame_size(int(document["height"]), int(document["width"]))
         return VideoResult(
             name=str(document["name"]),
             height=int(document["height"]),
@@ -70,7 +70,7 @@ def from_json(document: Mapping[str, Any]) -> VideoResult:
         )
     except KeyError as error:
         raise InputError(f"The saved result lacks {error}.") from None
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"The saved result is damaged: {error}") from error
 
 
@@ -83,12 +83,9 @@ def load(path: str | Path) -> VideoResult:
     file = Path(path)
     if file.is_dir():
         file = file / RESULT_FILE
-    try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"There is no result at '{file}'.") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"The result '{file}' cannot be read: {error}.") from error
+    if not file.exists():
+        raise InputError(f"There is no result at '{file}'.")
+    document = read_json_object(file, expected="a saved result")
     try:
         return from_json(document)
     except InputError as error:

@@ -5,6 +5,8 @@ from functools import cache
 
 from PIL import Image, ImageDraw, ImageFont
 
+from genvis.files import printable
+
 Box = tuple[int, int, int, int]
 Color = tuple[int, int, int]
 
@@ -50,7 +52,7 @@ class LabelWriter:
             color: Of the label's ground; letters are black or white, whichever reads better.
         """
         for count in range(len(words), 0, -1):
-            text = " ".join(words[:count])
+            text = printable(" ".join(words[:count]))
             width, height = self._measure(text)
             room = max(LARGEST_OVERHANG * (box[2] - box[0]), 4.0 * self._size)
             fits = width <= self._canvas.width and height <= self._canvas.height and width * height <= self._budget

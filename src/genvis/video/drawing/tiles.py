@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from genvis.errors import InputError
-from genvis.files import atomic_file, make_folder
+from genvis.files import atomic_file, make_folder, printable
 from genvis.video.drawing.labels import font
 from genvis.video.sources.source import RGBImage
 
@@ -102,6 +102,7 @@ def _write(
     draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, *, width: int, fill: tuple[int, int, int], size: int
 ) -> int:
     """Write a line that is cut in the middle where it is wider than ``width``; return how wide it is."""
+    text = printable(text)
     shown, keep = text, min(len(text), width)  # a character takes a pixel at least
     while keep > 1 and (len(shown) > width or draw.textlength(shown, font=font(size)) > width):
         keep -= 1
