@@ -97,8 +97,9 @@ class Decoding:
                 other.discard = Discard.all
         self._decoder = self._with_alpha() or self.stream.codec_context
         self._decoder.options = {"max_pixels": str(MOST_PIXELS)}
-        # Frame threads decode ahead, which delays what is live.
-        self._decoder.thread_type = "SLICE" if location.live else "AUTO"
+        # Frame threads decode ahead, which delays what is live, and may miss the errors of a frame: without a container
+        # nothing else tells of damage.
+        self._decoder.thread_type = "SLICE" if location.live or not self._has_times else "AUTO"
         self._reformatter = VideoReformatter()
         self._is_open = True
         self.losses = Losses()
@@ -130,7 +131,9 @@ class Decoding:
         # An edit list shows less than the file holds, and a file that still grows says what its first part holds.
         is_indexed = self.container.format.name == MP4_AND_MOV
         listed = sum(not entry.is_discard for entry in self.stream.index_entries) if is_indexed else 0
-        return listed or self.stream.frames or estimate
+        # Headers of files that were piped or killed name any number of frames.
+        stated = min((number for number in (self.stream.frames, estimate) if number), default=None)
+        return listed or stated
 
     def frames(self) -> Generator[tuple[float, VideoFrame], None, None]:
         """Deliver every frame that can be decoded, with its time in seconds since the first one."""
@@ -189,9 +192,12 @@ class Decoding:
 
     def _average_rate(self) -> float | None:
         # Raw H.264 and H.265 have no times: FFmpeg's average stands for nothing, but the stream may name its rate.
-        has_times = not self.container.format.flags & NO_TIMESTAMPS
         rates = (self.stream.average_rate, self.stream.guessed_rate)
-        return next((float(rate) for rate in (rates if has_times else rates[::-1]) if rate), None)
+        return next((float(rate) for rate in (rates if self._has_times else rates[::-1]) if rate), None)
+
+    @property
+    def _has_times(self) -> bool:
+        return not self.container.format.flags & NO_TIMESTAMPS
 
     def ending(self, *, frames: int, live: bool) -> str | None:
         """Say up to where the video went if it ended before it should; call it after the last frame, before closing.

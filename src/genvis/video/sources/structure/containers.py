@@ -34,6 +34,10 @@ def check_transport_stream(file: SizedFile) -> None:
         raise StructureError(CUT_OFF)
 
 
+CHUNK = re.compile(rb"[0-9A-Za-z_ #]{4}")
+UNKNOWN_SIZES = (0, 0xFFFFFFFF)
+
+
 def check_fragments(file: SizedFile) -> None:
     """Check the boxes of a fragmented MP4 (ISO/IEC 14496-12); one with an index is checked by that."""
     position, is_fragmented = 0, False
@@ -59,11 +63,22 @@ def check_fragments(file: SizedFile) -> None:
 
 
 def check_riff(file: SizedFile) -> None:
-    """Check that the file is as long as its RIFF chunks say; one that was piped or killed says nothing."""
-    position = 0
-    while position + 12 <= file.size and file.read(position, 4) == b"RIFF":
-        size = file.number(position + 4, 4, little=True)
-        position = file.size if size in (0, 0xFFFFFFFF) else file.inside(position + 8 + size + size % 2)
+    """Check the chunks of an AVI file, and that its RIFF chunks are whole; one that was piped or killed states none."""
+    position, riff_end = 0, 0
+    while position + 8 <= file.size:
+        kind, size = file.read(position, 4), file.number(position + 4, 4, little=True)
+        if position >= riff_end and kind != b"RIFF":
+            return  # What follows the last RIFF chunk is foreign.
+        if kind == b"RIFF":
+            riff_end = file.size if size in UNKNOWN_SIZES else file.inside(position + 8 + size)
+        if kind in (b"RIFF", b"LIST"):
+            position += 12
+        elif re.fullmatch(CHUNK, kind):
+            position = file.inside(position + 8 + size)
+            # Chunks begin at even places, but some writers leave the filling out.
+            position += size % 2 if not re.match(CHUNK, file.read(position, min(4, file.size - position))) else 0
+        else:
+            raise no_part(position)
 
 
 def check_flash_video(file: SizedFile) -> None:
