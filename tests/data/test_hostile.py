@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from genvis.cli.main import main
+
 CASES = Path(__file__).parent / "cases" / "hostile"
 
 COMMANDS = {
@@ -63,3 +65,13 @@ def test_hostile_files_end_with_a_sentence_or_a_right_result(outcomes, name):
     assert found == status
     assert message in " ".join(text.split())
     assert "Traceback" not in text
+
+
+def test_scoring_against_crowds_only_is_refused(tmp_path, capsys):
+    annotations = json.loads((CASES / "hang_annotations.json").read_text())
+    annotations["annotations"][0]["iscrowd"] = 1
+    (tmp_path / "annotations.json").write_text(json.dumps(annotations))
+    (tmp_path / "results.json").write_text("[]")
+    words = ["eval", str(tmp_path / "results.json"), "--annotations", str(tmp_path / "annotations.json")]
+    assert main(words) == 2
+    assert "All 1 annotations" in capsys.readouterr().err

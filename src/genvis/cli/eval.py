@@ -88,6 +88,7 @@ def evaluate(
     if identity:
         TrackingMetrics(score_threshold)
     truth = load_youtube_vis(annotations)
+    truth.require_objects()
     if images is not None:
         check_images(truth, images)
     if weights is not None and images is not None and out is not None:

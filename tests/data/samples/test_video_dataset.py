@@ -118,5 +118,5 @@ def test_crowds_are_never_lost_without_a_word(tmp_path: Path, root: Path, caplog
     assert "2 of 4 annotations" in caplog.text
     for annotation in content["annotations"]:
         annotation["iscrowd"] = 1
-    with pytest.raises(InputError, match=r"4 of 4 annotations .* are marked as crowds"):
+    with pytest.raises(InputError, match=r"All 4 annotations .* are marked as crowds"):
         VideoDataset(load_youtube_vis(files.write(tmp_path, content)), root)

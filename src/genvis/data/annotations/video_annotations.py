@@ -86,6 +86,19 @@ class VideoAnnotations:
     def __len__(self) -> int:
         return len(self.video_ids)
 
+    def require_objects(self) -> None:
+        """Refuse annotations that are crowds only: some tools mark every mask so.
+
+        Raises:
+            InputError: If there are annotations, and all are crowds.
+        """
+        if len(self.track_crowds) and self.track_crowds.all():
+            raise InputError(
+                f"All {len(self.track_crowds):,} annotations of '{self.path}' are marked as crowds (iscrowd 1), which "
+                "are neither trained on nor scored: set iscrowd to 0 where they are objects, or convert the file again "
+                "with `genvis data convert from-coco`, which does."
+            )
+
     @property
     def nbytes(self) -> int:
         """Bytes that the arrays take."""

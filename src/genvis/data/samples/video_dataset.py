@@ -124,16 +124,12 @@ class VideoDataset(Dataset[VideoSample]):
         )
 
     def _tell_crowds(self) -> None:
-        """Refuse annotations that are crowds only, as other tools mark all masks, and warn of many."""
+        """Refuse annotations that are crowds only, and warn of many."""
+        self.annotations.require_objects()
         total, crowds = len(self.annotations.track_crowds), int(self.annotations.track_crowds.sum())
-        where = f"{crowds:,} of {total:,} annotations of '{self.annotations.path}' are marked as crowds"
-        if total and crowds == total:
-            raise InputError(
-                f"{where} (iscrowd 1), which are not trained on: set iscrowd to 0 where they are objects, or convert "
-                "the file again with `genvis data convert from-coco`, which does."
-            )
         if 10 * crowds > total:
-            _log.warning("%s and are left out.", where)
+            path = self.annotations.path
+            _log.warning("%d of %d annotations of '%s' are marked as crowds and are left out.", crowds, total, path)
 
     def _objects(self, position: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.int64]]":
         """Return which tracks of a video are objects: no crowds, and present in some frame."""
