@@ -20,7 +20,7 @@ from tests.training.tiny import tiny_recipe
 def run_recipe(recipe: Recipe, *words: str) -> tuple[dict[str, torch.Tensor], list[float]]:
     output = Path(recipe.run.output)
     save_recipe(recipe, output / "given.yaml")
-    command = [sys.executable, "-m", "genvis.cli.train", str(output / "given.yaml"), *words]
+    command = [sys.executable, "-m", "genvis", "train", str(output / "given.yaml"), *words]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=900, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -39,12 +39,14 @@ def test_two_processes_are_one(tmp_path: Path, stage: Any) -> None:
         recipe.data.batch_size = 4
         # Some gradients are rounding only, such as those of a key's bias; Adam would make full steps of them.
         recipe.optimizer.epsilon = 1e-3
+        # Longer steps reach a mask or a matching that flips by rounding alone.
+        recipe.optimizer.learning_rate = 1e-4
         results.append(run_recipe(recipe, "--run.devices", str(devices)))
     (one, one_losses), (two, two_losses) = results
     assert len(one_losses) == 3
-    assert two_losses == pytest.approx(one_losses, rel=1e-4)
+    assert two_losses == pytest.approx(one_losses, rel=1e-5)
     for name, value in one.items():
-        torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-4, msg=name)
+        torch.testing.assert_close(two[name], value, rtol=1e-4, atol=1e-6, msg=name)
 
 
 def test_a_single_process_normalises_by_its_own_count() -> None:
