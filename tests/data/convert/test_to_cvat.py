@@ -67,7 +67,9 @@ def test_results_come_back_within_the_tolerance(result, tolerance, tmp_path_fact
     dataset = tracks_of_result(result)
     path = tmp_path_factory.mktemp("cvat") / "out.xml"
     write_cvat(dataset, path, tolerance=tolerance)
-    assert worst_iou(dataset.videos[0], back(path)) >= tolerance
+    after = back(path)
+    assert worst_iou(dataset.videos[0], after) >= tolerance
+    assert [track.id for track in after.tracks] == [track.id for track in dataset.videos[0].tracks]
 
 
 @settings(deadline=None, max_examples=10)

@@ -1,5 +1,6 @@
 """Videos with tracks from "CVAT for video 1.1"."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -107,6 +108,13 @@ def _remark_on_identities(file: CvatFile, options: CvatOptions, remarks: Remarks
         )
 
 
+def _track_ids(masks: "_Masks") -> list[int]:
+    """Return a number for each object of a video: its group where all have one of their own, or else from 1."""
+    found = [re.fullmatch(rf"{GROUP_IDENTITY} (\d{{1,9}})", identity) for _, identity in masks]
+    groups = [int(match[1]) for match in found if match is not None]
+    return groups if len(set(groups)) == len(found) else list(range(1, len(found) + 1))
+
+
 class LayeredMask(NamedTuple):
     """A mask and its place in depth: a higher number is nearer to the camera."""
 
@@ -196,7 +204,7 @@ class _TaskConverter:
         self.remarks.add("Masks cut where an object with a higher z-order is in front of them: {n}.", hidden)
         converted = tuple(
             ConvertedTrack(number, self.category_ids[label], {frame: found[frame].mask for frame in sorted(found)})
-            for number, ((label, _), found) in enumerate(masks.items(), start=1)
+            for number, ((label, _), found) in zip(_track_ids(masks), masks.items(), strict=True)
             if found
         )
         return ConvertedVideo(self.name, height, width, tuple(file_names), converted)
