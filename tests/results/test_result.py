@@ -199,6 +199,12 @@ def test_damaged_results_are_named(tmp_path: Path, damage: object) -> None:
         (lambda d: d.update(width=1e400), "damaged"),
         (lambda d: d["frames"].update(index=[1e400] * 5), "damaged"),
         (lambda d: d["tracks"][0].update(id=1e400), "damaged"),
+        (lambda d: d["tracks"][0].update(id=2**31), "different ids"),
+        (lambda d: d["tracks"][0].update(score=float("nan")), "a score of nan"),
+        (lambda d: d["frames"]["index"].__setitem__(0, -1), "cannot follow"),
+        (lambda d: d["frames"]["index"].reverse(), "cannot follow"),
+        (lambda d: d["frames"]["time"].__setitem__(0, float("nan")), "cannot follow"),
+        (lambda d: d.update(width=-3, tracks=[]), "no possible size"),
         (lambda d: d["tracks"][0]["segmentations"].__setitem__(0, {"size": [24, 32], "counts": "4<1"}), "RLE"),
         (
             lambda d: d["tracks"][0]["segmentations"].__setitem__(0, {"size": [1 << 40, 4], "counts": [1]}),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from genvis.errors import InputError
-from genvis.masks import RLEMask, mask_areas
+from genvis.json_values import shown
+from genvis.masks import MaskError, RLEMask, check_frame_size, mask_areas
 
 if TYPE_CHECKING:
     import pandas
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from genvis.results.output_names import OutputName
     from genvis.video import Source
     from genvis.video.sources.source import RGBImage
+
+# Label maps hold track ids as int32.
+GREATEST_ID = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -254,9 +259,22 @@ class VideoResult:
     def __post_init__(self) -> None:
         object.__setattr__(self, "tracks", tuple(sorted(self.tracks, key=lambda track: (-track.score, track.id))))
         ids = [track.id for track in self.tracks]
-        if len(set(ids)) != len(ids) or any(number < 1 for number in ids):
-            raise InputError(f"Tracks of '{self.name}' need different ids from 1, not {sorted(ids)}.")
+        if len(set(ids)) != len(ids) or not all(1 <= number <= GREATEST_ID for number in ids):
+            raise InputError(f"Tracks of '{self.name}' need different ids from 1, not {shown(sorted(ids))}.")
+        try:
+            check_frame_size(self.height, self.width)
+        except MaskError as error:
+            raise InputError(f"Of the frames of '{self.name}', {error}.") from None
+        before = -1
+        for stamp in self.frames:
+            if stamp.index <= before or not isfinite(stamp.time):
+                raise InputError(
+                    f"Frame {shown(stamp.index)} at {stamp.time} s cannot follow frame {before} of '{self.name}'."
+                )
+            before = stamp.index
         for track in self.tracks:
+            if not isfinite(track.score):
+                raise InputError(f"Track {track.id} of '{self.name}' has a score of {track.score}.")
             if len(track.masks) != len(self.frames):
                 raise InputError(
                     f"Track {track.id} of '{self.name}' has {len(track.masks)} masks for {len(self.frames)} frames."

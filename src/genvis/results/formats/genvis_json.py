@@ -6,7 +6,7 @@ from typing import Any
 
 from genvis.errors import InputError
 from genvis.files import read_json_object, require_file
-from genvis.masks import RLEMask, check_frame_size
+from genvis.masks import RLEMask
 from genvis.results.types import FrameStamp, Track, VideoResult
 
 RESULT_FILE = "result.json"
@@ -55,7 +55,6 @@ def from_json(document: Mapping[str, Any]) -> VideoResult:
         raise InputError(f"This result has version {document.get('version')}; this program reads version {VERSION}.")
     try:
         stamps = document["frames"]
-        check_frame_size(int(document["height"]), int(document["width"]))
         return VideoResult(
             name=str(document["name"]),
             height=int(document["height"]),
@@ -66,12 +65,12 @@ def from_json(document: Mapping[str, Any]) -> VideoResult:
             ),
             tracks=tuple(_track(entry) for entry in document["tracks"]),
             categories_name=str(document.get("categories_name", document.get("label_set", ""))),
-            problem=document["problem"],
+            problem=None if document["problem"] is None else str(document["problem"]),
         )
     except KeyError as error:
         raise InputError(f"The saved result lacks {error}.") from None
     except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"The saved result is damaged: {error}") from error
+        raise InputError(f"The saved result is damaged: {error}") from None
 
 
 def load(path: str | Path) -> VideoResult:
