@@ -40,6 +40,10 @@ KINDS = (
     VideoKind("mjpeg.mov", "mjpeg", "yuvj420p"),
     VideoKind("h264.mkv", "libx264"),
     VideoKind("ffv1.mkv", "ffv1"),
+    VideoKind("piped.mkv", "libx264", options={"live": "1"}, codec_options={"g": "4"}),
+    VideoKind(
+        "piped.webm", "libvpx-vp9", options={"live": "1"}, codec_options={"cpu-used": "8", "deadline": "realtime"}
+    ),
     VideoKind("vp8.webm", "libvpx"),
     VideoKind("vp9.webm", "libvpx-vp9", codec_options={"cpu-used": "8", "deadline": "realtime"}),
     VideoKind("av1.webm", "libsvtav1", codec_options={"preset": "12", "svtav1-params": "lp=1"}),
@@ -58,6 +62,7 @@ KINDS = (
     VideoKind("animation.gif", "gif", "rgb8"),
     VideoKind("animation.apng", "apng", "rgb24"),
     VideoKind("ffv1.nut", "ffv1", format="nut"),
+    VideoKind("raw.y4m", "rawvideo", format="yuv4mpegpipe"),
     VideoKind("stream.h264", "libx264", format="h264", codec_options={"g": "4"}),
     VideoKind("stream.hevc", "libx265", format="hevc", codec_options={"x265-params": "log-level=none"}),
     VideoKind("stream.mjpeg", "mjpeg", "yuvj420p", format="mjpeg"),

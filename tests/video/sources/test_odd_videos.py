@@ -237,3 +237,17 @@ def test_what_is_transparent_is_laid_on_white(tmp_path: Path, name: str, codec: 
         assert frame.image[:, :60].min() > 245
         assert frame.image[:, 70:, 0].min() > 180
         assert frame.image[:, 70:, 1:].max() < 30
+
+
+def test_sound_that_begins_where_nothing_announced_it(make_video: MakeVideo) -> None:
+    """An FLV file has no list of its streams: one may begin after the reader has looked for them."""
+    path = make_video("a.flv", images=bars(), codec_options={"bf": "0"})
+    data, tags, place = path.read_bytes(), [], 13
+    while place < len(data):
+        length = 15 + int.from_bytes(data[place + 1 : place + 4], "big")
+        tags.append(data[place : place + length])
+        place += length
+    sound = b"\x08" + (5).to_bytes(3, "big") + tags[8][4:8] + bytes(3) + b"\x3e" + bytes(4)
+    sound += len(sound).to_bytes(4, "big")
+    path.write_bytes(data[:13] + b"".join(tags[:9]) + sound + b"".join(tags[9:]))
+    check(path, TENTHS)

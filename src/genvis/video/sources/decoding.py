@@ -138,18 +138,22 @@ class Decoding:
     def frames(self) -> Generator[tuple[float, VideoFrame], None, None]:
         """Deliver every frame that can be decoded, with its time in seconds since the first one."""
         packets = self.container.demux(self.stream)
+        is_flushed = True
         while True:
             try:
                 packet = next(packets, None)
             except av.error.FFmpegError as error:
                 self.losses.interruption = error
-                packet = None
+                packet, is_flushed = None, False
+            except IndexError:
+                # PyAV fails at the end of a file in which another stream began on the way.
+                packet, is_flushed = None, False
             if packet is None:
                 break
             self.losses.add_packet(packet)
             yield from self._timed(packet)
-        if self.losses.interruption is not None:
-            # The demuxer has not flushed the decoder, which may still hold frames.
+        if not is_flushed:
+            # The decoder may still hold frames.
             yield from self._timed(None)
 
     def _timed(self, packet: "Packet[VideoStream] | None") -> Iterator[tuple[float, VideoFrame]]:
