@@ -130,7 +130,8 @@ def test_a_model_folder_is_stored_in_half_the_space(tmp_path, capsys):
     expected = genvis.load(whole).state_dict()
     for name, tensor in model.state_dict().items():
         torch.testing.assert_close(tensor, expected[name], rtol=1e-3, atol=1e-6)
-    assert "give neither" in refusal(capsys, whole, tmp_path / "other", "--categories", "ovis")
+    assert "give none of them" in refusal(capsys, whole, tmp_path / "other", "--categories", "ovis")
+    assert "give none of them" in refusal(capsys, whole, tmp_path / "other", "--window", "6")
 
 
 def test_a_published_videomt_becomes_a_folder(tmp_path, capsys):
@@ -144,3 +145,9 @@ def test_a_published_videomt_becomes_a_folder(tmp_path, capsys):
     assert "5 classes but 'ovis' has 25" in refusal(
         capsys, GOLDEN / "videomt_tiny.pth", tmp_path / "other", "--categories", "ovis"
     )
+
+
+def test_a_model_by_name_is_stored_as_a_folder(tmp_path, capsys):
+    assert main(["convert", "sprites-tiny", str(tmp_path / "out"), "--dtype", "bfloat16"]) == 0
+    assert genvis.load(tmp_path / "out").config.categories == genvis.load("sprites-tiny").config.categories
+    assert "did you mean sprites-tiny" in refusal(capsys, "sprite-tiny", tmp_path / "other")

@@ -91,7 +91,7 @@ def load_backbone(name: str) -> ResNetModel | SwinModel:
     folder = ModelFolder.read(find_folder(name), name=name)
     if folder.model_type not in _BACKBONES:
         raise InputError(
-            f"'{name}' holds a model of type '{folder.model_type}', which is no backbone: take a "
+            f"'{name}' holds a model of type '{folder.model_type[:40]}', which is no backbone: take a "
             f"{' or a '.join(_BACKBONES)}."
         )
     config_class, network = _BACKBONES[folder.model_type]
@@ -130,7 +130,7 @@ def _family(folder: ModelFolder) -> _Family:
     family = _FAMILIES.get(folder.model_type)
     if family is None:
         raise InputError(
-            f"'{folder.name}' holds a model of type '{folder.model_type}': supported are {', '.join(_FAMILIES)}."
+            f"'{folder.name}' holds a model of type '{folder.model_type[:40]}': supported are {', '.join(_FAMILIES)}."
         )
     return family
 
