@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from genvis.masks import RLEMask
+from genvis.masks import RLEMask, draw_polygons
 
 Points = NDArray[np.float64]
 """(P, 2) corners of a closed polygon, x and y in pixels; a pixel reaches from its number to the next."""
@@ -31,6 +31,11 @@ class MaskPart:
     holes: tuple[Points, ...]
     area: int
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether its polygon covers its very pixels, which many holes close to one another may prevent."""
+        return draw_polygons([self.polygon()], height=self.mask.height, width=self.mask.width) == self.mask
+
     def polygon(self, corners: int | None = None) -> Points:
         """Return one polygon of the part; a hole is joined to the outline by a line there and back.
 
@@ -46,51 +51,75 @@ class MaskPart:
 def mask_parts(mask: NDArray[np.bool_], *, spare: float = 0.0) -> list[MaskPart]:
     """Return the connected parts of a mask, the largest first.
 
+    A part with so many holes that no polygon covers its very pixels is cut into parts.
+
     Args:
         mask: (H, W) bool.
         spare: Pixels that may be wrong: the smallest parts are left out, and the smallest holes are filled, as long as
             they have no more pixels together.
     """
-    from scipy import ndimage
-
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
         return []
-    top, left = int(rows[0]), int(columns[0])
-    crop = mask[top : rows[-1] + 1, left : columns[-1] + 1]
-    numbers, _ = ndimage.label(crop, _ALL_NEIGHBOURS)
-    areas = np.bincount(numbers.ravel())[1:]
+    window = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+    regions = sorted(_connected(mask[window]), key=np.count_nonzero)
+    while len(regions) > 1 and np.count_nonzero(regions[0]) <= spare:
+        spare -= np.count_nonzero(regions.pop(0))
     parts: list[MaskPart] = []
-    for index in np.argsort(areas, kind="stable"):
-        area = int(areas[index])
-        if area <= spare and len(areas) - len(parts) > 1 and not parts:
-            spare -= area
-            areas[index] = 0
-            continue
-        part = numbers == index + 1
-        holes, kept, spare = _holes(part, spare)
-        whole = np.zeros_like(mask)
-        whole[top : rows[-1] + 1, left : columns[-1] + 1] = part
-        corner = np.array([left, top], np.float64)
-        outlines = tuple(_outline(hole) + corner for hole in holes)
-        parts.append(MaskPart(RLEMask.encode(whole), _outline(kept) + corner, outlines, area))
-    return parts[::-1]
+    for region in regions:
+        kept, spare = _without_small_holes(region, spare)
+        parts += [_part(piece, mask.shape, window) for piece in _pieces(kept)]
+    return sorted(parts, key=lambda part: -part.area)
 
 
-def _holes(part: NDArray[np.bool_], spare: float) -> tuple[list[NDArray[np.bool_]], NDArray[np.bool_], float]:
-    """Return the holes of a part that are not to be filled, the part without any hole, and what may still be wrong."""
+def _connected(region: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+    """Return the connected parts of a region; pixels that touch at a corner are connected."""
     from scipy import ndimage
 
-    filled: NDArray[np.bool_] = ndimage.binary_fill_holes(part)
-    numbers, count = ndimage.label(filled & ~part)
-    holes: list[NDArray[np.bool_]] = []
-    for index in np.argsort(np.bincount(numbers.ravel(), minlength=count + 1)[1:], kind="stable"):
-        hole = numbers == index + 1
-        if hole.sum() <= spare and not holes:
-            spare -= float(hole.sum())
-        else:
-            holes.append(hole)
-    return holes, filled, spare
+    numbers, count = ndimage.label(region, _ALL_NEIGHBOURS)
+    return [numbers == number for number in range(1, count + 1)]
+
+
+def _holes(region: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+    """Return the holes of a connected region, the smallest first."""
+    from scipy import ndimage
+
+    numbers, count = ndimage.label(ndimage.binary_fill_holes(region) & ~region)
+    return sorted((numbers == number for number in range(1, count + 1)), key=np.count_nonzero)
+
+
+def _without_small_holes(region: NDArray[np.bool_], spare: float) -> tuple[NDArray[np.bool_], float]:
+    """Return a region with its smallest holes filled, and how many pixels may still be wrong."""
+    for hole in _holes(region):
+        pixels = np.count_nonzero(hole)
+        if pixels > spare:
+            break
+        region, spare = region | hole, spare - pixels
+    return region, spare
+
+
+def _pieces(region: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+    """Return a connected region, cut through its largest hole, and again, until polygons cover the very pixels."""
+    holes = _holes(region)
+    if not holes or _part(region, region.shape, (slice(None), slice(None))).is_exact:
+        return [region]
+    along = np.flatnonzero(holes[-1].any(axis=0))
+    at = int(along[len(along) // 2])
+    halves = region.copy(), region.copy()
+    halves[0][:, at:], halves[1][:, :at] = False, False
+    return [piece for half in halves for connected in _connected(half) for piece in _pieces(connected)]
+
+
+def _part(region: NDArray[np.bool_], shape: tuple[int, ...], window: tuple[slice, slice]) -> MaskPart:
+    """Return a connected region of a window of the frame as a part of the mask."""
+    from scipy import ndimage
+
+    whole = np.zeros(shape, bool)
+    whole[window] = region
+    corner = np.array([window[1].start or 0, window[0].start or 0], np.float64)
+    holes = tuple(_outline(hole) + corner for hole in _holes(region))
+    outline = _outline(ndimage.binary_fill_holes(region)) + corner
+    return MaskPart(RLEMask.encode(whole), outline, holes, int(np.count_nonzero(region)))
 
 
 def _outline(region: NDArray[np.bool_]) -> Points:
