@@ -135,7 +135,7 @@ def match(similarity: Tensor, *, threshold: float) -> Tensor:
         threshold: Pairs that are less similar are never matched.
     """
     # Above the threshold by nothing at all still is a match, so pairs below it must be worse than 0.
-    gain = (similarity - threshold).double().cpu()
+    gain = (similarity - threshold).cpu().double()
     rows, columns = linear_sum_assignment(gain.clamp(min=-1e-6).numpy(), maximize=True)
     matches = torch.full((similarity.shape[0],), -1, dtype=torch.int64)
     matches[torch.from_numpy(rows)] = torch.from_numpy(columns)
