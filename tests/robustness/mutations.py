@@ -190,7 +190,7 @@ def _exchange(parent: Any, key: Any, document: Any, random: Random) -> None:
 def _scale(parent: Any, key: Any, _document: Any, random: Random) -> None:
     value = parent[key]
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        parent[key] = value * random.choice((-1, 2, 10, 1000, 2**31, 2**62, 10**200, 0.3))
+        parent[key] = value * random.choice((-1, 2, 10, 100, 2**31, 2**62, 10**200, 0.3))
     elif isinstance(value, str) and value:
         place = random.randrange(len(value))
         parent[key] = value[:place] + random.choice(("", "\x7f", "0", "~", "ß", value)) + value[place + 1 :]

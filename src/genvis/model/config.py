@@ -61,12 +61,14 @@ class CategoryFields:
         """Number the categories from 1 where no ids are given.
 
         Raises:
-            InputError: If there are more or fewer ids than classes.
+            InputError: If there are more or fewer ids than classes, or one is no whole number.
         """
         if self.category_ids is None:
             self.category_ids = list(range(1, self.num_classes + 1))
         if len(self.category_ids) != self.num_classes:
             raise InputError(f"There are {len(self.category_ids)} category ids for {self.num_classes} classes.")
+        if not all(isinstance(number, int) for number in self.category_ids):
+            raise InputError(f"category_ids are {str(self.category_ids)[:80]}: they must be whole numbers.")
 
 
 class GenVISConfig(CategoryFields, PreTrainedConfig):

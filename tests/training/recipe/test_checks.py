@@ -66,6 +66,14 @@ def test_numbers_of_data_sources_are_checked(tmp_path: Path) -> None:
         load_recipe(tmp_path / "me.yaml")
 
 
+def test_an_option_left_empty_is_named(tmp_path: Path) -> None:
+    (tmp_path / "me.yaml").write_text("data: {clips: }")
+    with pytest.raises(InputError, match=r"data\.clips is empty: give a value"):
+        load_recipe(tmp_path / "me.yaml")
+    (tmp_path / "me.yaml").write_text("cache: {seed: }")  # The default.
+    load_recipe(tmp_path / "me.yaml")
+
+
 def test_the_bundled_recipes_are_possible() -> None:
     for name in bundled_recipes():
         check_recipe(load_recipe(name))

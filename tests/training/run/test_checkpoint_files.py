@@ -65,6 +65,20 @@ def expanded(path: Path) -> None:
     torch.save(content, path)
 
 
+def sparse(path: Path) -> None:
+    content = torch.load(path, weights_only=True)
+    name = next(name for name, value in content["state_dict"].items() if value.ndim == 2)
+    content["state_dict"][name] = content["state_dict"][name].to_sparse()
+    torch.save(content, path)
+
+
+def abstract(path: Path) -> None:
+    content = torch.load(path, weights_only=True)
+    name = next(iter(content["state_dict"]))
+    content["state_dict"][name] = torch.empty(content["state_dict"][name].shape, device="meta")
+    torch.save(content, path)
+
+
 class _Payload:
     def __init__(self, mark: Path) -> None:
         self._mark = mark
@@ -73,7 +87,7 @@ class _Payload:
         return (Path.touch, (self._mark,))
 
 
-DAMAGES = [cut, flip, empty, execute, plain_pickle, other_network, expanded]
+DAMAGES = [cut, flip, empty, execute, plain_pickle, other_network, expanded, sparse, abstract]
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +111,18 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     assert "previous.ckpt, step 1" in said
     assert same_weights(folder, run / "three" / "model")
     assert not (tmp_path / "checkpoints" / "executed").exists()
+
+
+@pytest.mark.parametrize("part", ["loops", "optimizer_states", "lr_schedulers"])
+def test_a_checkpoint_that_cannot_be_restored_is_one_sentence(tmp_path: Path, part: str) -> None:
+    train(recipe_of(tmp_path, 2))
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    content = torch.load(path, weights_only=True)
+    content[part] = 0.5
+    torch.save(content, path)
+    with pytest.raises(InputError, match=r"last\.ckpt cannot be used: its content is impossible") as raised:
+        train(recipe_of(tmp_path, 3))
+    assert "\n" not in str(raised.value)
 
 
 def test_without_a_whole_checkpoint_nothing_starts_over_silently(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """The network of a recipe: from weights of the same or of other categories, of a backbone, of a Mask2Former."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from transformers import AutoBackbone, AutoConfig, Mask2FormerForUniversalSegmentation
@@ -125,3 +127,25 @@ def test_a_frozen_detector_keeps_its_class_heads_and_a_trained_one_gets_new_ones
 def test_sizes_of_a_recipe_are_bounded(config: dict[str, Any], named: str) -> None:
     with pytest.raises(InputError, match=named):
         build_model(ModelOptions(config=CONFIG | config, categories="ovis"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"encoder_layers": "../x"}, "encoder_layers"),
+        ({"hidden_dim": 31}, "hidden_dim 31"),
+        ({"num_instance_queries": 10**12}, "num_instance_queries is"),
+        ({"detector": {**CONFIG["detector"], "backbone_config": {"model_type": "resnet", "depths": [[1]]}}}, "depths"),
+        ({"detector": "x"}, "detector"),
+    ],
+)
+def test_an_impossible_configuration_is_one_sentence(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words) as raised:
+        build_model(ModelOptions(config=CONFIG | changes, categories="ovis"))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_network_larger_than_the_memory_is_refused_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=100_000))
+    with pytest.raises(InputError, match=r"describes a network of .* GB, but this machine has"):
+        build_model(ModelOptions(config=CONFIG, categories="ovis"))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from genvis.errors import InputError
 from genvis.training.recipe.recipe import Recipe
@@ -60,6 +60,8 @@ def check_recipe(recipe: Recipe) -> None:
     Raises:
         InputError: Naming the option, its value and the range.
     """
+    for name in _left_empty("", recipe):
+        raise InputError(f"{name} is empty: give a value, or leave the line out for the default.")
     for name, value in _numbers("", recipe):
         low, high = _RANGES.get(name, (0, _MOST))
         if not low <= value <= high:  # Also true of NaN.
@@ -79,6 +81,20 @@ def check_recipe(recipe: Recipe) -> None:
         )
     if recipe.cache.folder and recipe.stage != "genvis":
         raise InputError("cache.folder needs a frozen detector: it is for stage 'genvis' only.")
+
+
+def _left_empty(name: str, value: Any) -> Iterator[str]:
+    """Return the names of all options below a value that are None, though None is none of their values."""
+    if is_dataclass(value):
+        kinds = get_type_hints(type(value))
+        for field in fields(value):
+            below, given = f"{name}.{field.name}" if name else field.name, getattr(value, field.name)
+            if given is None and type(None) not in get_args(kinds[field.name]):
+                yield below
+            yield from _left_empty(below, given)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _left_empty(name, part)
 
 
 def _numbers(name: str, value: Any) -> Iterator[tuple[str, int | float]]:

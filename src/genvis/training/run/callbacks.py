@@ -1,6 +1,8 @@
 """Callbacks of a run: a clear end when training diverges, and checkpoints that can be resumed exactly."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,8 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from torch import Tensor
 from torch.optim import Optimizer
 
-from genvis.errors import TrainingDiverged
-from genvis.training.run.checkpoint_files import LAST
+from genvis.errors import GenVISError, TrainingDiverged
+from genvis.training.run.checkpoint_files import LAST, Checkpoint, DamagedCheckpointError
 
 
 class DivergenceGuard(Callback):
@@ -39,6 +41,39 @@ class DivergenceGuard(Callback):
             f"{what} in step {trainer.global_step}: training diverged. Lower optimizer.learning_rate, or use "
             "--run.precision 32-true; the weights are as before this step, and the last checkpoint is untouched."
         )
+
+
+class Restoring(Callback):
+    """What is wrong while a checkpoint is restored is the checkpoint's fault.
+
+    Args:
+        start: The checkpoint that the run continues from; None for none.
+    """
+
+    def __init__(self, start: Checkpoint | None) -> None:
+        self._start = start
+        self._is_done = start is None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Everything is restored."""
+        self._is_done = True
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Refuse the checkpoint, in one sentence, for whatever Lightning and PyTorch raise while they restore it.
+
+        Raises:
+            DamagedCheckpointError: If its content, though whole, is not what they wrote.
+        """
+        try:
+            yield
+        except (LookupError, AttributeError, TypeError, ValueError, RuntimeError) as error:
+            if self._start is None or self._is_done or isinstance(error, GenVISError):
+                raise
+            raise DamagedCheckpointError(
+                f"The checkpoint {self._start.path} cannot be used: its content is impossible. Remove it, and the same "
+                "command continues from the one before, or starts over."
+            ) from error
 
 
 class ResumableCheckpoint(ModelCheckpoint):

@@ -130,7 +130,9 @@ def checked_step(path: Path, *, weights: Mapping[str, Tensor]) -> int:
 
 
 def _is_real(tensor: Tensor) -> bool:
-    """Return whether a tensor is no larger than what the file holds of it: expanded ones would grow when copied."""
+    """Return whether a tensor is a plain one, no larger than what the file holds: expanded ones grow when copied."""
+    if tensor.layout != torch.strided or tensor.device.type != "cpu":
+        return False
     return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
 
 

@@ -18,6 +18,7 @@ from genvis.training.process_group import is_first_process
 from genvis.training.recipe.checks import check_recipe
 from genvis.training.recipe.loading import save_recipe
 from genvis.training.recipe.recipe import Recipe
+from genvis.training.run.callbacks import Restoring
 from genvis.training.run.checkpoint_files import usable_checkpoint
 from genvis.training.run.data_module import TrainingData
 from genvis.training.run.failures import explained_failures
@@ -71,7 +72,10 @@ def train(recipe: Recipe) -> Path:
             module.compile_network()
         if start is not None and is_first:
             print(f"Continuing from {start.path}, step {start.step:,}.", flush=True)
-        trainer.fit(module, data, ckpt_path=None if start is None else start.path, weights_only=True)
+        restoring = Restoring(start)
+        trainer.callbacks.append(restoring)
+        with restoring.explained():
+            trainer.fit(module, data, ckpt_path=None if start is None else start.path, weights_only=True)
         if trainer.is_global_zero:
             save_model(module.model.eval(), output / "model", overwrite=True)
     return output / "model"

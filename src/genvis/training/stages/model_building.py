@@ -1,8 +1,11 @@
 """The network of a recipe, with its first weights."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
+import psutil
 import torch
 from transformers import PreTrainedConfig
 
@@ -36,8 +39,10 @@ def build_model(options: ModelOptions, *, freeze_detector: bool = False) -> GenV
     """
     source = load_genvis(options.init) if options.init else None
     given: GenVISConfig | None = None if source is None else cast(GenVISConfig, source.config)
-    config = _configuration(options, given, freeze_detector=freeze_detector)
-    model = GenVIS(config)
+    with _explained():
+        config = _configuration(options, given, freeze_detector=freeze_detector)
+        _check_memory(config)
+        model = GenVIS(config)
     if source is None:
         if options.backbone:
             take_over_backbone(model, options.backbone)
@@ -140,17 +145,16 @@ def _configuration(options: ModelOptions, given: GenVISConfig | None, *, freeze_
         fields = {}
     else:
         raise InputError("The recipe says nothing of the model: set model.name, model.init or model.config.")
-    detector = options.config.get("detector", {})
+    detector = options.config.get("detector") or {}
+    if not isinstance(detector, dict):
+        raise InputError(f"model.config.detector is '{detector!s:.40}': it must be a mapping of its fields.")
     fields.update({name: value for name, value in options.config.items() if name != "detector"})
     if detector:
         fields["detector"] = {**fields.get("detector", {}), **detector}
     for name in ("transformers_version", "architectures", "dtype"):
         fields.pop(name, None)
     check_fields(options.config, file="model.config")
-    try:
-        config = GenVISConfig(**fields)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"model.config is impossible: {' '.join(str(error).split()).rstrip('.')}.") from None
+    config = GenVISConfig(**fields)
     labels = _labels(options, given if not options.name else None)
     if labels is not None:
         config = config.with_labels(labels)
@@ -160,6 +164,30 @@ def _configuration(options: ModelOptions, given: GenVISConfig | None, *, freeze_
     fields, kept = config.to_dict(), given.detector_config
     fields["detector"].update(id2label=kept.id2label, label2id=kept.label2id)
     return GenVISConfig(**fields)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn whatever transformers and torch raise for an impossible configuration into one sentence."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise InputError(f"model.config is impossible: {reason[:500]}.") from error
+
+
+def _check_memory(config: GenVISConfig) -> None:
+    """Refuse a network that is larger than the memory before any of it is allocated."""
+    with torch.device("meta"):
+        size = sum(parameter.nbytes for parameter in GenVIS(config).parameters())
+    room = psutil.virtual_memory().total
+    if size > room:
+        raise InputError(
+            f"model.config describes a network of {size / 2**30:,.0f} GB, but this machine has {room / 2**30:,.0f} GB "
+            "of memory: choose smaller sizes."
+        )
 
 
 def _labels(options: ModelOptions, given: GenVISConfig | None) -> Categories | None:
