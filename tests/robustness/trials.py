@@ -128,6 +128,8 @@ class Running:
         if self._child == 0:
             hooks = [hook for hook in (faults, _killer(self._kill.file_step)) if hook is not None]
             _child(work, folder, self._captured, self._limits, hooks)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.setpgid(self._child, self._child)  # Here too: a kill may come before the child has come that far.
 
     def finish(self) -> Outcome:
         """Wait for the end, or kill the trial when its time has come."""
@@ -140,9 +142,9 @@ class Running:
         number = os.WTERMSIG(code) if os.WIFSIGNALED(code) else None
         hung = not in_time and not asked
         killed = number == signal.SIGKILL and (asked if not in_time else self._kill.file_step is not None)
-        stdout, stderr = (path.read_text(encoding="utf-8", errors="replace")[-OUTPUT_KEPT:] for path in self._captured)
+        stdout, stderr = map(_printed, self._captured)
         for path in self._captured:
-            path.unlink()
+            path.unlink(missing_ok=True)
         return Outcome(
             status=None if number is not None else os.WEXITSTATUS(code),
             signal=number,
@@ -152,6 +154,11 @@ class Running:
             stdout=stdout,
             stderr=stderr,
         )
+
+
+def _printed(path: Path) -> str:
+    """Return what a trial printed to a file, which is not there if it was killed before its first step."""
+    return path.read_text(encoding="utf-8", errors="replace")[-OUTPUT_KEPT:] if path.exists() else ""
 
 
 def run_trial(

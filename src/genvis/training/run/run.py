@@ -67,13 +67,12 @@ def train(recipe: Recipe) -> Path:
         if is_first:
             save_recipe(recipe, output / "recipe.yaml")
         data = build_data(recipe, module)
-        trainer = build_trainer(recipe, data)
+        restoring = Restoring(start)
+        trainer = build_trainer(recipe, data, callbacks=[restoring])
         if recipe.model.compile:
             module.compile_network()
         if start is not None and is_first:
             print(f"Continuing from {start.path}, step {start.step:,}.", flush=True)
-        restoring = Restoring(start)
-        trainer.callbacks.append(restoring)
         with restoring.explained():
             trainer.fit(module, data, ckpt_path=None if start is None else start.path, weights_only=True)
         if trainer.is_global_zero:

@@ -1,5 +1,6 @@
 """Lightning's trainer of a run, with its loggers and callbacks."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,15 @@ from genvis.training.validation.sample_pictures import SamplePictures
 _BEST_BY = {"detector": "frame_AP", "vita": "video_AP", "genvis": "video_AP"}
 
 
-def build_trainer(recipe: Recipe, data: TrainingData | None = None) -> lightning.Trainer:
+def build_trainer(
+    recipe: Recipe, data: TrainingData | None = None, *, callbacks: Sequence[Callback] = ()
+) -> lightning.Trainer:
     """Build Lightning's trainer.
 
     Args:
         recipe: All of it.
         data: With validation samples of which pictures are drawn, if the recipe asks for them.
+        callbacks: Of one run, besides those that the recipe asks for.
 
     Raises:
         InputError: If there are no such devices.
@@ -52,7 +56,10 @@ def build_trainer(recipe: Recipe, data: TrainingData | None = None) -> lightning
             limit_val_batches=None if validates else 0,
             log_every_n_steps=run.log_steps,
             logger=_loggers(recipe, output),
-            callbacks=_callbacks(recipe, output, validates=validates, validation=data.validation if data else None),
+            callbacks=[
+                *_callbacks(recipe, output, validates=validates, validation=data.validation if data else None),
+                *callbacks,
+            ],
             sync_batchnorm=processes > 1 and not recipe.model.freeze_batch_norm and run.accelerator != "cpu",
             use_distributed_sampler=False,
             enable_model_summary=False,
