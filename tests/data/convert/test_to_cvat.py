@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from genvis.cli.main import main
-from genvis.data.convert.csv_table import COLUMNS, write_csv
 from genvis.data.convert.cvat.from_cvat import CvatOptions, read_cvat
 from genvis.data.convert.cvat.outlines import evenly_spaced, mask_parts, turned_to
 from genvis.data.convert.cvat.to_cvat import write_cvat
@@ -19,6 +18,7 @@ from genvis.errors import InputError
 from genvis.files import write_json
 from genvis.masks import RLEMask, draw_polygons, encode_mask
 from genvis.results.formats.converted import tracks_of_result
+from genvis.results.formats.object_table import annotation_rows, write_rows
 from tests.data.convert.sample_sets import good_content
 from tests.data.convert.sample_sets import write_json as write_annotations
 from tests.results.inference_results_helpers import RESULTS, random_result
@@ -206,18 +206,16 @@ def test_the_commands_take_results_and_annotations(tmp_path, kind, capsys):
     assert "exists already" in capsys.readouterr().err
 
 
-def test_the_table_has_a_row_for_each_object_and_frame(tmp_path):
+def test_annotations_are_a_table_too(tmp_path):
     masks = [disc(30, 20, 10), np.zeros((60, 90), bool), disc(30.5, 20, 10)]
-    write_csv(one_video(masks, frame_numbers=(0, 5, 10), times=(0.0, 0.5, 1.0)), tmp_path / "a.csv")
+    write_rows(annotation_rows(one_video(masks, frame_numbers=(0, 5, 10))), tmp_path / "a.csv")
     with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert tuple(rows[0]) == COLUMNS
-    assert [(row["frame"], row["time"], row["track_id"], row["category"]) for row in rows] == [
-        ("0", "0.0", "5", 'sea "urchin" <1>'),
-        ("10", "1.0", "5", 'sea "urchin" <1>'),
+    assert [(row["frame"], row["time"], row["track_id"], row["label"], row["score"]) for row in rows] == [
+        ("0", "nan", "5", 'sea "urchin" <1>', "nan"),
+        ("10", "nan", "5", 'sea "urchin" <1>', "nan"),
     ]
-    expected = RLEMask.encode(masks[0])
-    box = [int(rows[0][name]) for name in ("left", "top", "width", "height")]
-    assert (tuple(box), int(rows[0]["area"])) == (expected.box, expected.area)
-    assert (float(rows[0]["x"]), float(rows[0]["y"])) == pytest.approx((30, 20), abs=0.05)
-    assert rows[0]["score"] == ""
+    left, top, width, height = RLEMask.encode(masks[0]).box
+    box = [int(rows[0][name]) for name in ("left", "top", "right", "bottom")]
+    assert (box, int(rows[0]["area"])) == ([left, top, left + width, top + height], masks[0].sum())
+    assert (float(rows[0]["centroid_x"]), float(rows[0]["centroid_y"])) == pytest.approx((30, 20), abs=0.05)

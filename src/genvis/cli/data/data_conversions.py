@@ -196,18 +196,22 @@ def to_cvat(input: Path, output: Path, *, tolerance: float = 0.98, overwrite: bo
 def to_csv(input: Path, output: Path, *, overwrite: bool = False) -> None:
     """Turn a result, or a YouTube-VIS or OVIS file, into a CSV table: one row for each object and frame.
 
-    The columns are video, frame, time, track_id, category, score, the box, the area and the centroid.
+    The columns are those of `genvis predict --outputs csv`; times and scores of annotations are empty ("nan").
 
     Args:
         input: The folder of a result, its result.json, or a YouTube-VIS or OVIS file (JSON).
         output: The CSV file to write.
         overwrite: Replace an existing file.
     """
-    from genvis.data.convert.csv_table import write_csv
+    from genvis.files import make_folder
+    from genvis.results.formats.genvis_json import load
+    from genvis.results.formats.object_table import annotation_rows, object_rows, write_rows
 
     _refuse_existing(output, overwrite)
     dataset = _result_or_annotations(input)
-    _print_dataset(dataset, output, write_csv(dataset, output))
+    make_folder(output.parent)
+    write_rows(object_rows(load(input)) if _is_result(input) else annotation_rows(dataset), output)
+    _print_dataset(dataset, output, ())
 
 
 app = App(name="convert", help="Turn other annotation formats into YouTube-VIS files, and back.")
@@ -229,11 +233,17 @@ def _load(path: Path) -> "VideoAnnotations":
 def _result_or_annotations(path: Path) -> "ConvertedDataset":
     from genvis.data.convert.annotation_tracks import tracks_of_annotations
     from genvis.results.formats.converted import tracks_of_result
-    from genvis.results.formats.genvis_json import holds_result, load
+    from genvis.results.formats.genvis_json import load
 
-    if path.is_dir() or holds_result(path):
+    if _is_result(path):
         return tracks_of_result(load(path))
     return tracks_of_annotations(_load(path))
+
+
+def _is_result(path: Path) -> bool:
+    from genvis.results.formats.genvis_json import holds_result
+
+    return path.is_dir() or holds_result(path)
 
 
 def _write(dataset: "ConvertedDataset", output: Path) -> None:

@@ -28,14 +28,12 @@ class ConvertedTrack:
         category_id: The id of its category.
         masks: Frame index -> mask; frames without the object are absent.
         crowd: Whether it is a crowd rather than one object.
-        score: Confidence of a prediction; None for annotations.
     """
 
     id: int
     category_id: int
     masks: Mapping[int, RLEMask]
     crowd: bool = False
-    score: float | None = None
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,6 @@ class ConvertedVideo:
         tracks: Its objects.
         id: The id in the source; None where there is none.
         frame_numbers: The number of each frame in the source video; empty where they are counted from 0.
-        times: Seconds from the beginning of each frame; empty where they are not known.
     """
 
     name: str
@@ -60,7 +57,6 @@ class ConvertedVideo:
     tracks: tuple[ConvertedTrack, ...]
     id: int | None = None
     frame_numbers: tuple[int, ...] = ()
-    times: tuple[float, ...] = ()
 
     @property
     def numbers(self) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ def tracks_of_result(result: VideoResult) -> ConvertedDataset:
     for track in result.tracks:
         masks = {position: mask for position, mask in enumerate(track.masks) if mask is not None and mask.area}
         if masks:
-            tracks.append(ConvertedTrack(track.id, track.category_id, masks, score=track.score))
+            tracks.append(ConvertedTrack(track.id, track.category_id, masks))
     name = safe_name(result.name)
     video = ConvertedVideo(
         name,
@@ -20,6 +20,5 @@ def tracks_of_result(result: VideoResult) -> ConvertedDataset:
         tuple(f"{name}/{stamp.index:06d}.jpg" for stamp in result.frames),
         tuple(tracks),
         frame_numbers=tuple(stamp.index for stamp in result.frames),
-        times=tuple(stamp.time for stamp in result.frames),
     )
     return ConvertedDataset(tuple(Category(*item) for item in sorted(categories.items())), (video,))

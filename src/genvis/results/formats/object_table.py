@@ -1,13 +1,15 @@
-"""Results as a table for analysts: one row per object and frame, as CSV, Parquet or pandas."""
+"""Results and annotations as a table for analysts: one row per object and frame, as CSV, Parquet or pandas."""
 
 import csv
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from genvis.data.convert.tracks import ConvertedDataset
 from genvis.errors import MissingExtraError
 from genvis.files import atomic_file
 from genvis.masks import RLEMask
@@ -23,11 +25,11 @@ class ObjectRow(NamedTuple):
     Attributes:
         video: Name of the video.
         frame: Place of the frame in the source, from 0.
-        time: Seconds since the first frame of the source.
+        time: Seconds since the first frame of the source; NaN for annotations.
         track_id: From 1.
         label: Name of the class.
         category_id: The data set's id of the class.
-        score: Of the track, in [0, 1].
+        score: Of the track, in [0, 1]; NaN for annotations.
         left: First column of the box.
         top: First row of the box.
         right: One past the last column.
@@ -60,36 +62,36 @@ def object_rows(result: VideoResult) -> Iterator[ObjectRow]:
             mask = track.masks[position]
             if mask is None or mask.area == 0:
                 continue
-            x, y = _centroid(mask)
-            left, top, width, height = mask.box
-            yield ObjectRow(
-                video=result.name,
-                frame=stamp.index,
-                time=stamp.time,
-                track_id=track.id,
-                label=track.label,
-                category_id=track.category_id,
-                score=track.score,
-                left=left,
-                top=top,
-                right=left + width,
-                bottom=top + height,
-                area=mask.area,
-                centroid_x=x,
-                centroid_y=y,
-            )
+            what = (result.name, stamp.index, stamp.time, track.id, track.label, track.category_id, track.score)
+            yield ObjectRow(*what, *_measures(mask))
+
+
+def annotation_rows(dataset: ConvertedDataset) -> Iterator[ObjectRow]:
+    """Deliver the rows of annotated videos, video after video, track after track; times and scores are NaN."""
+    names = {category.id: category.name for category in dataset.categories}
+    for video in dataset.videos:
+        for track in video.tracks:
+            label = names[track.category_id]
+            for position, mask in sorted(track.masks.items()):
+                what = (video.name, video.numbers[position], math.nan, track.id, label, track.category_id, math.nan)
+                yield ObjectRow(*what, *_measures(mask))
 
 
 def write_csv(result: VideoResult, path: Path) -> None:
-    """Write the table as CSV (UTF-8, comma, header); it appears whole or not at all.
+    """Write the table of a result as CSV (UTF-8, comma, header); it appears whole or not at all.
 
     Raises:
         OutputError: If the file cannot be written.
     """
+    write_rows(object_rows(result), path)
+
+
+def write_rows(rows: Iterable[ObjectRow], path: Path) -> None:
+    """Write rows as CSV, as :func:`write_csv` does."""
     with atomic_file(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(ObjectRow._fields)
-        writer.writerows(object_rows(result))
+        writer.writerows(rows)
 
 
 def to_pandas(result: VideoResult) -> "pandas.DataFrame":
@@ -119,6 +121,9 @@ def write_parquet(result: VideoResult, path: Path) -> None:
         table.to_parquet(partial, engine="pyarrow", index=False)
 
 
-def _centroid(mask: RLEMask) -> tuple[float, float]:
-    rows, columns = np.nonzero(mask.decode())
-    return float(columns.mean()) + 0.5, float(rows.mean()) + 0.5
+def _measures(mask: RLEMask) -> tuple[int, int, int, int, int, float, float]:
+    """Return left, top, right, bottom, area and centroid of a mask that has pixels."""
+    left, top, width, height = mask.box
+    rows, columns = np.nonzero(mask.decode()[top : top + height, left : left + width])
+    centroid = left + float(columns.mean()) + 0.5, top + float(rows.mean()) + 0.5
+    return left, top, left + width, top + height, len(rows), *centroid
