@@ -110,7 +110,7 @@ class Losses:
             return f"of {listed} frames that it lists"
         if path is not None and (damage := self._structural_damage(format_name, path)):
             return f"and {damage}"
-        if stream.codec_context.name in ONE_FRAME_A_PACKET and not self._is_interlaced and lost > 0:
+        if stream.codec_context.codec.canonical_name in ONE_FRAME_A_PACKET and not self._is_interlaced and lost > 0:
             return f"of {self._to_show} frames that it holds"
         if announced and not is_checked and seconds + SLACK_STEPS * step + SLACK_SECONDS < announced:
             return f"of {announced:.2f} s that it announces"

@@ -31,6 +31,7 @@ VIDEO_SUFFIXES = frozenset(
     for suffix in (
         *("mp4", "m4v", "mov", "mkv", "webm", "avi", "mpg", "mpeg", "m2v", "ts", "mts", "m2ts", "wmv", "asf", "flv"),
         *("ogv", "ogg", "3gp", "3g2", "mxf", "vob", "dv", "gif", "apng", "y4m", "h264", "h265", "hevc", "ivf", "rm"),
+        *("264", "265", "avc", "mjpeg", "mjpg", "nut", "f4v", "divx", "ogm", "qt", "mpe", "mpv", "m2p", "wtv", "obu"),
     )
 )
 NO_SOURCE = "There is no source: name a video, a folder of images, a camera's number or an address."

@@ -34,6 +34,7 @@ def check_transport_stream(file: SizedFile) -> None:
         raise StructureError(CUT_OFF)
 
 
+BOX = re.compile(rb"[\x20-\x7e\xa9]{4}")
 CHUNK = re.compile(rb"[0-9A-Za-z_ #]{4}")
 UNKNOWN_SIZES = (0, 0xFFFFFFFF)
 
@@ -51,15 +52,33 @@ def check_fragments(file: SizedFile) -> None:
             size = file.number(position + 8, 8)
         elif size == 0:
             break
-        if size < 8 or not re.fullmatch(rb"[\x20-\x7e\xa9]{4}", kind):
+        if size < 8 or not BOX.fullmatch(kind):
             if is_fragmented:
                 raise no_part(position)
             return
         if size > rest and is_fragmented:
             raise StructureError(CUT_OFF)
+        if kind == b"moof":
+            _check_fragment(file, position + 8, position + size)
         position += size
     if is_fragmented and any(file.read(position, min(8, max(0, file.size - position)))):
         raise StructureError(CUT_OFF)
+
+
+def _check_fragment(file: SizedFile, position: int, end: int) -> None:
+    """Check the boxes within one that describes a fragment, down to the lists of its frames."""
+    while position < end:
+        size, kind = file.number(position, 4), file.read(position + 4, 4)
+        if not 8 <= size <= end - position or not BOX.fullmatch(kind):
+            raise no_part(position)
+        if kind == b"traf":
+            _check_fragment(file, position + 8, position + size)
+        elif kind == b"trun":
+            flags, frames = file.number(position + 9, 3), file.number(position + 12, 4)
+            a_frame = 4 * (flags >> 8 & 0xF).bit_count()
+            if size != 16 + 4 * (flags & 1) + (flags & 4) + frames * a_frame:
+                raise no_part(position)
+        position += size
 
 
 def check_riff(file: SizedFile) -> None:
