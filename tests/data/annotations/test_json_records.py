@@ -55,6 +55,7 @@ def _error(path: Path) -> str:
         ("[1, 2]", "a list, as results are"),
         ('"videos"', "a single value"),
         ('{"videos": {"1": 2}}', "is not a list"),
+        ('{"videos": [1], "videos": [2]}', "has 'videos' twice"),
         ('{"videos": 3, ', "is not a list"),
         ('{"videos": ' + "[" * 100_000, "nested too deeply"),
         ('{"videos": [' + "1" * 5000 + "]}", "4300 digits"),

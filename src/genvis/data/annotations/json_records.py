@@ -122,10 +122,14 @@ def _records(reader: _Reader, path: Path, names: Collection[str]) -> Iterator[tu
     if not reader.take("{"):
         kind = {"": "nothing", "[": "a list, as results are"}.get(reader.peek(), "a single value")
         raise InputError(f"'{path}' holds {kind}: an annotation file is an object with {', '.join(names)}.")
+    seen: set[str] = set()
     while not reader.take("}"):
         name = reader.value()
         if not isinstance(name, str):
             reader.fail("Expecting a key")
+        if name in names and name in seen:
+            raise InputError(f"'{path}' has '{name}' twice: put both lists together.")
+        seen.add(name)
         reader.expect(":")
         if name in names and reader.take("["):
             while not reader.take("]"):
