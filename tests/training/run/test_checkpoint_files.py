@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import random
 import signal
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from genvis.checkpoints.load import load_genvis
 from genvis.errors import InputError, OutputError
 from genvis.training.recipe.recipe import Recipe
-from genvis.training.run.checkpoint_files import PlainCheckpointIO
+from genvis.training.run.checkpoint_files import DamagedCheckpointError, PlainCheckpointIO, checked_step
 from genvis.training.run.run import train
 from tests.training.tiny import tiny_recipe
 
@@ -171,3 +172,22 @@ def test_a_disk_that_fills_up_while_a_checkpoint_is_written_is_one_sentence(tmp_
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, ignored)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_random_damage_is_refused_or_harmless(tmp_path: Path, run: Path) -> None:
+    whole = (run / "two" / "checkpoints" / "last.ckpt").read_bytes()
+    weights = torch.load(run / "two" / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    moments, path, refused = random.Random(0), tmp_path / "last.ckpt", 0
+    for _ in range(40):
+        content = bytearray(whole)
+        for _ in range(moments.choice([1, 3, 50])):
+            content[moments.randrange(len(content))] ^= 1 << moments.randrange(8)
+        path.write_bytes(content)
+        try:
+            checked_step(path, weights=weights)
+        except DamagedCheckpointError:
+            refused += 1
+            continue
+        found = torch.load(path, weights_only=True)["state_dict"]
+        assert all(torch.equal(value, found[name]) for name, value in weights.items())
+    assert refused > 30

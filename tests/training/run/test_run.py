@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import Callback
 
 from genvis.checkpoints.load import load_genvis
 from genvis.errors import TrainingDiverged
+from genvis.training.recipe.data_options import SourceOptions
 from genvis.training.recipe.loss_options import LossWeights
 from genvis.training.recipe.recipe import Recipe
 from genvis.training.run import trainer as trainer_module
@@ -70,6 +71,20 @@ def test_a_killed_run_continues_bit_exactly(
     assert whole.keys() == broken.keys()
     for name, tensor in whole.items():
         assert torch.equal(tensor, broken[name]), name
+
+
+def test_a_run_that_is_killed_after_a_validation_continues_bit_exactly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def recipe_of(name: str) -> Recipe:
+        recipe = tiny_recipe(tmp_path / name, "genvis", max_steps=3, checkpoint_steps=1, validate_steps=1)
+        recipe.data.validation = SourceOptions(height=64, width=64, split="validation")
+        recipe.data.validation_videos, recipe.data.validation_frames = 1, 2
+        return randomised(recipe)
+
+    whole = weights(recipe_of("whole"), monkeypatch)
+    broken = weights(recipe_of("broken"), monkeypatch, kill_after=3)
+    assert all(torch.equal(tensor, broken[name]) for name, tensor in whole.items())
 
 
 @pytest.mark.parametrize("stage", ["detector", "genvis", "vita"])

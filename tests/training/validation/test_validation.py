@@ -147,3 +147,22 @@ def test_the_moving_average_is_validated_saved_and_resumed(tmp_path: Path) -> No
     name = "tracker.heads.class_predictor.weight"
     assert not torch.equal(states[0][name], states[1][name])
     assert all(torch.equal(value, states[2][key]) for key, value in states[1].items())
+
+
+def test_the_best_score_is_remembered_when_a_run_goes_on_elsewhere(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path / "run", "genvis", validate_steps=1, max_steps=1)
+    recipe.data.validation = SourceOptions(height=64, width=64, split="validation")
+    recipe.data.validation_videos, recipe.data.validation_frames = 1, 2
+    train(recipe)
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    content = torch.load(last, weights_only=True)
+    content["callbacks"]["ResumableCheckpoint.video_AP"]["best_model_score"] = torch.tensor(101.0)
+    best = content["callbacks"]["ResumableCheckpoint.video_AP"]["best_k_models"]
+    content["callbacks"]["ResumableCheckpoint.video_AP"]["best_k_models"] = dict.fromkeys(best, torch.tensor(101.0))
+    content["callbacks"]["ResumableCheckpoint.video_AP"]["kth_value"] = torch.tensor(101.0)
+    torch.save(content, last)
+    (tmp_path / "run").rename(tmp_path / "moved")
+    before = (tmp_path / "moved" / "checkpoints" / "best.ckpt").stat().st_mtime_ns
+    recipe.run.output, recipe.run.max_steps = str(tmp_path / "moved"), 2
+    train(recipe)
+    assert (tmp_path / "moved" / "checkpoints" / "best.ckpt").stat().st_mtime_ns == before

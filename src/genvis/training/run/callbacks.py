@@ -79,8 +79,24 @@ class Restoring(Callback):
 class ResumableCheckpoint(ModelCheckpoint):
     """A checkpoint that is only taken when no gradient is half accumulated, so that nothing is lost by resuming.
 
-    One that keeps the last state, not the best, is also taken after the last step: the run can be made longer.
+    One that keeps the last state, not the best, is also taken after the last step, so that the run can be made longer,
+    and again after a validation at the same step, so that the best score is not forgotten.
     """
+
+    @property
+    def state_key(self) -> str:
+        """The name of its state in a checkpoint, which does not depend on how often it saves."""
+        return f"{type(self).__name__}.{self.monitor or 'last'}"
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the best score and its file, also where the folder of the run was moved."""
+
+        def here(path: str) -> str:
+            return str(Path(self.dirpath or "") / Path(path).name) if path else path
+
+        moved = {name: here(value) if name.endswith("_path") else value for name, value in state_dict.items()}
+        moved["best_k_models"] = {here(path): score for path, score in state_dict.get("best_k_models", {}).items()}
+        super().load_state_dict(moved | {"dirpath": self.dirpath})
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -91,4 +107,11 @@ class ResumableCheckpoint(ModelCheckpoint):
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         is_saved = self._last_global_step_saved == trainer.global_step
         if self.monitor is None and self.dirpath and trainer.global_step >= trainer.max_steps and not is_saved:
+            trainer.save_checkpoint(Path(self.dirpath) / LAST)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save the best, or the last state once more with the best score."""
+        super().on_validation_end(trainer, pl_module)
+        is_saved = self._last_global_step_saved == trainer.global_step or trainer.global_step >= trainer.max_steps
+        if self.monitor is None and self.dirpath and is_saved:
             trainer.save_checkpoint(Path(self.dirpath) / LAST)

@@ -89,12 +89,6 @@ def _callbacks(recipe: Recipe, output: Path, *, validates: bool, validation: Val
         callbacks.append(EMAWeightAveraging(decay=run.ema_decay))
     if run.picture_steps and validates and validation is not None:
         callbacks.append(SamplePictures(validation, folder=output / "pictures", every=run.picture_steps))
-    resuming: dict[str, Any] = {"dirpath": folder, "filename": "last", "save_top_k": 1, "enable_version_counter": False}
-    if run.checkpoint_minutes and not run.checkpoint_steps:
-        resuming["train_time_interval"] = timedelta(minutes=run.checkpoint_minutes)
-    else:
-        resuming["every_n_train_steps"] = run.checkpoint_steps or run.max_steps
-    callbacks.append(ResumableCheckpoint(**resuming))
     if validates:
         callbacks.append(
             ResumableCheckpoint(
@@ -106,4 +100,11 @@ def _callbacks(recipe: Recipe, output: Path, *, validates: bool, validation: Val
                 enable_version_counter=False,
             )
         )
+    # Behind the best, whose score it holds.
+    resuming: dict[str, Any] = {"dirpath": folder, "filename": "last", "save_top_k": 1, "enable_version_counter": False}
+    if run.checkpoint_minutes and not run.checkpoint_steps:
+        resuming["train_time_interval"] = timedelta(minutes=run.checkpoint_minutes)
+    else:
+        resuming["every_n_train_steps"] = run.checkpoint_steps or run.max_steps
+    callbacks.append(ResumableCheckpoint(**resuming))
     return callbacks
