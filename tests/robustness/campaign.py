@@ -1,6 +1,7 @@
-"""Run campaigns: ``python -m tests.robustness.campaign NAME --trials N --seed S``; exit status 1 if a trial failed.
+"""Run campaigns: ``python -m tests.robustness.campaign NAME ... --trials N --seed S``.
 
-A trial that failed is repeated alone with ``--only INDEX --keep FOLDER``, which leaves its files in FOLDER.
+``NAME:N`` gives a campaign a number of trials of its own. The exit status is 1 if a trial failed. One that failed is
+repeated alone with ``--only INDEX --keep FOLDER``, which leaves its files in FOLDER.
 """
 
 import argparse
@@ -37,7 +38,7 @@ INTERRUPTING = ("kills", "states", "disks", "pairs")
 def main(words: list[str]) -> int:
     """Run the campaigns that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="+", choices=[*CAMPAIGNS, "all"])
+    parser.add_argument("names", nargs="+", metavar="NAME[:N]", help=f"all, or any of {', '.join(CAMPAIGNS)}")
     parser.add_argument("--trials", type=int, default=100, help="of each campaign")
     parser.add_argument("--first", type=int, default=0, help="number of the first trial")
     parser.add_argument("--seed", type=int, default=0)
@@ -46,10 +47,12 @@ def main(words: list[str]) -> int:
     parser.add_argument("--keep", type=Path, help="work here and leave the files of failing trials")
     parser.add_argument("--out", type=Path, help="write the summary here (JSON)")
     options = parser.parse_args(words)
-    names = list(CAMPAIGNS) if "all" in options.names else options.names
-    indices = range(options.first, options.first + options.trials)
-    if options.only is not None:
-        indices = range(options.only, options.only + 1)
+    trials: dict[str, int] = {}
+    for word in CAMPAIGNS if "all" in options.names else options.names:
+        name, _, number = word.partition(":")
+        if name not in CAMPAIGNS:
+            parser.error(f"there is no campaign '{name}'; choose from {', '.join(CAMPAIGNS)}")
+        trials[name] = int(number or options.trials)
     os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     preload()
     from tests.robustness.verdicts import run_campaign
@@ -57,7 +60,9 @@ def main(words: list[str]) -> int:
     summaries = []
     with tempfile.TemporaryDirectory(prefix="robustness-") as temporary:
         folder = (options.keep or Path(temporary)).resolve()
-        for name in names:
+        for name, number in trials.items():
+            alone = options.only is not None
+            indices = range(options.only, options.only + 1) if alone else range(options.first, options.first + number)
             summary = run_campaign(
                 name,
                 _campaign(name, options.jobs),

@@ -45,23 +45,30 @@ class DamagedStates(Kills):
         super().__init__([job for job in jobs if not job.name.startswith("train") and job.name != "predict, offline"])
 
     def prepare(self, folder: Path) -> None:
-        """Kill every job at some moments."""
         super().prepare(folder)
-        self._bases = []
-        for job in self._jobs:
-            for moment in MOMENTS:
-                place = folder / f"state-{len(self._bases)}"
-                copytree(self._references.inputs, place)
-                step = round(moment * self._references[job].file_steps)
-                outcome = run_trial(work(job), folder=place, limits=LIMITS, kill=Kill(file_step=step))
-                if outcome.problem(statuses=(0,)):
-                    raise RuntimeError(outcome.problem(statuses=(0,)))
-                left = [*(place / "out").rglob("*"), *place.glob("session*")]
-                files = tuple(path.relative_to(place) for path in sorted(left) if path.is_file())
-                self._bases.append(Base(job, place, files, is_finished=not outcome.was_killed))
+        self._folder = folder
+        self._bases: dict[tuple[Job, float], Base] = {}
+
+    def _base(self, job: Job, moment: float) -> Base:
+        """Return what a job left that was killed at a moment; it is killed when this is first asked for."""
+        if (job, moment) in self._bases:
+            return self._bases[job, moment]
+        place = self._folder / f"state-{len(self._bases)}"
+        copytree(self._references.inputs, place)
+        step = round(moment * self._references[job].file_steps)
+        outcome = run_trial(work(job), folder=place, limits=LIMITS, kill=Kill(file_step=step))
+        if outcome.problem(statuses=(0,)):
+            raise RuntimeError(outcome.problem(statuses=(0,)))
+        left = [*(place / "out").rglob("*"), *place.glob("session*")]
+        files = tuple(path.relative_to(place) for path in sorted(left) if path.is_file())
+        base = Base(job, place, files, is_finished=not outcome.was_killed)
+        return self._bases.setdefault((job, moment), base)
 
     def trial(self, random: Random, folder: Path) -> Verdict:
-        base = random.choice([base for base in self._bases if base.files])
+        job = random.choice(self._jobs)
+        base = self._base(job, random.choice(MOMENTS))
+        if not base.files:  # It was killed before it had written anything.
+            base = self._base(job, MOMENTS[-1])
         copytree(base.folder, folder, dirs_exist_ok=True)
         states = [file for file in base.files if file.suffix in (".json", ".safetensors", ".bin")]
         file = random.choice(states if states and random.random() < 0.8 else base.files)
