@@ -8,7 +8,7 @@ import pytest
 import torch
 from experiments.absences import Absence, absences_of, count_absences, identities_held
 from experiments.evaluation import EvaluationPlan, evaluate_tracker
-from experiments.held_out_sets import SETS, held_out_set
+from experiments.held_out_sets import SETS, TUNING_SETS, held_out_set
 from experiments.recordings import ReplayedDetector, record
 from experiments.runner import Workspace
 
@@ -116,3 +116,16 @@ def test_an_object_has_one_holder_and_an_identity_one_object() -> None:
     held = identities_held(truth, [[coco(CENTRE)], [coco(CORNER)], [coco(CORNER)]], length=1)
     assert held[1, 0] == 0
     assert held[0, 0] in (1, 2)
+
+
+def test_tuning_sets_are_other_videos_of_the_same_kinds() -> None:
+    for name, tuning in TUNING_SETS.items():
+        tested = held_out_set(name.removeprefix("tuning-"))
+        assert held_out_set(name) == tuning
+        assert (tuning.difficulty, tuning.height, tuning.width) == (tested.difficulty, tested.height, tested.width)
+        assert tuning.seed != tested.seed
+        assert "seed" in tuning.description()
+        # As it always was, so that results keep their sets.
+        assert "seed" not in tested.description()
+    scenes = [held_out_set(name).load().scene(0) for name in ("normal", "tuning-normal")]
+    assert scenes[0] != scenes[1]

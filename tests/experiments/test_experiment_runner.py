@@ -10,7 +10,18 @@ from typing import Any
 
 import pytest
 import torch
-from experiments.configurations import GENVIS, MATCHING, MINVIS, VITA, Configuration
+from experiments.configurations import (
+    BUNDLED,
+    BUNDLED_OCCUPANCY,
+    GENVIS,
+    MATCHING,
+    MEMORY,
+    MINVIS,
+    VITA,
+    Configuration,
+    memory_with,
+    with_presence,
+)
 from experiments.evaluation import Scores
 from experiments.runner import Workspace, missing_plans, run, run_jobs
 from experiments.tables import Job
@@ -33,6 +44,26 @@ def job(configuration: Configuration, *sets: str) -> Job:
 def result_of(workspace: Workspace, configuration: Configuration, seed: int = 0) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(workspace.result_file(configuration, seed).read_text())
     return content
+
+
+def test_methods_without_training_are_measured_on_the_same_recordings(workspace: Workspace) -> None:
+    surest = memory_with("surest", birth_score=1.0)
+    rows = [BUNDLED, BUNDLED_OCCUPANCY, with_presence(BUNDLED, 1.0), MEMORY, surest]
+    run_jobs(workspace, [job(one) for one in rows], seeds=[0], workers=1)
+    documents = {one.name: result_of(workspace, one) for one in rows}
+    assert not any("training" in document for document in documents.values())
+    assert documents["memory"]["configuration"]["matching"]["birth_score"] == 0.25
+    assert documents["memory-surest"]["configuration"]["matching"]["birth_score"] == 1.0
+    assert documents["bundled-occupancy"]["configuration"]["occupancy"] is True
+    # Nobody is certain to be visible, and no detection is certain enough to begin a track.
+    for name in ("bundled-presence-1", "memory-surest"):
+        (scores,) = documents[name]["evaluations"].values()
+        assert (scores["ap"], scores["hota"], scores["switches"]) == (0, 0, 0)
+
+
+def test_what_came_later_does_not_change_the_description_of_older_results() -> None:
+    for one in (GENVIS, MINVIS, MATCHING, VITA):
+        assert not {"matching", "presence", "occupancy"} & set(one.description())
 
 
 def test_a_result_says_everything_that_it_depends_on(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
