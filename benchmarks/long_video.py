@@ -4,6 +4,7 @@ Makes a 1280x720 video of sprites per length, segments each in a process of its 
 encoding; then the annotated mp4 is drawn) and prints a table:
 
     python benchmarks/long_video.py --lengths 100 2000 --weights sprites-tiny
+    python benchmarks/long_video.py --lengths 100 2000 --weights sprites-tiny --tracker memory
 
 Peak memory is the operating system's own figure for the whole process. The time per frame is the median over the first
 frames (after a warm-up) and over the last ones of the same run.
@@ -32,16 +33,20 @@ def make_video(path: Path, frames: int) -> None:
             writer.write(frame.image, time=index / 24)
 
 
-def measure(video: Path, out: Path, weights: str, memory_clips: int | None, clip_length: int | None) -> None:
+def measure(video: Path, out: Path, options: argparse.Namespace) -> None:
     """Segment one video and print the figures as JSON; runs in a process of its own."""
     from genvis import VideoSegmenter
-    from genvis.checkpoints.load import load_genvis
+    from genvis.checkpoints.load import load
     from genvis.inference.jobs import PredictionOptions, predict_video
     from genvis.memory import peak_memory
     from genvis.video import open_source
 
-    model = load_genvis(weights)
-    segmenter = VideoSegmenter(model, memory_clips=memory_clips, clip_length=clip_length)
+    segmenter = VideoSegmenter(
+        load(options.weights),
+        tracker=options.tracker,
+        memory_clips=options.memory_clips,
+        clip_length=options.clip_length,
+    )
     moments: list[tuple[int, float]] = []
     with open_source(video) as source:
         prediction = predict_video(
@@ -72,12 +77,13 @@ def main() -> None:
     parser.add_argument("--weights", default="sprites-tiny")
     parser.add_argument("--memory-clips", type=int)
     parser.add_argument("--clip-length", type=int)
+    parser.add_argument("--tracker", help="as of genvis predict")
     parser.add_argument("--folder", type=Path, help="keep the videos and outputs here, and use videos that are there")
     parser.add_argument("--measure", nargs=2, metavar=("VIDEO", "OUT"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
         video, out = map(Path, options.measure)
-        measure(video, out, options.weights, options.memory_clips, options.clip_length)
+        measure(video, out, options)
         return
     print(f"{'frames':>8} {'objects':>8} {'ms/frame first':>15} {'ms/frame last':>14} {'ratio':>6} {'peak MB':>8}")
     with tempfile.TemporaryDirectory() as temporary:
@@ -88,7 +94,7 @@ def main() -> None:
                 make_video(video, length)
             command = [sys.executable, __file__, "--measure", str(video), str(Path(folder) / f"out{length}")]
             command += ["--weights", options.weights]
-            for name in ("memory_clips", "clip_length"):
+            for name in ("memory_clips", "clip_length", "tracker"):
                 if getattr(options, name):
                     command += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
             output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
