@@ -1,5 +1,7 @@
 """The frozen detector's cache: the same losses as with the detector, safe against interruptions and mix-ups."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,8 @@ import pytest
 import torch
 
 from genvis.categories import known_categories
+from genvis.data.sprites import SpriteVideos
+from genvis.data.sprites.sprite_export import export_sprites
 from genvis.errors import InputError
 from genvis.fingerprint import Fingerprint
 from genvis.training.cache.cached_stream import CachedViews, collate_views
@@ -225,3 +229,39 @@ def test_single_values_of_a_difficulty_can_be_replaced() -> None:
         options.sources[0].difficulty_changes = changes
         with pytest.raises(InputError, match=words):
             training_stream(options, labels=known_categories("ovis"), seed=0)
+
+
+def test_a_cache_belongs_to_the_content_of_its_data(tmp_path: Path) -> None:
+    export_sprites(SpriteVideos(2, height=64, width=64, length=3), tmp_path / "set")
+    recipe = cached_recipe(tmp_path)
+    recipe.data.augmentation.kind = "none"
+
+    def views(place: str) -> CachedViews:
+        folder = tmp_path / place
+        recipe.data.sources = [
+            SourceOptions(
+                kind="youtube_vis", annotations=str(folder / "annotations.json"), images=str(folder / "frames")
+            )
+        ]
+        stream = build_data(recipe, build_module(recipe)).stream
+        assert isinstance(stream, CachedViews)
+        return stream
+
+    first = views("set")[0]
+    (tmp_path / "set").rename(tmp_path / "moved")
+    assert_same(views("moved")[0], first)
+    # A copy with an object less, under the same name.
+    shutil.copytree(tmp_path / "moved", tmp_path / "set")
+    document = json.loads((tmp_path / "set" / "annotations.json").read_text())
+    document["annotations"] = document["annotations"][1:]
+    (tmp_path / "set" / "annotations.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match=r"data\.sources\.0\.annotations .*cache\.folder"):
+        views("set")
+
+
+def test_the_preprocessing_is_part_of_a_cache(tmp_path: Path) -> None:
+    recipe = cached_recipe(tmp_path)
+    build_data(recipe, build_module(recipe))
+    recipe.model.config = recipe.model.config | {"pixel_mean": [100.0, 100.0, 100.0]}
+    with pytest.raises(InputError, match=r"preprocessing\.mean"):
+        build_data(recipe, build_module(recipe))
