@@ -273,6 +273,9 @@ def draw_polygons(polygons: Sequence[NDArray[np.float64]], *, height: int, width
         MaskError: If a corner is beyond any image, or the outline longer than the bound.
     """
     check_frame_size(height, width)
+    polygons = [points for points in polygons if len(points) > 2]  # pycocotools takes two corners for a box
+    if not polygons:
+        return None
     outline = 0.0
     for points in polygons:
         if not (np.abs(points) <= LARGEST_SIDE).all():

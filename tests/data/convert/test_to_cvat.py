@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from genvis.cli.main import main
 from genvis.data.convert.cvat.from_cvat import CvatOptions, read_cvat
+from genvis.data.convert.cvat.interpolation import polygons_between
 from genvis.data.convert.cvat.outlines import evenly_spaced, mask_parts, turned_to
 from genvis.data.convert.cvat.to_cvat import write_cvat
 from genvis.data.convert.tracks import Category, ConvertedDataset, ConvertedTrack, ConvertedVideo
@@ -219,3 +220,23 @@ def test_annotations_are_a_table_too(tmp_path):
     box = [int(rows[0][name]) for name in ("left", "top", "right", "bottom")]
     assert (box, int(rows[0]["area"])) == ([left, top, left + width, top + height], masks[0].sum())
     assert (float(rows[0]["centroid_x"]), float(rows[0]["centroid_y"])) == pytest.approx((30, 20), abs=0.05)
+
+
+def test_polygons_move_as_in_cvat():
+    square = np.array([[0.0, 0], [8, 0], [8, 8], [0, 8]])
+    (half,) = polygons_between(square, square + np.array([4.0, 2.0]), [0.5])
+    assert np.allclose(half, square + np.array([2.0, 1.0]))
+    with_a_corner_more = np.array([[20.0, 0], [24, 0], [28, 0], [28, 8], [20, 8]])
+    (half,) = polygons_between(square, with_a_corner_more, [0.5])
+    assert np.allclose(half, [[10, 0], [12, 0], [18, 0], [18, 8], [10, 8]])
+    # Corners on their way to one place become one where they are closer than half their mean distance.
+    crowded = np.array([[0.0, 0], [8, 0], [8, 0.1], [8, 0.2], [8, 8], [0, 8]])
+    early, late = polygons_between(crowded, square, [0.1, 0.9])
+    assert (len(early), len(late)) == (6, 4)
+
+
+def test_polygons_that_shrink_to_a_point_cover_nothing():
+    point = np.full((3, 2), 5.0)
+    (moved,) = polygons_between(point, point, [0.5])
+    assert draw_polygons([moved], height=9, width=9) is None
+    assert draw_polygons([np.array([[1.0, 1], [5, 5]])], height=9, width=9) is None

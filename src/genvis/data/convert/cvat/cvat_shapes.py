@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genvis.data.convert.cvat.cvat_xml import CvatShape
+from genvis.data.convert.cvat.interpolation import polygons_between
 from genvis.json_values import shown
 from genvis.masks import MaskError, RLEMask, check_frame_size, draw_polygons, encode_mask, read_mask
 
@@ -86,7 +87,7 @@ def draw_shape(
     if shape.kind == "polygon":
         corners = _polygon(shape)
         if following is not None:
-            corners = _between(corners, _polygon(following), fraction)
+            corners = polygons_between(corners, _polygon(following), [fraction])[0]
     else:
         numbers = _numbers(shape)
         if following is not None:
@@ -142,33 +143,6 @@ def _ellipse_corners(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
     angles = np.linspace(0, 2 * np.pi, ELLIPSE_CORNERS, endpoint=False)
     centre = np.array([x, y])
     return _turned(centre + np.stack([radius_x * np.cos(angles), radius_y * np.sin(angles)], axis=1), centre, rotation)
-
-
-def _between(first: NDArray[np.float64], second: NDArray[np.float64], fraction: float) -> NDArray[np.float64]:
-    """Return the polygon part of the way from one to another.
-
-    Corners correspond in order. Where their numbers differ, points correspond that lie at the same share of the way
-    around from the first corner, and both polygons get all corners of the other.
-    """
-    if len(first) != len(second):
-        first_shares, second_shares = _shares(first), _shares(second)
-        shares = np.union1d(first_shares, second_shares)[:-1]  # the end is the start
-        first, second = _at(first, first_shares, shares), _at(second, second_shares, shares)
-    return (1 - fraction) * first + fraction * second
-
-
-def _shares(corners: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the share of the way around, 0 to 1, at each corner and, last, back at the first."""
-    steps = np.linalg.norm(np.roll(corners, -1, axis=0) - corners, axis=1)
-    way = np.concatenate(([0.0], np.cumsum(steps)))
-    return way / way[-1] if way[-1] > 0 else np.linspace(0, 1, len(way))
-
-
-def _at(
-    corners: NDArray[np.float64], corner_shares: NDArray[np.float64], shares: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    closed = np.concatenate([corners, corners[:1]])
-    return np.stack([np.interp(shares, corner_shares, closed[:, axis]) for axis in (0, 1)], axis=1)
 
 
 def _draw_mask(shape: CvatShape, height: int, width: int) -> RLEMask | None:

@@ -1,6 +1,6 @@
 """Tracks of polygons from the masks of one object: parts followed through the frames, keyframes thinned.
 
-Between two keyframes CVAT moves each corner of a polygon to the one at the same share of the way around. So the parts
+Between two keyframes CVAT moves each corner of a polygon to the one at the nearest share of the way around. The parts
 of an object become polygons of evenly spaced corners that begin at the same place, and a keyframe is left out where the
 polygon that moves past it still covers the mask. Where a polygon needs holes, every frame is a keyframe.
 """
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from genvis.data.convert.cvat.interpolation import polygons_between
 from genvis.data.convert.cvat.outlines import MaskPart, Points, mask_parts, turned_to
 from genvis.masks import RLEMask, draw_polygons
 
@@ -172,7 +173,7 @@ def _thinned(parts: list[MaskPart], polygons: list[Points], tolerance: float) ->
             further = following + 1
             between = range(last + 1, further)
             shares = [(index - last) / (further - last) for index in between]
-            moved = [(1 - share) * polygons[last] + share * polygons[further] for share in shares]
+            moved = polygons_between(polygons[last], polygons[further], shares)
             if any(_iou(polygon, parts[index]) < tolerance for index, polygon in zip(between, moved, strict=True)):
                 break
             following = further
