@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genvis import InputError, VideoSegmenter
+from genvis.inference.scoring import MEAN_LOGITS, TrackScores
+from genvis.inference.session import SCORE_WINDOW
 from genvis.video import open_source
 
 
@@ -118,3 +121,25 @@ def test_tiny_thin_and_huge_frames(size, tiny_model):
     result = VideoSegmenter(tiny_model, resolution=32, max_size=256).segment([frame], detections=2)
     assert (result.height, result.width) == size
     assert sum(track.frames_seen for track in result.tracks) > 0
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_the_device_is_waited_for_twice_a_clip(frames, segmenter, golden_frames, monkeypatch):
+    session, copies = segmenter.open_session(score_threshold=0), []
+    copy = torch.Tensor.cpu
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda tensor: copies.append(tensor) or copy(tensor))
+    assert any(len(result) for result in session.step_clip(list(golden_frames[:frames])))
+    # The facts of the tracks together, and the masks of the reported ones; the boxes (int64) are made on the CPU.
+    assert sum(copied.is_floating_point() for copied in copies) == 2
+
+
+def test_scores_of_an_endless_stream_follow_what_a_query_holds_now():
+    scores = TrackScores(MEAN_LOGITS, classes=2, window=SCORE_WINDOW)
+    ids, ones = torch.tensor([7]), torch.ones(1)
+    for _ in range(10_000):
+        scores.add(ids, torch.tensor([[-2.0, -2.0, 4.0]]), ones)
+    assert scores.best()[0].item() < 0.01
+    for _ in range(SCORE_WINDOW):
+        scores.add(ids, torch.tensor([[4.0, -2.0, -2.0]]), ones)
+    score, label = scores.best()
+    assert (score.item() > 0.5, label.item()) == (True, 0)

@@ -112,7 +112,7 @@ def test_store_moves_to_a_file_and_comes_back(tmp_path):
     first.add(4, torch.ones(4, 10, 12), torch.arange(4))  # Written after the index was taken: to be forgotten.
     first.close()
     second = MaskStore(tmp_path / "masks.bin")
-    second.restore(index)
+    second.restore(index, (10, 12))
     for position in (4, 5):
         second.add(position, frames[position], torch.arange(4))
     straight = MaskStore()
@@ -132,7 +132,7 @@ def test_a_truncated_store_is_refused(tmp_path):
     store.close()
     (tmp_path / "masks.bin").write_bytes(b"")
     with pytest.raises(InputError, match="truncated"):
-        MaskStore(tmp_path / "masks.bin").restore(index)
+        MaskStore(tmp_path / "masks.bin").restore(index, (8, 8))
 
 
 def test_a_full_disk_is_one_sentence():

@@ -83,6 +83,7 @@ class MaskStore:
         try:
             self._file.seek(self._size)
             self._file.write(b"".join(chunks))
+            self._file.flush()  # So that a full disk is told here.
         except OSError as error:
             elsewhere = "choose another output folder" if self._path else "set TMPDIR to a folder on another disk"
             raise OutputError(
@@ -106,20 +107,31 @@ class MaskStore:
             yield entry.position, entry.track, MaskCrop(top=entry.top, left=entry.left, logits=logits)
 
     def index(self) -> NDArray[np.int64]:
-        """Return the table of contents, to be saved; the crops themselves are flushed to the file."""
-        self._file.flush()
+        """Return the table of contents, to be saved; the crops themselves are in the file already."""
         return self._index[: self._filled].copy()
 
-    def restore(self, index: NDArray[np.int64]) -> None:
+    def restore(self, index: NDArray[np.int64], mask_size: tuple[int, int]) -> None:
         """Continue with a saved table of contents; crops that were written after it are overwritten.
 
+        Args:
+            index: What `index` returned.
+            mask_size: Height and width of the masks that the crops are of.
+
         Raises:
-            InputError: If the file is shorter than the table says.
+            InputError: If it is no such table, or the file is shorter than it says.
         """
+        if index.ndim != 2 or index.shape[1] != len(_Entry._fields):
+            raise InputError("The table of its masks is damaged. Start over.")
+        top, left, height, width, offset = index[:, 2:].T
+        fits = (top >= 0) & (left >= 0) & (height >= 1) & (width >= 1) & (offset >= 0)
+        fits &= (height <= mask_size[0]) & (top <= mask_size[0] - height)
+        fits &= (width <= mask_size[1]) & (left <= mask_size[1] - width)
+        if not fits.all():
+            raise InputError("The table of its masks is damaged. Start over.")
         self._index, self._filled = index.copy(), len(index)
         self._size = int((index[:, 4] * index[:, 5] * 4 + index[:, 6]).max()) if len(index) else 0
         if self._file.seek(0, 2) < self._size:
-            raise InputError(f"The file of masks is truncated: it should have {self._size} bytes. Start anew.")
+            raise InputError(f"The file of masks is truncated: it should have {self._size} bytes. Start over.")
 
     def close(self) -> None:
         """Release the file; a temporary one is gone then."""

@@ -1,5 +1,6 @@
 """Scores of tracks, the same for whole videos and live sessions, and the choice of tracks that a result holds."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -40,12 +41,17 @@ class TrackScores:
 
     Args:
         rule: How evidence becomes a score.
+        classes: K, without "no object".
+        window: Means are over about so many latest observations; None takes all. In an endless stream the mean over
+            everything would no longer tell what a track is now.
     """
 
-    def __init__(self, rule: ScoreRule) -> None:
+    def __init__(self, rule: ScoreRule, *, classes: int, window: int | None = None) -> None:
         self.rule = rule
+        self._width = classes + (rule.evidence == "mean_logits")
+        self._window = math.inf if window is None else max(window, rule.full_after)
         self._rows: dict[int, int] = {}
-        self._evidence = torch.zeros(0, 0)  # (R, K) or (R, K + 1)
+        self._evidence = torch.zeros(0, self._width)  # (R, K) or (R, K + 1)
         self._observations = torch.zeros(0)  # (R,)
         self._sigmoid_sum = torch.zeros(0, dtype=torch.float64)  # (R,)
         self._pixels = torch.zeros(0, dtype=torch.float64)  # (R,)
@@ -56,15 +62,14 @@ class TrackScores:
         return list(self._rows)
 
     def add(self, track_ids: Tensor, evidence: Tensor, observations: Tensor) -> None:
-        """Take the class evidence of the next clip.
+        """Take the class evidence of the next clip; all is on the CPU.
 
         Args:
             track_ids: (N,) int64, all different.
             evidence: (N, K) probabilities or (N, K + 1) logits, as `rule` wants; the mean over the observations.
             observations: (N,), of how many frames or clips ``evidence`` is the mean; 0 leaves the track as it was.
         """
-        rows = self._rows_of(track_ids, evidence.shape[1])  # (N,)
-        evidence, observations = evidence.float().cpu(), observations.float().cpu()
+        rows = self._rows_of(track_ids)  # (N,)
         if self.rule.evidence == "greatest_probability":
             seen = (observations > 0)[:, None]
             self._evidence[rows] = torch.maximum(self._evidence[rows], torch.where(seen, evidence, 0.0))
@@ -72,13 +77,13 @@ class TrackScores:
             total = self._observations[rows] + observations  # (N,)
             share = (observations / total.clamp(min=1))[:, None]
             self._evidence[rows] = torch.lerp(self._evidence[rows], evidence, share)
-        self._observations[rows] += observations
+        self._observations[rows] = (self._observations[rows] + observations).clamp(max=self._window)
 
     def add_quality(self, track_ids: Tensor, sigmoid_sum: Tensor, pixels: Tensor) -> None:
-        """Take the sum of the sigmoid inside some tracks' masks and how many pixels these have, (N,) each."""
-        rows = self._rows_of(track_ids, self._evidence.shape[1])
-        self._sigmoid_sum[rows] += sigmoid_sum.double().cpu()
-        self._pixels[rows] += pixels.double().cpu()
+        """Take the sum of the sigmoid inside tracks' masks, and how many pixels these have, (N,) each, on the CPU."""
+        rows = self._rows_of(track_ids)
+        self._sigmoid_sum[rows] += sigmoid_sum.double()
+        self._pixels[rows] += pixels.double()
 
     def forget_quality(self) -> None:
         """Begin to measure the quality of all masks anew."""
@@ -138,21 +143,21 @@ class TrackScores:
             evidence = tensors["evidence"]
         except KeyError as error:
             raise InputError(f"The saved scores lack {error}.") from None
-        if len(set(ids)) != len(ids) or evidence.ndim != 2 or {len(evidence), *map(len, vectors)} != {len(ids)}:
+        if len(set(ids)) != len(ids) or any(vector.shape != (len(ids),) for vector in vectors):
             raise InputError("The saved scores do not fit together.")
+        if evidence.shape != (len(ids), self._width):
+            raise InputError(f"The saved scores are not of {self._width} classes: they are of another model.")
         self._rows = {track: row for row, track in enumerate(ids)}
         self._evidence = evidence.float()
         self._observations = vectors[0].float()
         self._sigmoid_sum, self._pixels = vectors[1].double(), vectors[2].double()
 
-    def _rows_of(self, track_ids: Tensor, width: int) -> Tensor:
+    def _rows_of(self, track_ids: Tensor) -> Tensor:
         ids: list[int] = track_ids.tolist()
-        if not len(self._evidence):  # Clips without a track tell the number of classes, too.
-            self._evidence = torch.zeros(0, width)
         new = [track for track in ids if track not in self._rows]
         if new:
             self._rows.update((track, row) for row, track in enumerate(new, start=len(self._rows)))
-            self._evidence = torch.cat([self._evidence, torch.zeros(len(new), width)])
+            self._evidence = torch.cat([self._evidence, torch.zeros(len(new), self._width)])
             self._observations = torch.cat([self._observations, torch.zeros(len(new))])
             self._sigmoid_sum = torch.cat([self._sigmoid_sum, torch.zeros(len(new), dtype=torch.float64)])
             self._pixels = torch.cat([self._pixels, torch.zeros(len(new), dtype=torch.float64)])

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from genvis.errors import InputError
@@ -15,15 +16,18 @@ from genvis.inference.mask_geometry import MaskCrop, MaskGeometry, mask_geometry
 from genvis.inference.mask_store import positive_boxes
 from genvis.inference.run_setup import RunSetup
 from genvis.inference.scoring import TrackScores
-from genvis.inference.state_file import damage_as_input_error, pair, part, read_state, write_state
+from genvis.inference.state_file import count, damage_as_input_error, pair, part, read_state, write_state
 from genvis.inference.trackers.track_ids import TrackIds
-from genvis.inference.trackers.video_tracker import TrackedClip
+from genvis.inference.trackers.video_tracker import TrackedClip, on_cpu
 from genvis.results.overlaps import Overlaps, resolve_overlaps
 from genvis.results.types import FrameResult, FrameStamp, Instance
 from genvis.video.sources.frames_in_memory import FrameLike
 from genvis.video.sources.source import Frame
 
 KIND = "session"
+# Scores that are means follow what a track was in about so many last frames. The mean over an endless stream stands
+# still: a query that was empty for an hour would need another hour to show a new object.
+SCORE_WINDOW = 50
 
 
 class _Selected(NamedTuple):
@@ -62,7 +66,7 @@ class Session:
         self._overlaps = overlaps
         self._frame_rate = frame_rate
         self._state: Any = None
-        self._scores = TrackScores(setup.tracker.score_rule)
+        self._scores = TrackScores(setup.tracker.score_rule, classes=len(setup.categories.names), window=SCORE_WINDOW)
         self._ids = TrackIds()
         self._frame_size: tuple[int, int] | None = None
 
@@ -98,17 +102,17 @@ class Session:
         self._check_size(clip.sizes.frame)
         tracked, self._state = self._setup.tracker.track(clip.pixel_values, self._state)
         assert tracked is not None  # Sessions are opened for causal trackers only.
-        self._score(tracked)
-        selected = self._select(tracked)
+        selected = self._select(tracked.track_ids.tolist(), self._score(tracked))
         height, width = tracked.mask_logits.shape[-2:]
         geometry = mask_geometry(*clip.sizes, (height, width))
+        logits = tracked.mask_logits[:, [one.row for one in selected]].cpu()  # (T, R, h, w)
         results = []
-        for frame, logits in zip(frames, tracked.mask_logits, strict=True):
+        for frame, frame_logits in zip(frames, logits, strict=True):
             found = FrameResult(
                 stamp=self._stamp(frame),
                 height=clip.sizes.frame[0],
                 width=clip.sizes.frame[1],
-                instances=self._instances(selected, logits, geometry),
+                instances=self._instances(selected, frame_logits, geometry),
             )
             results.append(resolve_overlaps(found) if self._overlaps == "resolve" else found)
             self.frames_seen += 1
@@ -116,34 +120,37 @@ class Session:
         self._forget()
         return results
 
-    def _score(self, tracked: TrackedClip) -> None:
-        """Take the clip's evidence of classes, and the quality of its masks."""
-        self._scores.add(tracked.track_ids, tracked.class_evidence, tracked.observations)
+    def _score(self, tracked: TrackedClip) -> Tensor:
+        """Take the clip's evidence of classes and the quality of its masks; return who is present, (N,) on the CPU."""
+        measured = [tracked.class_evidence, tracked.observations, tracked.presence]
         if self._scores.rule.uses_mask_quality:
             positive = tracked.mask_logits > 0  # (T, N, h, w)
-            total = (tracked.mask_logits.sigmoid() * positive).sum(dim=(0, 2, 3))
-            self._scores.add_quality(tracked.track_ids, total, positive.sum(dim=(0, 2, 3)))
+            sigmoid_sum = (tracked.mask_logits.sigmoid() * positive).sum(dim=(0, 2, 3))  # (N,)
+            measured += [sigmoid_sum, positive.sum(dim=(0, 2, 3))]
+        evidence, observations, presence, *quality = on_cpu(*measured)
+        self._scores.add(tracked.track_ids, evidence, observations)
+        if quality:
+            self._scores.add_quality(tracked.track_ids, *quality)
+        return presence
 
-    def _select(self, tracked: TrackedClip) -> list[_Selected]:
-        """Return the rows of the clip that are reported, with score and class so far."""
+    def _select(self, numbers: list[int], presence: Tensor) -> list[_Selected]:
+        """Return the rows of a clip that are reported, with score and class so far.
+
+        Args:
+            numbers: N, the tracker's own.
+            presence: (N,), the probability that the object is visible.
+        """
         scores, classes = self._scores.best(self._setup.classes)
         best = dict(zip(self._scores.track_ids, zip(scores.tolist(), classes.tolist(), strict=True), strict=True))
-        rows = enumerate(zip(tracked.track_ids.tolist(), tracked.presence.tolist(), strict=True))
-        selected = [
-            _Selected(row, number, *best[number])
-            for row, (number, presence) in rows
-            if presence >= self._presence_threshold
-        ]
+        present = torch.nonzero(presence >= self._presence_threshold).flatten().tolist()
+        selected = [_Selected(row, numbers[row], *best[numbers[row]]) for row in present]
         return [one for one in selected if one.score >= self._score_threshold]
 
     def _instances(self, selected: list[_Selected], logits: Tensor, geometry: MaskGeometry) -> tuple[Instance, ...]:
-        """Cut the masks of one frame from its logits (N, h, w); instances still carry the tracker's own numbers."""
-        if not selected:
-            return ()
-        chosen = logits[[one.row for one in selected]]  # (R, h, w)
-        boxes, pixels = positive_boxes(chosen), chosen.cpu().numpy()
+        """Cut the masks of one frame from their logits (R, h, w); instances still carry the tracker's own numbers."""
+        boxes = positive_boxes(logits).tolist()
         instances = []
-        for one, (top, left, bottom, right), values in zip(selected, boxes.tolist(), pixels, strict=True):
+        for one, (top, left, bottom, right), values in zip(selected, boxes, logits.numpy(), strict=True):
             if bottom == top:
                 continue
             mask = geometry.mask(MaskCrop(top, left, values[top:bottom, left:right])).view(np.bool_)
@@ -218,8 +225,9 @@ class Session:
         remedy = "give the session's own model and settings, or another session file"
         tensors, facts = read_state(Path(path), self.fingerprint(), remedy=remedy)
         with damage_as_input_error(path):
-            self.frames_seen = int(facts["frames_seen"])
+            self.frames_seen = count(facts["frames_seen"])
             self._frame_size = None if facts["frame_size"] is None else pair(facts["frame_size"])
-            self._ids = TrackIds(map(pair, facts["ids"]), last=int(facts["last_id"]))
+            ids = [(count(number), count(track_id)) for number, track_id in facts["ids"]]
+            self._ids = TrackIds(ids, last=count(facts["last_id"]))
             self._scores.restore(part(tensors, "scores."))
             self._state = self._setup.tracker.state_from_tensors(part(tensors, "tracker."))

@@ -16,8 +16,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from genvis.errors import InputError
-from genvis.files import atomic_file
+from genvis.files import atomic_file, printable, require_file
 from genvis.fingerprint import Fingerprint
+from genvis.json_values import shown, whole_number
 
 
 def write_state(
@@ -57,6 +58,9 @@ def read_state(path: Path, fingerprint: Fingerprint, *, remedy: str) -> tuple[di
     Raises:
         InputError: If there is no such file, it is damaged, or belongs to something else.
     """
+    if not path.exists():
+        raise InputError(f"There is no saved state '{path}'.")
+    require_file(path)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -65,15 +69,11 @@ def read_state(path: Path, fingerprint: Fingerprint, *, remedy: str) -> tuple[di
         if metadata["checksum"] != _checksum(tensors, text):
             raise ValueError("its checksum does not fit")
         state = json.loads(text)
-        facts = state["facts"]
-    except FileNotFoundError:
-        raise InputError(f"There is no saved state '{path}'.") from None
+        facts, earlier = dict(state["facts"]), state["fingerprint"]
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"'{path}' holds no saved state of this version, or is damaged ({reason}).") from None
-    fingerprint.require(
-        Fingerprint.from_json(state["fingerprint"], where=path, remedy=remedy), where=path, remedy=remedy
-    )
+    fingerprint.require(Fingerprint.from_json(earlier, where=path, remedy=remedy), where=path, remedy=remedy)
     return tensors, facts
 
 
@@ -84,8 +84,8 @@ def damage_as_input_error(path: str | Path) -> Iterator[None]:
         yield
     except InputError as error:
         raise InputError(f"'{path}' cannot be continued: {error}") from None
-    except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
-        raise InputError(f"'{path}' is damaged: {error}") from None
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RuntimeError) as error:
+        raise InputError(f"'{path}' is damaged ({printable(error)}): start over without it.") from None
 
 
 def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -93,10 +93,28 @@ def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
+def count(value: Any) -> int:
+    """Return a whole number of the facts, 0 or more.
+
+    Raises:
+        ValueError: If it is something else.
+    """
+    number = whole_number(value)
+    if number is None or number < 0:
+        raise ValueError(f"{shown(value)} is no count")
+    return number
+
+
 def pair(value: Any) -> tuple[int, int]:
-    """Return two whole numbers of a list of facts."""
-    first, second = value
-    return int(first), int(second)
+    """Return two whole numbers of the facts, for example the height and width of a frame.
+
+    Raises:
+        ValueError: If it is something else, or one is below 1.
+    """
+    first, second = map(count, value)
+    if min(first, second) < 1:
+        raise ValueError(f"{shown(value)} are no two numbers from 1")
+    return first, second
 
 
 def _checksum(tensors: Mapping[str, Tensor], text: str) -> str:

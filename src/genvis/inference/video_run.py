@@ -15,8 +15,8 @@ from genvis.inference.mask_geometry import mask_geometry
 from genvis.inference.mask_store import MaskStore
 from genvis.inference.run_setup import FrameSizes, RunSetup
 from genvis.inference.scoring import Selection, TrackScores
-from genvis.inference.state_file import damage_as_input_error, pair, part, read_state, write_state
-from genvis.inference.trackers.video_tracker import TrackedClip
+from genvis.inference.state_file import count, damage_as_input_error, pair, part, read_state, write_state
+from genvis.inference.trackers.video_tracker import TrackedClip, on_cpu
 from genvis.masks import RLEMask
 from genvis.results.overlaps import Overlaps, numbered_by_appearance, resolve_video
 from genvis.results.types import FrameStamp, Track, VideoResult
@@ -60,7 +60,7 @@ class VideoRun:
         self._folder = None if folder is None else make_folder(folder)
         self._source = source
         self._state: Any = None
-        self._scores = TrackScores(setup.tracker.score_rule)
+        self._scores = TrackScores(setup.tracker.score_rule, classes=len(setup.categories.names))
         self._store = MaskStore(None if self._folder is None else self._folder / MASKS_FILE)
         self._sizes: FrameSizes | None = None
         self._mask_size: tuple[int, int] | None = None
@@ -109,8 +109,9 @@ class VideoRun:
     def _take(self, tracked: TrackedClip) -> None:
         """Keep the class evidence and the masks of a clip."""
         self._mask_size = (tracked.mask_logits.shape[-2], tracked.mask_logits.shape[-1])
-        self._scores.add(tracked.track_ids, tracked.class_evidence, tracked.observations)
-        present = torch.nonzero(tracked.presence.cpu() >= self._presence_threshold).flatten()  # (N',)
+        evidence, observations, presence = on_cpu(tracked.class_evidence, tracked.observations, tracked.presence)
+        self._scores.add(tracked.track_ids, evidence, observations)
+        present = torch.nonzero(presence >= self._presence_threshold).flatten()  # (N',)
         for logits in tracked.mask_logits:  # (N, h, w)
             kept = logits if len(present) == len(logits) else logits[present.to(logits.device)]
             self._store.add(self._tracked_frames, kept, tracked.track_ids[present])
@@ -232,9 +233,12 @@ class VideoRun:
         with damage_as_input_error(path):
             self._sizes = FrameSizes(**{name: pair(size) for name, size in facts["sizes"].items()})
             self._mask_size = pair(facts["mask_size"])
-            self._stamps = [FrameStamp(**stamp) for stamp in facts["stamps"]]
+            self._stamps = [
+                FrameStamp(index=count(stamp["index"]), time=float(stamp["time"]), name=str(stamp["name"]))
+                for stamp in facts["stamps"]
+            ]
             self._tracked_frames = len(self._stamps)
-            self._store.restore(tensors["mask_index"].numpy().astype(np.int64))
+            self._store.restore(tensors["mask_index"].numpy().astype(np.int64), self._mask_size)
             self._scores.restore(part(tensors, "scores."))
             self._state = self._setup.tracker.state_from_tensors(part(tensors, "tracker."))
         return True

@@ -51,6 +51,11 @@ def random_frame(seed: int, count: int, *, classes: int = CLASSES) -> FrameDetec
     )
 
 
+def restored(tensors: dict[str, torch.Tensor]) -> TrackMemory:
+    size = MemoryMatchingOptions().bank_size
+    return TrackMemory.from_tensors(tensors, classes=CLASSES, channels=CHANNELS, bank_size=size, device=CPU)
+
+
 def run(
     frames: Sequence[FrameDetections], options: MemoryMatchingOptions | None = None, memory: TrackMemory | None = None
 ) -> tuple[list[FrameTracks], TrackMemory | None]:
@@ -119,7 +124,7 @@ def test_a_saved_and_restored_state_continues_as_if_nothing_had_happened(
     write_state(path, memory.tensors(), {}, fingerprint=Fingerprint("test"))
     second, other_end = run(
         frames[cut:],
-        memory=TrackMemory.from_tensors(read_state(path, Fingerprint("test"), remedy="none")[0], device=CPU),
+        memory=restored(read_state(path, Fingerprint("test"), remedy="none")[0]),
     )
     assert other_end is not None
     for one, other in zip(whole, first + second, strict=True):
@@ -274,6 +279,6 @@ def test_a_state_of_another_tracker_is_refused(tmp_path: Path) -> None:
     assert memory is not None
     tensors = memory.tensors()
     with pytest.raises(InputError, match="no 'bank'"):
-        TrackMemory.from_tensors({name: tensor for name, tensor in tensors.items() if name != "bank"}, device=CPU)
+        restored({name: tensor for name, tensor in tensors.items() if name != "bank"})
     with pytest.raises(InputError, match="'bank' does not fit the 2 saved track ids"):
-        TrackMemory.from_tensors({**tensors, "bank": tensors["bank"][:1]}, device=CPU)
+        restored({**tensors, "bank": tensors["bank"][:1]})

@@ -135,7 +135,8 @@ def match(similarity: Tensor, *, threshold: float) -> Tensor:
         threshold: Pairs that are less similar are never matched.
     """
     # Above the threshold by nothing at all still is a match, so pairs below it must be worse than 0.
-    gain = (similarity - threshold).cpu().double()
+    # In half precision a network can overflow; what is not a number is similar to nothing.
+    gain = (similarity - threshold).cpu().double().nan_to_num(nan=-1.0)
     rows, columns = linear_sum_assignment(gain.clamp(min=-1e-6).numpy(), maximize=True)
     matches = torch.full((similarity.shape[0],), -1, dtype=torch.int64)
     matches[torch.from_numpy(rows)] = torch.from_numpy(columns)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from genvis.errors import InputError
 from genvis.inference.scoring import ScoreRule
 from genvis.inference.trackers.frame_association import FrameDetections, FrameTracks, associate
 from genvis.inference.trackers.matching_options import MemoryMatchingOptions
@@ -74,13 +73,13 @@ class MemoryMatching(VideoTracker):
         """Return the memory again: see `VideoTracker.state_from_tensors`."""
         if not tensors:
             return None
-        memory = TrackMemory.from_tensors(tensors, device=next(self.detector.parameters()).device)
-        if memory.bank.shape[1] != self.options.bank_size:
-            raise InputError(
-                f"The saved state has a bank_size of {memory.bank.shape[1]} instead of {self.options.bank_size}: take "
-                "the options that it was saved with."
-            )
-        return memory
+        return TrackMemory.from_tensors(
+            tensors,
+            classes=self.detector.sizes.classes,
+            channels=self.detector.sizes.query_dim,
+            bank_size=self.options.bank_size,
+            device=next(self.detector.parameters()).device,
+        )
 
 
 def clip_of_frames(detections: Sequence[FrameDetections], tracks: Sequence[FrameTracks]) -> TrackedClip:

@@ -77,11 +77,12 @@ class QueryPropagation(VideoTracker):
         if not tensors:
             return None
         learned = self.tracker.query_features.weight  # (Q, C)
+        memory = (1, len(tensors.get("memory_keys", learned[None])[0]), *learned.shape)  # (1, M, Q, C)
         queries, keys, values = state_parts(
-            tensors, "instance_queries", "memory_keys", "memory_values", shape=tuple(learned.shape), like=learned
+            tensors,
+            {"instance_queries": (1, *learned.shape), "memory_keys": memory, "memory_values": memory},
+            like=learned,
         )
-        if queries.ndim != 3 or keys.ndim != 4 or keys.shape != values.shape:
-            raise InputError("The saved state is of another tracker, or damaged.")
         return TrackerState(instance_queries=queries, memory=PrototypeMemory(keys, values))
 
 
@@ -113,7 +114,7 @@ class VidEoMTPropagation(VideoTracker):
         clip = TrackedClip(
             track_ids=torch.arange(class_logits.shape[1]),
             class_evidence=class_logits.float().mean(dim=0),  # (Q, K + 1)
-            observations=torch.full((class_logits.shape[1],), float(len(class_logits))),
+            observations=torch.full_like(presence, len(class_logits)),
             presence=presence,
             mask_logits=mask_logits,
         )
@@ -128,7 +129,7 @@ class VidEoMTPropagation(VideoTracker):
         if not tensors:
             return None
         learned = self.model.query.weight
-        (queries,) = state_parts(tensors, "queries", shape=tuple(learned.shape), like=learned)
+        (queries,) = state_parts(tensors, {"queries": (1, *learned.shape)}, like=learned)
         return queries
 
 
@@ -140,30 +141,32 @@ def tracks_of_queries(class_logits: Tensor, mask_logits: Tensor) -> TrackedClip:
         mask_logits: (T, Q, h, w).
     """
     probabilities = class_logits.float().softmax(dim=-1)  # (Q, K + 1)
+    presence = 1 - probabilities[:, -1]  # (Q,)
     return TrackedClip(
         track_ids=torch.arange(len(class_logits)),
         class_evidence=probabilities[:, :-1],
-        observations=torch.ones(len(class_logits)),
-        presence=1 - probabilities[:, -1],
+        observations=torch.ones_like(presence),
+        presence=presence,
         mask_logits=mask_logits,
     )
 
 
-def state_parts(tensors: Mapping[str, Tensor], *names: str, shape: tuple[int, ...], like: Tensor) -> list[Tensor]:
-    """Return tensors (..., Q, C) of a saved state, on the device and of the dtype of the network.
+def state_parts(tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], *, like: Tensor) -> list[Tensor]:
+    """Return the tensors of a saved state, on the device and of the dtype of the network.
 
     Args:
         tensors: As saved.
-        names: Which are wanted; there must be no others.
-        shape: (Q, C).
+        shapes: Of the tensors that are wanted; there must be no others.
         like: A parameter of the network.
 
     Raises:
-        InputError: If one is missing or of another shape.
+        InputError: If one is missing, of another shape, or not finite.
     """
-    if set(tensors) != set(names):
+    if set(tensors) != set(shapes):
         raise InputError(f"The saved state holds {', '.join(sorted(tensors))}: it is of another tracker.")
-    for name in names:
-        if tensors[name].shape[-2:] != shape:
+    for name, shape in shapes.items():
+        if tensors[name].shape != shape:
             raise InputError(f"The saved '{name}' is {tuple(tensors[name].shape)}: it is of another model.")
-    return [tensors[name].to(device=like.device, dtype=like.dtype) for name in names]
+        if not tensors[name].isfinite().all():
+            raise InputError(f"The saved '{name}' holds numbers that are not finite.")
+    return [tensors[name].to(device=like.device, dtype=like.dtype) for name in shapes]

@@ -46,11 +46,12 @@ class QueryMatching(VideoTracker):
             masks.append(predicted.mask_logits(frame, order))  # (Q, h, w)
         assert state is not None
         greatest = torch.stack(scores).float().amax(dim=0)  # (Q, K)
+        presence = greatest.amax(dim=1)  # (Q,)
         clip = TrackedClip(
             track_ids=torch.arange(len(state)),
             class_evidence=greatest,
-            observations=torch.ones(len(state)),
-            presence=greatest.amax(dim=1),
+            observations=torch.ones_like(presence),
+            presence=presence,
             mask_logits=torch.stack(masks),
         )
         return clip, state
@@ -64,7 +65,7 @@ class QueryMatching(VideoTracker):
         if not tensors:
             return None
         shape = (self.detector.sizes.queries, self.detector.sizes.query_dim)
-        (queries,) = state_parts(tensors, "previous_queries", shape=shape, like=next(self.detector.parameters()))
+        (queries,) = state_parts(tensors, {"previous_queries": shape}, like=next(self.detector.parameters()))
         return queries
 
 
@@ -97,7 +98,7 @@ class ClipMatching(QueryMatching):
         if not tensors:
             return None
         learned = self.tracker.query_features.weight
-        (queries,) = state_parts(tensors, "previous_queries", shape=tuple(learned.shape), like=learned)
+        (queries,) = state_parts(tensors, {"previous_queries": tuple(learned.shape)}, like=learned)
         return queries
 
 
@@ -112,5 +113,6 @@ def match_queries(previous: Tensor, current: Tensor) -> Tensor:
         (Q,) int64: ``current[order]`` is in the order of the tracks; the total cosine similarity is greatest.
     """
     similarity = torch.nn.functional.normalize(previous, dim=-1) @ torch.nn.functional.normalize(current, dim=-1).mT
-    _, order = linear_sum_assignment(similarity.float().cpu().numpy(), maximize=True)
+    # In half precision a network can overflow; what is not a number is similar to nothing.
+    _, order = linear_sum_assignment(similarity.float().nan_to_num().cpu().numpy(), maximize=True)
     return torch.from_numpy(order).to(current.device)

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from genvis.errors import InputError
+
 
 class TrackIds:
     """Ids of the tracks of one video, from 1 in the order in which tracks are first reported.
@@ -11,11 +13,17 @@ class TrackIds:
     Args:
         pairs: (tracker's number, id) of an earlier part of the video.
         last: The greatest id that was given in it.
+
+    Raises:
+        InputError: If an id is given twice, or is beyond the last.
     """
 
     def __init__(self, pairs: Iterable[tuple[int, int]] = (), *, last: int = 0) -> None:
         self._ids = dict(pairs)
         self._last = last
+        given = self._ids.values()
+        if len(set(given)) != len(given) or not all(1 <= track_id <= last for track_id in given):
+            raise InputError(f"Its track ids are not different ones from 1 to {last}.")
 
     def __len__(self) -> int:
         """Return how many ids were given, which is the greatest of them."""

@@ -160,22 +160,56 @@ class TrackMemory:
         return {"counters": counters, **named}
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor], *, device: torch.device) -> "TrackMemory":
+    def from_tensors(
+        cls, tensors: Mapping[str, Tensor], *, classes: int, channels: int, bank_size: int, device: torch.device
+    ) -> "TrackMemory":
         """Restore what `tensors` returned.
 
+        Args:
+            tensors: By name.
+            classes: K.
+            channels: C, of a query.
+            bank_size: B.
+            device: Of all tensors.
+
         Raises:
-            InputError: If tensors are missing or do not fit together.
+            InputError: If tensors are missing, do not fit together, or are of another model or other options.
         """
         missing = [name for name in ("counters", *_TENSORS) if name not in tensors]
         if missing:
             raise InputError(f"The saved state has no '{missing[0]}': it is not one of memory matching.")
-        rows = len(tensors["ids"])
-        uneven = [name for name in _PER_TRACK if len(tensors[name]) != rows]
-        if uneven or len(tensors["masks"]) > rows:
-            raise InputError(f"The saved '{(*uneven, 'masks')[0]}' does not fit the {rows} saved track ids.")
+        if tensors["bank"].ndim == 3 and tensors["bank"].shape[1] != bank_size:
+            raise InputError(
+                f"The saved state has a bank_size of {tensors['bank'].shape[1]} instead of {bank_size}: take the "
+                "options that it was saved with."
+            )
+        empty = cls.empty(classes=classes, channels=channels, bank_size=bank_size, device=device)
+        rows, masks = tensors["ids"].numel(), tensors["masks"]
+        for name in _PER_TRACK:
+            saved, known = tensors[name], getattr(empty, name)
+            if saved.shape != (rows, *known.shape[1:]) or saved.dtype != known.dtype:
+                raise InputError(f"The saved '{name}' does not fit the {rows} saved track ids of {classes} classes.")
+        if masks.ndim != 3 or len(masks) > rows or masks.dtype != torch.bool:
+            raise InputError(f"The saved 'masks' does not fit the {rows} saved track ids.")
         frames_seen, next_id = tensors["counters"].tolist()
-        moved = {name: tensors[name].to(device) for name in _TENSORS}
-        return cls(frames_seen=frames_seen, next_id=next_id, **moved)
+        restored = cls(
+            frames_seen=frames_seen, next_id=next_id, **{name: tensors[name].to(device) for name in _TENSORS}
+        )
+        if not restored._is_possible():
+            raise InputError("The saved state of the tracks is damaged.")
+        return restored
+
+    def _is_possible(self) -> bool:
+        """Return whether the numbers fit together, as those of every video do."""
+        ids, age = self.ids, self.age
+        return (
+            len(ids.unique()) == len(ids)
+            and bool(((ids >= 1) & (ids < self.next_id)).all())
+            and bool(((age >= 0) & (age < self.frames_seen)).all())
+            and bool((age.diff() >= 0).all())
+            and bool(((self.observations >= 1) & (self.observations <= self.frames_seen)).all())
+            and bool(self.class_sum.isfinite().all() and self.bank.isfinite().all())
+        )
 
 
 _PER_TRACK = ("ids", "last_seen", "observations", "class_sum", "bank")

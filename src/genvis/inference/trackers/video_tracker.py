@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
+import torch
 from torch import Tensor
 
 from genvis.inference.scoring import ScoreRule
 
 
 class TrackedClip(NamedTuple):
-    """Tracks of one clip, a row each.
+    """Tracks of one clip, a row each; all but the ids is on the device of the network.
 
     Attributes:
         track_ids: (N,) int64 on the CPU, all different. The same number in two clips of a video is the same track.
@@ -25,6 +26,13 @@ class TrackedClip(NamedTuple):
     observations: Tensor
     presence: Tensor
     mask_logits: Tensor
+
+
+def on_cpu(*tensors: Tensor) -> list[Tensor]:
+    """Return tensors of one device as float32 on the CPU, moved together: the device is waited for once."""
+    joined = torch.cat([tensor.flatten().float() for tensor in tensors]).cpu()
+    parts = joined.split([tensor.numel() for tensor in tensors])
+    return [part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
 
 
 class VideoTracker(Protocol):
