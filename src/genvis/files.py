@@ -16,7 +16,6 @@ from genvis.errors import InputError, OutputError
 REASONS = {
     errno.ENOSPC: "the disk is full: free some space or choose another folder",
     errno.EDQUOT: "your disk quota is used up: free some space or choose another folder",
-    errno.EFBIG: "the file system takes no file of that size: choose another folder",
     errno.EFBIG: "it is larger than the file system, or a limit of your account, allows: choose another folder",
     errno.EACCES: "it is not writable: change its permissions or choose another folder",
     errno.EPERM: "it is not writable: change its permissions or choose another folder",

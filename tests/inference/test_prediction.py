@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from genvis.inference import jobs as prediction
 from genvis.inference.jobs import RUN_FOLDER, PredictionOptions, predict_video
 from genvis.inference.live_jobs import predict_live
 from genvis.inference.session import Session
+from genvis.results.formats import mask_pngs
 from genvis.video import VideoWriter, open_source
 
 OPTIONS = PredictionOptions(score_threshold=0, outputs=("youtube_vis", "video"), detections=6, overlaps="keep")
@@ -233,6 +235,54 @@ def test_overwriting_leaves_nothing_of_the_run_before(tiny_model, golden_frames,
     assert not (tmp_path / "mots.txt").exists()
 
 
+@pytest.mark.parametrize("work", ["run", "live"])
+def test_a_kill_while_the_unfinished_run_is_removed_loses_nothing(
+    work, tiny_model, golden_frames, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(prediction, "SAVE_EVERY_SECONDS", -1)
+    segmenter, job = segmenter_of(tiny_model), {"run": run, "live": live}[work]
+    remove = prediction.shutil.rmtree
+
+    def die(path, **_):
+        if Path(path).exists():
+            next(Path(path).iterdir()).unlink()
+            raise MemoryError("as if killed")
+
+    monkeypatch.setattr(prediction.shutil, "rmtree", die)
+    with pytest.raises(MemoryError):
+        job(segmenter, golden_frames, tmp_path)
+    monkeypatch.setattr(prediction.shutil, "rmtree", remove)
+    assert job(segmenter, golden_frames, tmp_path, options=replace(OPTIONS, resume=True)).was_there
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_kill_while_pictures_are_added_leaves_no_part_of_them(tiny_model, golden_frames, tmp_path, monkeypatch):
+    segmenter = segmenter_of(tiny_model)
+    run(segmenter, golden_frames, tmp_path)
+    options = replace(OPTIONS, outputs=("pngs",), resume=True)
+    encoded = []
+
+    def die(*arguments, **options):
+        encoded.append(1)
+        if len(encoded) == 3:
+            raise MemoryError("as if killed")
+        write(*arguments, **options)
+
+    write = mask_pngs.write_label_png
+    monkeypatch.setattr(mask_pngs, "write_label_png", die)
+    with pytest.raises(MemoryError):
+        run(segmenter, golden_frames, tmp_path, options)
+    monkeypatch.setattr(mask_pngs, "write_label_png", write)
+    assert not run(segmenter, golden_frames, tmp_path, options).was_there
+    assert len(list((tmp_path / "masks").iterdir())) == len(golden_frames)
+
+
+def test_a_live_file_that_was_stopped_says_so(tiny_model, golden_frames, tmp_path):
+    stopped = live(segmenter_of(tiny_model), golden_frames, tmp_path, stop_after=1)
+    assert not stopped.is_complete
+    assert "interrupted after 1 frames" in VideoResult.load(tmp_path).problem
+
+
 def test_a_folder_in_use_is_not_shared(tiny_model, golden_frames, tmp_path):
     segmenter = segmenter_of(tiny_model)
 
@@ -246,3 +296,4 @@ def test_a_folder_in_use_is_not_shared(tiny_model, golden_frames, tmp_path):
 def test_a_video_without_a_frame_is_one_sentence(tiny_model, tmp_path):
     with pytest.raises(InputError, match="no frame that could be read"):
         run(segmenter_of(tiny_model), np.zeros((0, 8, 8, 3), np.uint8), tmp_path)
+    run(segmenter_of(tiny_model), np.zeros((1, 8, 8, 3), np.uint8), tmp_path)  # No unfinished run is in the way.

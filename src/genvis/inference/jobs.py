@@ -127,7 +127,8 @@ def predict_video(
             is_complete = _run(segmenter, run, source, on_progress=on_progress, should_stop=should_stop)
             problem = source.problem
             if not is_complete:
-                problem = f"{INTERRUPTED} after {run.frames_done} frames; --resume continues it"
+                continues = "continues it" if segmenter.tracker.is_causal else "starts it over"
+                problem = f"{INTERRUPTED} after {run.frames_done} frames; --resume {continues}"
             result = run.result(selection, problem=problem)
         finally:
             run.close()
@@ -215,14 +216,19 @@ def finished_result(
     remove_leftovers(folder)
     path, unfinished = folder / FILE_NAMES["result"], folder / RUN_FOLDER
     if options.overwrite:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        _remove_run(folder)
         return None
-    if not options.resume and path.exists():
-        raise InputError(f"{folder} holds a result already: add --overwrite to replace it, or choose another folder.")
-    if not options.resume and unfinished.exists() and any(unfinished.iterdir()):
-        raise InputError(
-            f"{folder} holds an unfinished run: add --resume to continue it, or --overwrite to start over."
-        )
+    if not options.resume:
+        if path.exists():
+            raise InputError(
+                f"{folder} holds a result already: add --overwrite to replace it, or choose another folder."
+            )
+        if any(unfinished.glob("*.safetensors")):
+            raise InputError(
+                f"{folder} holds an unfinished run: add --resume to continue it, or --overwrite to start over."
+            )
+        _remove_run(folder)  # It ended before it had kept anything.
+        return None
     if unfinished.exists() or not path.exists():
         return None
     record = folder / FINGERPRINT_FILE
@@ -246,4 +252,14 @@ def finish(folder: Path, options: PredictionOptions, fingerprint: Fingerprint, *
     remove_other_outputs(folder, options.wanted)
     fingerprint.write(folder / FINGERPRINT_FILE)
     if is_complete:
-        shutil.rmtree(folder / RUN_FOLDER, ignore_errors=True)
+        _remove_run(folder)
+
+
+def _remove_run(folder: Path) -> None:
+    """Remove what is kept of an unfinished run: at once by its name, so that a kill leaves no half of it to resume."""
+    unfinished = folder / RUN_FOLDER
+    if unfinished.exists():
+        removed = unfinished.with_name(f"{RUN_FOLDER}.finished.partial")  # A leftover, should a kill come now.
+        shutil.rmtree(removed, ignore_errors=True)
+        unfinished.rename(removed)
+        shutil.rmtree(removed, ignore_errors=True)

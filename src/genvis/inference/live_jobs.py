@@ -86,9 +86,13 @@ def predict_live(
                     break
             is_stopped = should_stop()
         run.save()
-        result, files = run.write(problem=source.problem, video=video)
-        is_complete = result.problem is None and (source.is_live or not is_stopped)
-        finish(folder, options, fingerprint, is_complete=source.is_live or not is_stopped)
+        is_interrupted = is_stopped and not source.is_live  # A stream ends when it is stopped.
+        problem = source.problem
+        if is_interrupted:
+            problem = f"{jobs.INTERRUPTED} after {len(run.recorder)} frames; --resume continues it"
+        result, files = run.write(problem=problem, video=video)
+        is_complete = result.problem is None
+        finish(folder, options, fingerprint, is_complete=not is_interrupted)
     return Prediction(result=result, files=files, is_complete=is_complete, notes=(*run.notes, *frames.notes))
 
 

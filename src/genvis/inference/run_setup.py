@@ -126,6 +126,10 @@ class RunSetup:
         self.matching = (matching or MemoryMatchingOptions()) if self.tracker_name == "memory" else None
         if self.matching is None and matching not in (None, MemoryMatchingOptions()):
             raise InputError(f"Options of matching are for the tracker 'memory', not '{self.tracker_name}'.")
+        if memory_clips is not None and (
+            self.tracker_name != "propagation" or not hasattr(model.config, "memory_clips")
+        ):
+            raise InputError("memory_clips is for GenVIS with the tracker 'propagation': leave it out.")
         if occupancy_weighted and self.tracker_name != "propagation":
             raise InputError(f"occupancy_weighted is for the tracker 'propagation', not '{self.tracker_name}'.")
 

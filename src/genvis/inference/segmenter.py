@@ -1,5 +1,6 @@
 """VideoSegmenter: a model, how to run it, and videos."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,8 +120,12 @@ class VideoSegmenter(RunSetup):
             resume: A file of `Session.save` to continue.
 
         Raises:
-            InputError: If the model is an offline one, or the file does not fit.
+            InputError: If a number is out of range, the model is an offline one, or the file does not fit.
         """
+        if not 0 <= score_threshold <= 1:
+            raise InputError(f"score_threshold is {score_threshold}; it must be within 0..1.")
+        if not 0 < frame_rate < math.inf:
+            raise InputError(f"frame_rate is {frame_rate}; it must be a number of frames per second above 0.")
         if not self.tracker.is_causal:
             raise InputError("A VITA model sees the whole video at once, so it has no sessions: use a GenVIS model.")
         session = Session(

@@ -175,15 +175,16 @@ class VideoRun:
         if self._sizes is None or self._mask_size is None:
             return masks
         geometry = mask_geometry(*self._sizes, self._mask_size)
-        self._scores.forget_quality()  # Measured anew at every call: a result may be asked for in the middle.
+        qualities = dict.fromkeys(masks, (0.0, 0))
         for position, number, crop in self._store.crops(sorted(numbers)):
-            quality = geometry.quality(crop)
-            self._scores.add_quality(
-                torch.tensor([number]), torch.tensor([quality.total]), torch.tensor([float(quality.area)])
-            )
+            total, area = geometry.quality(crop)
+            qualities[number] = (qualities[number][0] + total, qualities[number][1] + area)
             mask = geometry.encoded_mask(crop)
             if mask is not None:
                 masks[number][position] = mask
+        self._scores.forget_quality()  # Measured anew at every call: a result may be asked for in the middle.
+        measured = torch.tensor(list(qualities.values()), dtype=torch.float64).reshape(-1, 2)
+        self._scores.add_quality(torch.tensor(list(qualities), dtype=torch.int64), *measured.T)
         return masks
 
     def fingerprint(self) -> Fingerprint:

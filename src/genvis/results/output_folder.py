@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from genvis.errors import InputError
-from genvis.files import make_folder, write_json, write_text
+from genvis.files import atomic_folder, make_folder, write_json, write_text
 from genvis.results.formats.mask_pngs import write_label_pngs
 from genvis.results.formats.object_table import write_csv, write_parquet
 from genvis.results.output_names import FILE_NAMES, PICTURES, OutputName, output_names
@@ -62,7 +62,7 @@ def save_result(
     video_id: int = 1,
     progress: Callable[[int], None] | None = None,
 ) -> SavedFiles:
-    """Write a result into a folder; every file appears whole or not at all.
+    """Write a result into a folder; every output appears whole or not at all.
 
     Args:
         result: The result.
@@ -92,8 +92,8 @@ def save_result(
     if "mots" in wanted:
         write_text(places["mots"], result.to_mots())
     if "pngs" in wanted:
-        shutil.rmtree(places["pngs"], ignore_errors=True)  # Of an earlier result, which may have had more frames.
-        write_label_pngs(result, make_folder(places["pngs"]))
+        with atomic_folder(places["pngs"], overwrite=True) as pngs:
+            write_label_pngs(result, pngs)
     if "csv" in wanted:
         write_csv(result, places["csv"])
     if "parquet" in wanted:
