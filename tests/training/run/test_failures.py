@@ -100,7 +100,7 @@ def test_other_errors_are_left_alone(tmp_path: Path) -> None:
 
 def test_a_second_process_waits_for_nothing_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL_RANK", "1")
-    monkeypatch.setattr(run_module, "build_trainer", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(run_module, "build_trainer", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         train(tiny_recipe(tmp_path / "run"))
     assert not (tmp_path / "run").exists()

@@ -44,7 +44,7 @@ class DivergenceGuard(Callback):
 
 
 class Restoring(Callback):
-    """What is wrong while a checkpoint is restored is the checkpoint's fault.
+    """Guard of a restart: errors while a checkpoint is restored are the checkpoint's fault.
 
     Args:
         start: The checkpoint that the run continues from; None for none.
