@@ -23,6 +23,7 @@ CAMPAIGNS = {
     "videos": "tests.robustness.campaigns.damaged_videos:DamagedVideos",
     "images": "tests.robustness.campaigns.damaged_videos:DamagedImages",
     "files": "tests.robustness.campaigns.damaged_files:DamagedFiles",
+    "paths": "tests.robustness.campaigns.damaged_files:HostilePaths",
     "models": "tests.robustness.campaigns.damaged_models:DamagedModels",
     "kills": "tests.robustness.campaigns.kills:Kills",
     "states": "tests.robustness.campaigns.damaged_states:DamagedStates",

@@ -14,8 +14,27 @@ import pytest
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks and limits of Linux")
 
 REPOSITORY = Path(__file__).parents[2]
-FAST = {"videos": 40, "images": 30, "files": 40, "models": 8, "kills": 4, "states": 4, "disks": 4, "pairs": 2}
-SLOW = {"videos": 2000, "images": 500, "files": 1000, "models": 200, "kills": 200, "states": 200, "disks": 100}
+FAST = {
+    "videos": 40,
+    "images": 30,
+    "files": 40,
+    "paths": 20,
+    "models": 8,
+    "kills": 4,
+    "states": 4,
+    "disks": 4,
+    "pairs": 2,
+}
+SLOW = {
+    "videos": 2000,
+    "images": 500,
+    "files": 1000,
+    "paths": 300,
+    "models": 200,
+    "kills": 200,
+    "states": 200,
+    "disks": 100,
+}
 
 
 def run(campaigns: dict[str, int], out: Path, *options: str) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """Campaign: damaged annotation files, results, images and recipes. Each command ends with a result or a sentence."""
 
+import json
 import os
 import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from shutil import copytree
@@ -13,7 +14,7 @@ import yaml
 
 from tests.robustness.mutations import damage, mutate, mutate_json, mutate_lines, mutate_png, mutate_xml
 from tests.robustness.sample_files import CVAT, write_data_set
-from tests.robustness.trials import Limits, run_trial
+from tests.robustness.trials import Hook, Limits, run_trial
 from tests.robustness.verdicts import Verdict
 from tests.tiny_network import CONFIG
 
@@ -43,6 +44,45 @@ def mutate_cvat_zip(data: bytes, random: Random) -> tuple[bytes, str]:
     data = path.read_bytes()
     path.unlink()
     return data, note
+
+
+def hostile_paths(data: bytes, random: Random) -> tuple[bytes, str]:
+    """Put a path that leads outside of the data set into every name, or into one of them."""
+    up = "../" * random.randint(1, 6)
+    path = random.choice(
+        (
+            f"{up}escaped",
+            f"{up}escaped/x.jpg",
+            f"{up}secret.jpg",
+            f"one/{up}../secret.jpg",
+            f"/tmp/escaped-{os.getpid()}",
+            f"one/./{up}escaped.png",
+            up.replace("/", "\\") + "escaped",
+            f"//tmp/escaped-{os.getpid()}",
+            f"one\x00/{up}escaped",
+            "..",
+            ".",
+            "~/escaped",
+            f"{up}etc/passwd",
+            "/dev/stdin",
+        )
+    )
+    if data.startswith(b"<"):
+        return data.replace(b"street.mp4", path.replace("\x00", "").encode()), path
+    text = json.loads(data)
+    names = list(_names(text))
+    for parent, key in names if random.random() < 0.5 else [random.choice(names)]:
+        parent[key] = path
+    return json.dumps(text).encode(), path
+
+
+def _names(node: Any) -> Iterator[tuple[Any, Any]]:
+    """Return the places of all file names, and names that become files, in a document."""
+    for key, value in list(node.items()) if isinstance(node, dict) else enumerate(node):
+        if isinstance(value, str) and (key in ("file_name", "name", "category") or isinstance(key, int)):
+            yield node, key
+        elif isinstance(value, (dict, list)):
+            yield from _names(value)
 
 
 @dataclass(frozen=True)
@@ -94,6 +134,10 @@ SUBJECTS = (
     Subject("instances.json", mutate_json, "eval results.json --annotations instances.json --workers 1"),
     Subject("results.json", mutate_json, "eval results.json --annotations instances.json --workers 1 -o report"),
     Subject("results.json", mutate_json, "eval results.json --annotations instances.json --workers 1 --identity"),
+    Subject("instances.json", mutate_json, "data convert to-csv instances.json out.csv"),
+    Subject("instances.json", mutate_json, "data convert to-cvat instances.json out"),
+    Subject("predicted/one/result.json", mutate_json, "data convert to-csv predicted/one/result.json out.csv"),
+    Subject("predicted/one/result.json", mutate_json, "data convert to-cvat predicted/one/result.json out.xml"),
     Subject("coco.json", mutate_json, "data convert from-coco coco.json out.json"),
     Subject("coco.json", mutate_json, "data check coco.json --images images"),
     Subject("annotations.xml", mutate_xml, "data convert from-cvat annotations.xml out.json --boxes rectangle"),
@@ -114,6 +158,9 @@ SUBJECTS = (
 )
 
 
+PREDICT = "predict images/one -o predicted --weights sprites-tiny --device cpu --score-threshold 0"
+
+
 class DamagedFiles:
     """Every trial damages one file of a sound data set and runs one command on it."""
 
@@ -122,28 +169,81 @@ class DamagedFiles:
 
     def prepare(self, folder: Path) -> None:
         """Write the data set, and see that every command accepts it as long as it is sound."""
-        self._sound = folder / "files"
+        self._sound = folder / type(self).__name__
         self._sound.mkdir()
         write_data_set(self._sound)
         (self._sound / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
+        outcome = run_trial(command(PREDICT), folder=self._sound, limits=LIMITS)
+        if outcome.status != 0:
+            raise RuntimeError(outcome.stderr or outcome.stdout)
         for number, subject in enumerate(self.subjects):
-            place = folder / f"files-{number}"
+            place = folder / f"{type(self).__name__}-{number}"
             copytree(self._sound, place)
             outcome = run_trial(command(subject.words), folder=place, limits=LIMITS)
             if outcome.status != 0:
                 raise RuntimeError(f"`genvis {subject.words}` fails on sound files: {outcome.stderr or outcome.stdout}")
 
     def trial(self, random: Random, folder: Path) -> Verdict:
+        verdict = self._damaged(random, folder)
+        return replace(verdict, problem=verdict.problem or escapes(folder))
+
+    def _damaged(self, random: Random, folder: Path, *, faults: Hook | None = None) -> Verdict:
         subject = random.choice(self.subjects)
         copytree(self._sound, folder, dirs_exist_ok=True)
         path = folder / subject.file
         content, note = subject.mutation(path.read_bytes(), random)
         path.write_bytes(content)
-        outcome = run_trial(command(subject.words), folder=folder, limits=LIMITS)
-        problem = outcome.problem() or escapes(folder)
+        outcome = run_trial(command(subject.words), folder=folder, limits=LIMITS, faults=faults)
         return Verdict(
-            group=subject.words, problem=problem, note=f"{subject.file}: {note}"[:500], output=outcome.stderr[-3000:]
+            group=subject.words,
+            problem=outcome.problem(),
+            note=f"{subject.file}: {note}"[:500],
+            output=outcome.stderr[-3000:],
         )
+
+
+class HostilePaths(DamagedFiles):
+    """Every trial names a file outside of the data set in an annotation file, and runs a command that reads or writes.
+
+    What is written there is an escape; so is what is read there, which a command that succeeds would have done.
+    """
+
+    subjects = tuple(
+        Subject(file, hostile_paths, words)
+        for file, words in (
+            ("instances.json", "data convert to-indexed-png instances.json out"),
+            ("instances.json", "data convert to-mots instances.json out"),
+            ("instances.json", "data convert to-cvat instances.json out"),
+            ("instances.json", "data convert to-coco instances.json out.json"),
+            ("instances.json", "data check instances.json --images images"),
+            ("instances.json", "eval results.json --annotations instances.json --images images -o report --workers 1"),
+            ("coco.json", "data convert from-coco coco.json out.json"),
+            ("annotations.xml", "data convert from-cvat annotations.xml out.json"),
+            ("davis/meta.json", "data convert from-indexed-png davis/Annotations out.json --meta davis/meta.json"),
+        )
+    )
+
+    def trial(self, random: Random, folder: Path) -> Verdict:
+        secrets = [place / "secret.jpg" for place in (folder.parent, folder.parent.parent)]
+        for secret in secrets:
+            secret.write_bytes((self._sound / "images/one/00000.jpg").read_bytes())
+        verdict = self._damaged(random, folder, faults=tell_secrets)
+        places = (folder.parent, folder.parent.parent, Path("/tmp"))
+        escaped = [str(path) for place in places for path in place.glob(f"*escaped*{os.getpid()}*")]
+        escaped += [str(path) for place in places[:2] for path in (*place.glob("escaped*"), *place.glob("etc"))]
+        for secret in secrets:
+            secret.unlink()
+        problem = verdict.problem or (f"wrote {escaped[0]}" if escaped else None)
+        return replace(verdict, problem=problem or ("read a secret" if SECRET_READ in verdict.output else None))
+
+
+SECRET_READ = "a secret was read"
+
+
+def tell_secrets(event: str, arguments: tuple[Any, ...]) -> None:
+    """Say so if a file outside of the data set is opened."""
+    if event == "open" and str(arguments[0]).endswith("secret.jpg"):
+        os.write(2, SECRET_READ.encode())
 
 
 def command(words: str) -> Callable[[], int]:
