@@ -104,3 +104,13 @@ def test_help_imports_no_verb():
             del sys.modules[name]
     run(command_line(), ["--help"])
     assert "genvis.cli.predict" not in sys.modules
+
+
+def test_the_help_of_predict_is_grouped_and_names_defaults_that_say_something(capsys):
+    assert main(["predict", "--help"]) == 0
+    shown = capsys.readouterr().out
+    panels = ("Input and output", "Selection of objects", "How the model is run", "Cameras and streams")
+    assert [shown.index(f"─ {panel} ─") for panel in panels] == sorted(shown.index(f"─ {panel} ─") for panel in panels)
+    assert "[default: out]" in shown
+    assert "[default: None]" not in shown
+    assert "[default: False]" not in shown

@@ -35,11 +35,18 @@ def command_line() -> App:
         version=__version__,
         console=Console(),
         # A switch is on or not given: no second name for "off".
-        default_parameter=Parameter(negative=()),
+        default_parameter=Parameter(negative=(), show_default=_shown_default),
     )
     for name, (place, summary) in VERBS.items():
         app.command(place, name=name, help=summary)
     return app
+
+
+def _shown_default(value: object) -> str | None:
+    """Return a default as the help shows it; None where there is nothing to tell, as of switches."""
+    if value is None or value is False:
+        return None
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

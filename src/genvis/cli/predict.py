@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Group, Parameter
 
 from genvis.checkpoints.registry import DEFAULT_MODEL
 from genvis.cli.common.option_types import Out, Words
@@ -14,35 +16,42 @@ if TYPE_CHECKING:
 
 EMOJI_MODEL = "sprites-tiny"
 
+# Panels of the help, in the order in which people need them.
+_INPUT = Parameter(group=Group("Input and output", sort_key=1))
+_SELECTION = Parameter(group=Group("Selection of objects", sort_key=2))
+_RUN = Parameter(group=Group("How the model is run", sort_key=3))
+_LIVE = Parameter(group=Group("Cameras and streams", sort_key=4))
+_MATCHING = Parameter(group=Group("Tracker 'memory'", sort_key=5))
+
 
 def predict(
-    sources: list[str],
+    sources: Annotated[list[str], _INPUT],
     *,
-    out: Out = Path("out"),
-    weights: str = DEFAULT_MODEL,
-    device: str = "auto",
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32",
-    tracker: Literal["propagation", "offline", "memory", "queries", "clip_queries"] | None = None,
-    matching: MemoryMatchingOptions | None = None,
-    occupancy_weighted: bool = False,
-    clip_length: int | None = None,
-    resolution: int | None = None,
-    memory_clips: int | None = None,
-    classes: Words | None = None,
-    score_threshold: float = 0.3,
-    detections: int | None = None,
-    all_labels: bool = False,
-    overlaps: Literal["resolve", "keep"] = "resolve",
-    start: int = 0,
-    stop: int | None = None,
-    stride: int = 1,
-    live: bool = False,
-    session: Path | None = None,
-    timeout: float = 10.0,
-    reconnect: int = 5,
-    outputs: Words | None = None,
-    overwrite: bool = False,
-    resume: bool = False,
+    out: Annotated[Out, _INPUT] = Path("out"),
+    weights: Annotated[str, _INPUT] = DEFAULT_MODEL,
+    device: Annotated[str, _RUN] = "auto",
+    dtype: Annotated[Literal["float32", "bfloat16", "float16"], _RUN] = "float32",
+    tracker: Annotated[Literal["propagation", "offline", "memory", "queries", "clip_queries"] | None, _RUN] = None,
+    matching: Annotated[MemoryMatchingOptions | None, _MATCHING] = None,
+    occupancy_weighted: Annotated[bool, _RUN] = False,
+    clip_length: Annotated[int | None, _RUN] = None,
+    resolution: Annotated[int | None, _RUN] = None,
+    memory_clips: Annotated[int | None, _RUN] = None,
+    classes: Annotated[Words | None, _SELECTION] = None,
+    score_threshold: Annotated[float, _SELECTION] = 0.3,
+    detections: Annotated[int | None, _SELECTION] = None,
+    all_labels: Annotated[bool, _SELECTION] = False,
+    overlaps: Annotated[Literal["resolve", "keep"], _SELECTION] = "resolve",
+    start: Annotated[int, _INPUT] = 0,
+    stop: Annotated[int | None, _INPUT] = None,
+    stride: Annotated[int, _INPUT] = 1,
+    live: Annotated[bool, _LIVE] = False,
+    session: Annotated[Path | None, _LIVE] = None,
+    timeout: Annotated[float, _LIVE] = 10.0,
+    reconnect: Annotated[int, _LIVE] = 5,
+    outputs: Annotated[Words | None, _INPUT] = None,
+    overwrite: Annotated[bool, _INPUT] = False,
+    resume: Annotated[bool, _INPUT] = False,
 ) -> int:
     """Segment videos and write, for each, a folder with an annotated video, a contact sheet and result files.
 
@@ -75,8 +84,8 @@ def predict(
         timeout: Seconds without a frame after which a stream or camera counts as stalled.
         reconnect: How often in a row a stream or camera that stalls or drops is connected to again, after pauses of 1,
             2, 4, ... at most 30 seconds, with the same track ids. 0 gives up at once.
-        outputs: Which files besides result.json: youtube_vis,mots,pngs,csv,parquet,video,contact_sheet. Default:
-            youtube_vis, video and contact_sheet.
+        outputs: Which files besides result.json: youtube_vis, mots, pngs, csv, parquet, video, contact_sheet. Default:
+            youtube_vis,video,contact_sheet
         overwrite: Replace results that are there already.
         resume: Continue where an interrupted run stopped, and skip what is finished.
     """
