@@ -1,7 +1,7 @@
-"""Scores of a sprite model on held-out generated videos: `python benchmarks/bundled_model.py MODEL`.
+"""Scores of a sprite model on generated validation videos: `python benchmarks/bundled_model.py MODEL`.
 
 Prints the detector's frame-level mask AP, and for GenVIS online, GenVIS semi-online and MinVIS' matching on the same
-detector: video AP, AP50, HOTA, IDF1 and identity switches.
+detector: video AP, AP50, HOTA, IDF1 and id switches.
 """
 
 import argparse
@@ -64,12 +64,12 @@ def main() -> None:
         start = time.perf_counter()
         records = [evaluated_video(videos[index], segmenter) for index in range(len(videos))]
         report = evaluate_videos(records, categories=model.config.categories, identity=True)
-        ap, identity = report.scores, report.identity
-        assert identity is not None
-        percent = {"AP": ap.ap, "AP50": ap.ap50, "AP75": ap.ap75, "HOTA": identity.hota, "IDF1": identity.idf1}
+        ap, tracking = report.scores, report.identity
+        assert tracking is not None
+        percent = {"AP": ap.ap, "AP50": ap.ap50, "AP75": ap.ap75, "HOTA": tracking.hota, "IDF1": tracking.idf1}
         numbers = "  ".join(f"{kind} {100 * (value or 0):5.1f}" for kind, value in percent.items())
         seconds = time.perf_counter() - start
-        print(f"{name:31} {numbers}  switches {identity.id_switches}  ({seconds:.0f} s)", flush=True)
+        print(f"{name:31} {numbers}  id switches {tracking.id_switches}  ({seconds:.0f} s)", flush=True)
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def alternate(runs: dict[str, Callable[[], object]], *, repeats: int) -> dict[st
 
 @torch.inference_mode()
 def run(model: GenVIS, pixel_values: Tensor, *, implementation: Implementation) -> dict[str, Tensor]:
-    """What the detector hands on: the last layer's queries are all that inference reads of them."""
+    """The outputs of the detector: the last layer's queries are all that inference reads of them."""
     as_mask2former(model.detector).implementation = implementation
     output = model.detector(pixel_values, layers=model.config.detector_config.decoder_layers)
     return {

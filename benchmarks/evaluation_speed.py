@@ -203,7 +203,7 @@ def main() -> None:
 
 
 def processor_seconds() -> float:
-    """What this process and its finished children have used; unlike the clock, hardly changed by other programs."""
+    """Processor time of this process and its finished children; unlike the clock, hardly changed by other programs."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 

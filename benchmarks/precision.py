@@ -1,6 +1,6 @@
-"""What a smaller number format costs in average precision, and what it saves in time, on a CPU.
+"""Average precision lost and time saved by smaller dtypes, on a CPU.
 
-Video AP of a sprite model on held-out generated videos (the same ones in every format), and seconds from frame to
+Video AP of a sprite model on generated validation videos (the same ones for every dtype), and seconds from frame to
 masks of a published model's sizes. The formats take turns there, and processor time of all threads is counted.
 
     python benchmarks/precision.py sprites-tiny --videos 50 --recipe ovis-r50-online --height 360 --width 640
@@ -27,17 +27,17 @@ from genvis.model.config import GenVISConfig
 from genvis.model.genvis import GenVIS
 from genvis.training.validation.validation_scores import evaluated_video
 
-FORMATS = ("float32", "bfloat16", "int8")
+DTYPES = ("float32", "bfloat16", "int8")
 
 
-def converted(model: GenVIS, number_format: str) -> GenVIS:
-    """Bring a fresh model to a number format.
+def converted(model: GenVIS, dtype: str) -> GenVIS:
+    """Bring a fresh model to a dtype.
 
     ``int8`` is PyTorch's dynamic quantisation of the detector's feed-forward layers, two fifths of the products outside
     of a ResNet-50: weights are rounded once, activations as they come. All else stays float32.
     """
-    if number_format != "int8":
-        nn.Module.to(model, dtype=getattr(torch, number_format))
+    if dtype != "int8":
+        nn.Module.to(model, dtype=getattr(torch, dtype))
         return model.eval()
     model.eval()
     layers = {name for name, module in model.named_modules() if name.endswith((".fc1", ".fc2"))}
@@ -50,37 +50,37 @@ def print_average_precision(options: argparse.Namespace) -> None:
     samples = [videos[index] for index in range(len(videos))]
     frames = sum(len(sample.frames) for sample in samples)
     print(f"{options.model}: video AP on {len(samples)} {options.difficulty} videos, {frames} frames", flush=True)
-    for number_format in options.formats:
-        segmenter = VideoSegmenter(converted(load_genvis(options.model), number_format))
+    for dtype in options.dtypes:
+        segmenter = VideoSegmenter(converted(load_genvis(options.model), dtype))
         start = time.process_time()
         records = [evaluated_video(sample, segmenter) for sample in samples]
         seconds = time.process_time() - start
         scores = evaluate_videos(records, categories=segmenter.categories).scores
         ap, ap50 = (100 * (score or 0.0) for score in (scores.ap, scores.ap50))
         milliseconds = 1000 * seconds / frames
-        print(f"  {number_format:9} AP {ap:6.2f}  AP50 {ap50:6.2f}  {milliseconds:6.1f} ms/frame", flush=True)
+        print(f"  {dtype:9} AP {ap:6.2f}  AP50 {ap50:6.2f}  {milliseconds:6.1f} ms/frame", flush=True)
 
 
 def print_time(options: argparse.Namespace) -> None:
     height, width = options.height, options.width
     frames = read_frames(None, height=height, width=width, count=1)
     runs: dict[str, Callable[[], object]] = {}
-    for number_format in options.formats:
+    for dtype in options.dtypes:
         torch.manual_seed(0)
         model = GenVIS(GenVISConfig.from_recipe(options.recipe))
         trained_like(model)
         setup = RunSetup(
-            converted(model, number_format),
+            converted(model, dtype),
             clip_length=1,
             resolution=min(height, width),
             max_size=max(height, width),
         )
         benchmark = ClipBenchmark(setup, objects=10, stopwatch=Stopwatch(model.device))
-        runs[number_format] = partial(benchmark.step, frames)
+        runs[dtype] = partial(benchmark.step, frames)
     print(f"{options.recipe}, {height}x{width}, frame to masks, {torch.get_num_threads()} threads", flush=True)
-    for number_format, clocks in alternate(runs, repeats=options.repeats).items():
+    for dtype, clocks in alternate(runs, repeats=options.repeats).items():
         clock, processor = (statistics.median(clocks[name]) for name in ("clock", "processor"))
-        print(f"  {number_format:9} {clock:.3f} s by the clock, {processor:.3f} s of the processor", flush=True)
+        print(f"  {dtype:9} {clock:.3f} s by the clock, {processor:.3f} s of the processor", flush=True)
 
 
 def main() -> None:
@@ -88,7 +88,7 @@ def main() -> None:
     parser.add_argument("model", nargs="?", default="sprites-tiny")
     parser.add_argument("--videos", type=int, default=50, help="0: only the time of --recipe")
     parser.add_argument("--difficulty", default="normal")
-    parser.add_argument("--formats", nargs="+", choices=FORMATS, default=FORMATS)
+    parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=DTYPES)
     parser.add_argument("--recipe", default=None, help="a published model whose time is measured, with random weights")
     parser.add_argument("--height", type=int, default=360)
     parser.add_argument("--width", type=int, default=640)

@@ -12,9 +12,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from experiments.evaluation import EvaluationPlan, evaluate_tracker
-from experiments.held_out_sets import held_out_set
 from experiments.recordings import record
 from experiments.runner import weights_digest
+from experiments.validation_sets import validation_set
 
 from genvis.checkpoints.load import load_genvis
 
@@ -27,10 +27,10 @@ def main() -> None:
     parser.add_argument("--set", default="endless")
     parser.add_argument("--clips", type=int, nargs="+", default=[1, 10, 50, 100, 200, 10_000])
     options = parser.parse_args()
-    held_out = held_out_set(options.set)
-    folder = options.output / "recordings" / held_out.name
+    validation = validation_set(options.set)
+    folder = options.output / "recordings" / validation.name
     weights = weights_digest(load_genvis(MODEL).as_minvis())
-    recording = record(lambda: load_genvis(MODEL), held_out, folder, fingerprint=weights)
+    recording = record(lambda: load_genvis(MODEL), validation, folder, fingerprint=weights)
     print("clips     AP   HOTA   AssA   IDF1  id switches")
     for clips in options.clips:
         model = load_genvis(MODEL)

@@ -59,8 +59,8 @@ def make_videos(folder: Path, *, videos: int = 4, frames: int = 16) -> VideoData
         content["videos"].append({"id": video, "height": 720, "width": 1280, "file_names": names})
         for number in range(OBJECTS):
             segmentations = [mask(720, 1280, random) for _ in names]
-            identity = {"id": OBJECTS * video + number + 1, "video_id": video, "category_id": 1}
-            content["annotations"].append({**identity, "segmentations": segmentations})
+            track = {"id": OBJECTS * video + number + 1, "video_id": video, "category_id": 1}
+            content["annotations"].append({**track, "segmentations": segmentations})
     path = folder / "videos.json"
     path.write_text(json.dumps(content))
     return VideoDataset(load_youtube_vis(path), folder)
@@ -74,8 +74,8 @@ def make_images(folder: Path, *, images: int = 16) -> VideoDataset:
         picture(480, 640, random).save(folder / f"{image}.jpg", quality=90)
         content["images"].append({"id": image, "height": 480, "width": 640, "file_name": f"{image}.jpg"})
         for number in range(OBJECTS):
-            identity = {"id": OBJECTS * image + number + 1, "image_id": image, "category_id": 1}
-            content["annotations"].append({**identity, "segmentation": mask(480, 640, random)})
+            track = {"id": OBJECTS * image + number + 1, "image_id": image, "category_id": 1}
+            content["annotations"].append({**track, "segmentation": mask(480, 640, random)})
     path = folder / "images.json"
     path.write_text(json.dumps(content))
     return VideoDataset(load_coco(path), folder)

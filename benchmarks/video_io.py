@@ -77,7 +77,7 @@ def main() -> None:
             count = sum(1 for _ in source)
         print(f"{'read (mean, elapsed)':<34}{1000 * (time.perf_counter() - start) / count:8.2f}")
     counts = sum(len(mask.counts) for mask in encoded)
-    print(f"{'bytes of run lengths per frame':<34}{counts:8d}")
+    print(f"{'bytes of RLE per frame':<34}{counts:8d}")
 
 
 if __name__ == "__main__":

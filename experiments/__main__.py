@@ -27,12 +27,12 @@ def options_parser() -> argparse.ArgumentParser:
     parser.add_argument("--detector", default="sprites-tiny", help="model whose detector is used, frozen")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of each row")
     parser.add_argument("--rows", nargs="+", default=[], metavar="NAME", help="only these configurations, such as uvla")
-    parser.add_argument("--sets", nargs="+", metavar="NAME", help="held-out sets of the tables (normal, occluded)")
+    parser.add_argument("--sets", nargs="+", metavar="NAME", help="validation sets of the tables (normal, occluded)")
     parser.add_argument("--steps", type=int, help="optimizer steps of a run, instead of the usual number")
     parser.add_argument("--learning-rate", type=float, help="instead of the usual one")
     parser.add_argument("--pretraining-steps", type=int, help="instead of the usual number; 0: start from new weights")
     parser.add_argument("--views", type=int, help="training videos, instead of the usual number")
-    parser.add_argument("--mixture", help="held-out sets whose difficulties the training videos have, joined by +")
+    parser.add_argument("--mixture", help="validation sets whose difficulties the training videos have, joined by +")
     parser.add_argument("--gap", type=float, help="mean distance of a sample's frames; 0: as far as a stretch is long")
     parser.add_argument(
         "--attempt",

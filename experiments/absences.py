@@ -1,4 +1,4 @@
-"""What becomes of identities while their objects are out of sight."""
+"""Re-identification: which objects keep their track id over an absence."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,12 +16,12 @@ from genvis.masks import mask_areas
 BOUNDS = (1, 5, 10, 20, 40, 80)
 """Frames from which an absence is counted in the next group: 1-4, 5-9, ... 80 and more."""
 
-IN_SIGHT = 40
-"""Pixels from which on an object counts as in sight: of a sprite of 1,000 pixels, less is a foot or an ear."""
+VISIBLE_PIXELS = 40
+"""Pixels from which on an object counts as visible: of a sprite of 1,000 pixels, less is a foot or an ear."""
 _FOUND = 0.5
-"""IoU from which on an identity holds an object in a frame."""
+"""IoU from which on a track follows an object in a frame."""
 _NEAR = 6
-"""Frames before and after an absence in which the object must be found for its identity to be known."""
+"""Frames before and after an absence in which the object must be found for its track id to be known."""
 
 
 @dataclass
@@ -29,8 +29,8 @@ class Absences:
     """How absences of each length ended, one entry per group of `BOUNDS`.
 
     Attributes:
-        kept: The object came back under its identity.
-        changed: It came back under another one.
+        kept: The object came back with its track id.
+        changed: It came back with another one.
         lost: It came back and was not found.
     """
 
@@ -57,33 +57,33 @@ class Absences:
 
 
 class Absence(NamedTuple):
-    """An object is out of sight from frame ``start`` to before ``stop``."""
+    """An object is not visible from frame ``start`` to before ``stop``."""
 
     start: int
     stop: int
 
 
-def absences_of(in_sight: NDArray[np.bool_]) -> Iterator[Absence]:
-    """Find the absences of an object that is seen before and afterwards, given whether it is in sight, (T,)."""
-    seen = np.flatnonzero(in_sight)
+def absences_of(visible: NDArray[np.bool_]) -> Iterator[Absence]:
+    """Find the absences of an object that is seen before and afterwards, given where it is visible, (T,)."""
+    seen = np.flatnonzero(visible)
     for before, after in pairwise(seen.tolist()):
         if after > before + 1:
             yield Absence(before + 1, after)
 
 
 def count_absences(video: EvaluatedVideo, *, least_score: float) -> Absences:
-    """Count how the absences of a video ended; those before which no identity held the object are left out.
+    """Count how the absences of a video ended; those before which no track followed the object are left out.
 
     Args:
         video: Truth and results.
-        least_score: Identities with a lower score are not looked at.
+        least_score: Tracks with a lower score are ignored.
     """
     found = [entry["segmentations"] for entry in video.found if entry["score"] >= least_score]
     truth = [entry["segmentations"] for entry in video.truth]
-    holders = identities_held(truth, found, length=video.length)
+    holders = tracks_held(truth, found, length=video.length)
     result = Absences()
     for masks, held in zip(truth, holders, strict=True):
-        for absence in absences_of(_areas(masks) >= IN_SIGHT):
+        for absence in absences_of(_areas(masks) >= VISIBLE_PIXELS):
             before = _last(held[max(0, absence.start - _NEAR) : absence.start])
             after = _last(held[absence.stop : absence.stop + _NEAR][::-1])
             if before < 0:
@@ -94,34 +94,34 @@ def count_absences(video: EvaluatedVideo, *, least_score: float) -> Absences:
     return result
 
 
-def identities_held(
+def tracks_held(
     truth: Sequence[Sequence[dict[str, Any] | None]],
     found: Sequence[Sequence[dict[str, Any] | None]],
     *,
     length: int,
 ) -> NDArray[np.int64]:
-    """Match objects and identities in every frame by their masks.
+    """Match objects and tracks in every frame by their masks.
 
     Args:
-        truth: For N objects T run lengths or None.
-        found: For identities likewise.
+        truth: For N objects T RLEs or None.
+        found: For tracks likewise.
         length: T.
 
     Returns:
-        (N, T): the identity that holds each object, -1 for none.
+        (N, T): the track that follows each object, -1 for none.
     """
     holders = np.full((len(truth), length), -1, np.int64)
     for frame in range(length):
         objects = [place for place, masks in enumerate(truth) if masks[frame] is not None]
-        identities = [place for place, masks in enumerate(found) if masks[frame] is not None]
-        if not objects or not identities:
+        tracks = [place for place, masks in enumerate(found) if masks[frame] is not None]
+        if not objects or not tracks:
             continue
-        detected, annotated = [found[place][frame] for place in identities], [truth[place][frame] for place in objects]
+        detected, annotated = [found[place][frame] for place in tracks], [truth[place][frame] for place in objects]
         iou = np.asarray(mask_tools.iou(detected, annotated, [0] * len(annotated)))
         rows, columns = linear_sum_assignment(np.where(iou >= _FOUND, iou, 0.0), maximize=True)
         for row, column in zip(rows, columns, strict=True):
             if iou[row, column] >= _FOUND:
-                holders[objects[column], frame] = identities[row]
+                holders[objects[column], frame] = tracks[row]
     return holders
 
 
@@ -133,6 +133,6 @@ def _areas(masks: Sequence[dict[str, Any] | None]) -> NDArray[np.int64]:
 
 
 def _last(held: NDArray[np.int64]) -> int:
-    """Return the last identity of some frames, -1 if there is none."""
+    """Return the last track of some frames, -1 if there is none."""
     known = held[held >= 0]
     return int(known[-1]) if known.size else -1

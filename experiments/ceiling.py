@@ -1,4 +1,4 @@
-"""The detector's masks joined by the truth instead of a method: what remains is not the association's part."""
+"""The detector's masks joined by the ground truth instead of a tracker: the remaining error is the detector's."""
 
 import time
 from dataclasses import dataclass
@@ -22,10 +22,10 @@ _LEAST_SCORE = 0.01
 
 
 def evaluate_joined_by_truth(model: GenVIS, recording: Recording, plan: EvaluationPlan) -> Scores:
-    """Score the detector's instances as if it were known whose they are.
+    """Score the detector's instances with perfect association.
 
-    In every frame the objects in sight get the detector's masks that overlap them most, one each; of them an object
-    keeps those that raise the overlap of its track. There are no other identities. Classes are found as by the other
+    In every frame the visible objects get the detector's masks that overlap them most, one each; of them an object
+    keeps those that raise the overlap of its track. There are no other tracks. Classes are found as by the other
     methods: the greatest probability of any frame counts. What is missing to 100 is the detector's part: masks that are
     wrong or not there, and wrong classes. A tracker that learns masks and classes of its own may have better ones.
 
@@ -120,7 +120,7 @@ class Track:
         return scores
 
     def masks(self) -> list[dict[str, Any] | None]:
-        """Return run lengths of COCO for every frame, None where there is no mask."""
+        """Return COCO's RLE for every frame, None where there is no mask."""
         masks: list[dict[str, Any] | None] = [None] * self._frames
         for frame, one in self._found.items():
             masks[frame] = RLEMask.encode(one.mask).to_coco()

@@ -1,4 +1,4 @@
-"""What is trained: the rows of the paper's tables as values."""
+"""Configurations: the rows of the paper's tables as values."""
 
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
@@ -72,9 +72,9 @@ class Configuration:
             "encoder_window_size": 6 if self.method == "vita" else 0,
         }
 
-    def plan(self, held_out: str, *, clip_length: int = 0, piece: int = 0) -> EvaluationPlan:
+    def plan(self, set_name: str, *, clip_length: int = 0, piece: int = 0) -> EvaluationPlan:
         """Return how this configuration is measured on a set; 0 takes the clip length of training."""
-        return EvaluationPlan(held_out, clip_length or self.clip_length, piece)
+        return EvaluationPlan(set_name, clip_length or self.clip_length, piece)
 
     def description(self) -> dict[str, Any]:
         """Return everything that makes this configuration what it is."""

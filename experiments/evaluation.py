@@ -1,4 +1,4 @@
-"""How well a tracker follows the objects of a held-out set."""
+"""Scores of a tracker on a validation set."""
 
 import time
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from genvis.video import Frame
 
 _ONE_CLASS = Categories("objects", (1,), ("object",))
 SURE = 0.3
-"""Identities below this score are left out where scores have no use, as the tracking metrics leave them out."""
+"""Tracks below this score are left out where scores have no use, as the tracking metrics leave them out."""
 
 
 @dataclass(frozen=True)
@@ -31,39 +31,39 @@ class EvaluationPlan:
     """One way to measure a tracker.
 
     Attributes:
-        held_out: Name of the held-out set.
+        set_name: Name of the validation set.
         clip_length: N_f at inference.
         piece: Cut the videos into pieces of so many frames, each a video of its own; 0 leaves them whole.
     """
 
-    held_out: str
+    set_name: str
     clip_length: int
     piece: int = 0
 
     @property
     def key(self) -> str:
         """The name in results files."""
-        return f"{self.held_out}{f'/{self.piece}' if self.piece else ''} clips of {self.clip_length}"
+        return f"{self.set_name}{f'/{self.piece}' if self.piece else ''} clips of {self.clip_length}"
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What is measured, AP and tracking metrics in percent.
+    """Scores of one evaluation; AP and tracking metrics in percent.
 
     Attributes:
         ap: Video AP as the YouTube-VIS server computes it.
         ap50: At the IoU threshold 0.5.
         ar10: Recall of the 10 best detections of a class in a video.
         object_ap: AP if all classes were one, so that wrong classes cost nothing.
-        hota: Of all objects as one class, as are all that follow; identities with a score of at least 0.3.
+        hota: Of all objects as one class, as are all that follow; tracks with a score of at least 0.3.
         assa: The part of HOTA that is about association.
         deta: The part of HOTA that is about detection.
-        idf1: Share of the masks that carry the right identity.
-        switches: Identity switches.
+        idf1: Share of the masks that carry the right track id.
+        switches: Id switches.
         frames: Frames of the set.
         objects: Objects of the set.
         masks: Annotated masks of the set.
-        absences: What became of identities over absences.
+        absences: How many objects kept their track id over absences.
         seconds: Time that the evaluation took.
     """
 
@@ -97,7 +97,7 @@ def evaluate_tracker(
     occupancy_weighted: bool = False,
     presence_threshold: float = 0.0,
 ) -> Scores:
-    """Run a model over a held-out set and score it.
+    """Run a model over a validation set and score it.
 
     Args:
         model: The network, of which the detector is not run: its recorded outputs are taken.
@@ -141,7 +141,7 @@ def score_videos(
 
     Args:
         records: Truth and results of all videos.
-        objects: The same as objects of one class, each identity once.
+        objects: The same as objects of one class, each track once.
         labels: Classes of the records.
         seconds: What getting there took.
     """
@@ -154,7 +154,7 @@ def score_videos(
 def _segment(
     segmenter: VideoSegmenter, video: RecordedVideo, presence_threshold: float
 ) -> tuple[VideoResult, VideoResult]:
-    """Return the published selection, and the one in which an identity has a single label."""
+    """Return the published selection, and the one in which a track has a single label."""
     # The detector is replayed: of the frames only their number and size matter.
     blank = np.zeros((*video.size, 3), np.uint8)
     run = segmenter.start(name="recorded", overlaps="keep", presence_threshold=presence_threshold)
@@ -187,20 +187,20 @@ def truth_of(video: RecordedVideo, labels: Categories | None) -> list[dict[str, 
 def _scores(
     report: EvaluationReport, one_class: EvaluationReport, videos: Sequence[EvaluatedVideo], *, seconds: float
 ) -> Scores:
-    identity = one_class.identity
-    if identity is None or report.scores.ap is None or one_class.scores.ap is None:
-        raise InputError("A held-out set without objects cannot be scored: choose another difficulty.")
+    tracking = one_class.identity
+    if tracking is None or report.scores.ap is None or one_class.scores.ap is None:
+        raise InputError("A validation set without objects cannot be scored: choose another difficulty.")
     absences: list[Absences] = [count_absences(video, least_score=SURE) for video in videos]
     return Scores(
         ap=100 * report.scores.ap,
         ap50=100 * (report.scores.ap50 or 0.0),
         ar10=100 * (report.scores.ar10 or 0.0),
         object_ap=100 * one_class.scores.ap,
-        hota=100 * identity.hota,
-        assa=100 * identity.assa,
-        deta=100 * identity.deta,
-        idf1=100 * identity.idf1,
-        switches=identity.id_switches,
+        hota=100 * tracking.hota,
+        assa=100 * tracking.assa,
+        deta=100 * tracking.deta,
+        idf1=100 * tracking.idf1,
+        switches=tracking.id_switches,
         frames=sum(video.length for video in videos),
         objects=sum(len(video.truth) for video in videos),
         masks=sum(mask is not None for video in videos for track in video.truth for mask in track["segmentations"]),

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from experiments.absences import IN_SIGHT, absences_of, identities_held
+from experiments.absences import VISIBLE_PIXELS, absences_of, tracks_held
 from experiments.configurations import GENVIS, MINVIS, VITA
 from experiments.evaluation import SURE
-from experiments.held_out_sets import held_out_set
 from experiments.runner import Workspace
+from experiments.validation_sets import validation_set
 from genvis.data.samples.sample import VideoSample
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.masks import RLEMask, encode_mask
@@ -29,9 +29,9 @@ _ROWS = {"MinVIS": MINVIS, "VITA": VITA, "GenVIS": GENVIS}
 def draw_comparison(workspace: Workspace, *, seed: int, folder: Path) -> Path:
     """Draw frames of one video in columns; truth, MinVIS, VITA and GenVIS in rows.
 
-    The video is the one of the set whose objects are most often out of sight and back, which no method has a say in.
-    An identity has the colour of the object that it held first, so that a change of colour is a change of identity;
-    a second identity of the same object has a colour of its own. Where several identities claim an object, the one of
+    The video is the one of the set whose objects are most often invisible and back; no method influences that choice.
+    A track has the colour of the object that it followed first, so that a change of colour is an id switch;
+    a second track of the same object has a colour of its own. Where several tracks claim an object, the one of
     the highest score is drawn, as `genvis predict` does.
 
     Args:
@@ -42,7 +42,7 @@ def draw_comparison(workspace: Workspace, *, seed: int, folder: Path) -> Path:
     Returns:
         The picture's file.
     """
-    samples = held_out_set(SET).load()
+    samples = validation_set(SET).load()
     sample = max((samples[index] for index in range(len(samples))), key=_absences)
     columns = np.linspace(0, len(sample.frames) - 1, _COLUMNS).round().astype(int).tolist()
     truth = [[encode_mask(mask) for mask in masks] for masks in sample.masks.numpy()]
@@ -64,22 +64,22 @@ Masks = Sequence[Sequence[RLEMask | None]]
 
 
 def _absences(sample: VideoSample) -> int:
-    seen = sample.masks.flatten(2).sum(dim=-1).numpy() >= IN_SIGHT
+    seen = sample.masks.flatten(2).sum(dim=-1).numpy() >= VISIBLE_PIXELS
     return sum(absence.stop - absence.start >= 5 for flags in seen for absence in absences_of(flags))
 
 
 def _colours(truth: Masks, found: Masks, *, length: int) -> list[int]:
-    """Return for every identity found the number that gives it the colour of the object that it held first."""
-    held = identities_held(_coco(truth), _coco(found), length=length)
+    """Return for every track found the number that gives it the colour of the object that it followed first."""
+    held = tracks_held(_coco(truth), _coco(found), length=length)
     colours: dict[int, int] = {}
     taken: set[int] = set()
     for frame in range(length):
-        for thing, identity in enumerate(held[:, frame].tolist()):
-            if identity >= 0 and identity not in colours:
-                colours[identity] = thing + 1 if thing not in taken else 0
+        for thing, track in enumerate(held[:, frame].tolist()):
+            if track >= 0 and track not in colours:
+                colours[track] = thing + 1 if thing not in taken else 0
                 taken.add(thing)
     others = iter(range(len(truth) + 1, len(truth) + len(found) + 1))
-    return [colours.get(identity) or next(others) for identity in range(len(found))]
+    return [colours.get(track) or next(others) for track in range(len(found))]
 
 
 def _coco(tracks: Masks) -> list[list[dict[str, Any] | None]]:

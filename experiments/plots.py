@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from experiments import tables
 from experiments.configurations import GENVIS, GENVIS_1, MATCHING, MINVIS, UVLA
-from experiments.held_out_sets import OBJECT_COUNTS, PIECES
 from experiments.results import ResultSet, Score, Value
 from experiments.shares import absence_bounds, kept_share, switch_rate
+from experiments.validation_sets import OBJECT_COUNTS, PIECES
 from genvis.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _BLUE, _ORANGE, _GREEN, _PINK, _GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
 _COLORS = {MINVIS: _GREY, MATCHING: _PINK, UVLA: _ORANGE, GENVIS: _BLUE, GENVIS_1: _GREEN}
 QUERIES = 20
-"""Identities that a model of these experiments can hold."""
+"""Tracks that a model of these experiments can have."""
 TRAINING_FRAMES = 15
 """Frames of a training sample."""
 
@@ -99,11 +99,11 @@ def draw_figure3(results: ResultSet) -> "Figure | None":
 
 
 def draw_length(results: ResultSet) -> "Figure | None":
-    """Draw AP, IDF1 and identity switches over the length of the video."""
+    """Draw AP, IDF1 and id switches over the length of the video."""
     scores: tuple[tuple[str, Score], ...] = (
         ("video AP", "ap"),
         ("IDF1", "idf1"),
-        ("identity switches per 100 masks", switch_rate),
+        ("id switches per 100 masks", switch_rate),
     )
     figure, axes = _new_figure(3, (10, 3.2))
     drawn = False
@@ -121,7 +121,7 @@ def draw_length(results: ResultSet) -> "Figure | None":
 
 
 def draw_absence(results: ResultSet) -> "Figure | None":
-    """Draw how many objects come back under their identity over the time that they were out of sight."""
+    """Draw how many objects come back with their track id, over the length of the absence."""
     figure, (axis,) = _new_figure(1, (5.4, 3.2))
     groups = absence_bounds()
     drawn = False
@@ -130,18 +130,18 @@ def draw_absence(results: ResultSet) -> "Figure | None":
         values = [results.value(one, plan, kept_share(group)) for group in range(len(groups))]
         drawn |= _line(axis, range(len(groups)), values, color=_COLORS[one], label=title)
     axis.set_xticks(range(len(groups)), groups)
-    axis.set(title="back under the same identity, %", xlabel="frames out of sight")
+    axis.set(title="back with the same track id, %", xlabel="frames of absence")
     _finish([axis])
     axis.set_ylim(0, 106)
     return figure if drawn else None
 
 
 def draw_objects(results: ResultSet) -> "Figure | None":
-    """Draw class-agnostic AP, IDF1 and identity switches over the number of objects."""
+    """Draw class-agnostic AP, IDF1 and id switches over the number of objects."""
     scores: tuple[tuple[str, Score], ...] = (
         ("AP, one class", "object_ap"),
         ("IDF1", "idf1"),
-        ("identity switches per 100 masks", switch_rate),
+        ("id switches per 100 masks", switch_rate),
     )
     figure, axes = _new_figure(3, (10, 3.2))
     drawn = False

@@ -1,4 +1,4 @@
-"""What the frozen detector says of the held-out videos, computed once: scoring then costs only the tracker."""
+"""Per-frame detector outputs of the validation videos, computed once: scoring then costs only the tracker."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from experiments.held_out_sets import HeldOutSet
+from experiments.validation_sets import ValidationSet
 from genvis.data.samples.sample import VideoSample
 from genvis.errors import InputError
 from genvis.files import atomic_folder
@@ -25,14 +25,14 @@ _FRAMES_AT_ONCE = 8
 
 @dataclass(frozen=True)
 class RecordedVideo:
-    """T frames of a held-out video as the detector sees them, and the truth.
+    """T frames of a validation video as the detector sees them, and the truth.
 
     Attributes:
         frame_queries: (T, Q_f, C) of the last detector layer.
         stride4_features: (T, C, H/4, W/4).
         size: Height and width of the frames.
         labels: (N,) classes from 0.
-        masks: For every object T run lengths of COCO, None where it is out of sight.
+        masks: For every object T RLEs of COCO, None where it is not visible.
     """
 
     frame_queries: NDArray[np.float16]
@@ -60,7 +60,7 @@ class RecordedVideo:
 
 
 class Recording:
-    """A folder with the detector's outputs on one held-out set, as float16.
+    """A folder with the detector's outputs on one validation set, as float16.
 
     Args:
         folder: Made by :func:`record`.
@@ -82,12 +82,12 @@ class Recording:
         )
 
 
-def record(load_model: Callable[[], GenVIS], held_out: HeldOutSet, folder: Path, *, fingerprint: str) -> Recording:
+def record(load_model: Callable[[], GenVIS], validation: ValidationSet, folder: Path, *, fingerprint: str) -> Recording:
     """Open the recording of a set, or make it.
 
     Args:
         load_model: Gives the model whose detector is recorded, if it must be.
-        held_out: The videos.
+        validation: The videos.
         folder: Where the recording is or is to be; it appears when it is complete.
         fingerprint: Of the detector.
 
@@ -95,7 +95,7 @@ def record(load_model: Callable[[], GenVIS], held_out: HeldOutSet, folder: Path,
         InputError: If the folder holds the recording of another detector or of other videos, or the detector would see
             the videos at another size.
     """
-    about = json.loads(json.dumps({"detector": fingerprint, "set": held_out.description()}))
+    about = json.loads(json.dumps({"detector": fingerprint, "set": validation.description()}))
     if folder.exists():
         found = json.loads((folder / "recording.json").read_text(encoding="utf-8"))
         if {name: found.get(name) for name in about} != about:
@@ -103,8 +103,8 @@ def record(load_model: Callable[[], GenVIS], held_out: HeldOutSet, folder: Path,
                 f"{folder} is of another detector or of other videos: delete it, or choose another --output."
             )
         return Recording(folder)
-    samples, model = held_out.load(), load_model().eval()
-    _check_size(model, held_out)
+    samples, model = validation.load(), load_model().eval()
+    _check_size(model, validation)
     queries, features, videos, start = [], [], [], 0
     for index in range(len(samples)):
         sample = samples[index]
@@ -122,13 +122,13 @@ def record(load_model: Callable[[], GenVIS], held_out: HeldOutSet, folder: Path,
     return Recording(folder)
 
 
-def _check_size(model: GenVIS, held_out: HeldOutSet) -> None:
+def _check_size(model: GenVIS, validation: ValidationSet) -> None:
     """Make sure that inference, which replays the recording, would not resize the videos."""
-    size, config = (held_out.height, held_out.width), model.config
+    size, config = (validation.height, validation.width), model.config
     if min(size) != config.min_size_test or max(size) > config.max_size_test:
         raise InputError(
             f"The detector sees videos at a shorter side of {config.min_size_test} and a longer one of at most "
-            f"{config.max_size_test} pixels, those of '{held_out.name}' have {min(size)} and {max(size)}: choose a "
+            f"{config.max_size_test} pixels, those of '{validation.name}' have {min(size)} and {max(size)}: choose a "
             "--detector that was trained on videos of that size."
         )
 

@@ -1,4 +1,4 @@
-"""From all results to the tables and plots of the page."""
+"""Tables and plots of the pages on the reproduction, from all results."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -7,15 +7,15 @@ from pathlib import Path
 from experiments import tables
 from experiments.configurations import Configuration
 from experiments.evaluation import EvaluationPlan
-from experiments.held_out_sets import OBJECT_COUNTS, PIECES, SETS
 from experiments.plots import draw_plots
 from experiments.results import ResultSet, Score, Value
 from experiments.shares import absence_bounds, absence_count, kept_share, switch_rate
+from experiments.validation_sets import OBJECT_COUNTS, PIECES, SETS
 from genvis.errors import InputError
 from genvis.files import make_folder, write_text
 
 FRAME = Path(__file__).with_name("page.md")
-"""What a page begins with that is not there yet."""
+"""Beginning of a page that does not exist yet: headings and every generated part."""
 
 _COLUMNS = (
     ("AP", "ap"),
@@ -25,7 +25,7 @@ _COLUMNS = (
     ("AssA", "assa"),
     ("DetA", "deta"),
     ("IDF1", "idf1"),
-    ("identity switches", "switches"),
+    ("id switches", "switches"),
 )
 _PAPER_TABLE4 = {"matching": 24.1, "correspondence-2": 27.4, "correspondence-5": 29.8, "uvla": 32.5, "genvis": 33.4}
 _PAPER_TABLE5 = {"global-memory": 31.8, "genvis": 33.4}
@@ -33,32 +33,40 @@ _PAPER_TABLE6 = {"genvis-1": 33.0, "genvis": 33.4, "genvis-5": 31.3, "genvis-7":
 
 
 def write_report(results: Path, page: Path) -> str:
-    """Fill in the page's generated parts and draw its plots.
+    """Fill in the generated parts of the page, and of its page of tables, and draw the plots.
 
     Args:
         results: Folder of the results.
-        page: The page; what stands between ``<!-- NAME -->`` and ``<!-- end NAME -->`` is replaced. Plots go to the
-            folder ``images`` beside it.
+        page: The page. The text between ``<!-- NAME -->`` and ``<!-- end NAME -->`` is replaced. If ``NAME_tables.md``
+            is beside ``NAME.md``, it is filled in likewise. A page that does not exist is begun with every part. Plots
+            go to the folder ``images`` beside it.
 
     Returns:
         A line that says what was written.
 
     Raises:
-        InputError: If there is no result, or the page has a part that the report does not know.
+        InputError: If there is no result, or a page has a part that the report does not know.
     """
     found = ResultSet(results)
     if not found:
         raise InputError(f"There are no results in {results}: run some experiments first.")
+    details = page.with_name(f"{page.stem}_tables{page.suffix}")
+    pages = [page, details] if details.is_file() else [page]
+    filled = {one: _filled_page(one, found) for one in pages}
+    make_folder(page.parent)
+    for one, text in filled.items():
+        write_text(one, text)
+    plots = draw_plots(found, page.parent / "images")
+    return f"{len(found)} runs in {' and '.join(map(str, pages))}, {len(plots)} plots"
+
+
+def _filled_page(page: Path, results: ResultSet) -> str:
     text = (page if page.is_file() else FRAME).read_text(encoding="utf-8")
-    names = re.findall(r"<!-- end (\S+) -->", text)
-    for name in names:
+    for name in re.findall(r"<!-- end (\S+) -->", text):
         if name not in SECTIONS:
             raise InputError(f"{page} has a part '{name}'; the report knows {', '.join(SECTIONS)}.")
-        text = _filled(text, name, SECTIONS[name](found))
-    make_folder(page.parent)
-    write_text(page, text)
-    plots = draw_plots(found, page.parent / "images")
-    return f"{len(found)} runs: {', '.join(names)} in {page}, {len(plots)} plots"
+        text = _filled(text, name, SECTIONS[name](results))
+    return text
 
 
 def _filled(text: str, name: str, content: str) -> str:
@@ -67,6 +75,11 @@ def _filled(text: str, name: str, content: str) -> str:
         raise InputError(f"A part of the page ends at '<!-- end {name} -->' without a beginning '<!-- {name} -->'.")
     _, end, after = rest.partition(f"<!-- end {name} -->")
     return f"{before}{begin}{content}\n{end}{after}"
+
+
+def summary_section(results: ResultSet) -> str:
+    """Return the scores of Table 4 that matter most, both sets side by side."""
+    return _side_by_side(results, tables.TABLE4, tables.TABLE_SETS)
 
 
 def table4_section(results: ResultSet) -> str:
@@ -101,19 +114,19 @@ def figure3_section(results: ResultSet) -> str:
 
 
 def length_section(results: ResultSet) -> str:
-    """Return AP and identity switches over the length of the video."""
+    """Return AP and id switches over the length of the video."""
     head = ["", "", *(f"{piece} frames" for piece in PIECES)]
     rows = []
     for title, one in tables.LIMITS.items():
         plans = [one.plan("endless", piece=piece) for piece in PIECES]
         rows.append([title, "AP", *_texts(results, one, plans, "ap")])
         rows.append(["", "IDF1", *_texts(results, one, plans, "idf1")])
-        rows.append(["", "switches per 100 masks", *_texts(results, one, plans, switch_rate)])
+        rows.append(["", "id switches per 100 masks", *_texts(results, one, plans, switch_rate)])
     return _table(head, rows, labels=2)
 
 
 def absence_section(results: ResultSet) -> str:
-    """Return which share of the objects came back under their identity, of how many, over the time out of sight."""
+    """Return which share of the objects came back with their track id, of how many, over the length of the absence."""
     bounds = absence_bounds()
     rows = []
     for title, one in tables.LIMITS.items():
@@ -123,7 +136,7 @@ def absence_section(results: ResultSet) -> str:
             share, count = (results.value(one, plan, score(group)) for score in (kept_share, absence_count))
             cells.append("" if share is None or count is None else f"{share.text(0)} % of {count.mean:.0f}")
         rows.append([title, *cells])
-    return _table(["came back under the same identity", *(f"{bound} frames" for bound in bounds)], rows)
+    return _table(["came back with the same track id", *(f"{bound} frames" for bound in bounds)], rows)
 
 
 def objects_section(results: ResultSet) -> str:
@@ -135,7 +148,7 @@ def objects_section(results: ResultSet) -> str:
         rows.append([title, "AP, one class", *_texts(results, one, plans, "object_ap")])
         rows.append(["", "IDF1", *_texts(results, one, plans, "idf1")])
         rows.append(["", "AssA", *_texts(results, one, plans, "assa")])
-        rows.append(["", "switches per 100 masks", *_texts(results, one, plans, switch_rate)])
+        rows.append(["", "id switches per 100 masks", *_texts(results, one, plans, switch_rate)])
     return _table(head, rows, labels=2)
 
 
@@ -146,12 +159,12 @@ def memory_section(results: ResultSet) -> str:
 
 def parts_section(results: ResultSet) -> str:
     """Return memory matching without some of its parts."""
-    return _side_by_side(results, tables.PARTS)
+    return _side_by_side(results, tables.PARTS, tables.PARTS_SETS)
 
 
 def absent_section(results: ResultSet) -> str:
     """Return what leaving out masks of absent tracks changes, and occupancy-weighted propagation."""
-    return _side_by_side(results, tables.ABSENT)
+    return _side_by_side(results, tables.ABSENT, tables.PARTS_SETS)
 
 
 def attempts_section(results: ResultSet) -> str:
@@ -166,18 +179,19 @@ def attempts_section(results: ResultSet) -> str:
         sets = [one for one in tables.ATTEMPT_SETS if one in measured]
         rows = []
         for title, one in tables.ATTEMPTS.items():
-            values = [attempt.value(one, one.plan(name), score) for name in sets for score in ("ap", "switches")]
-            if any(value is not None for value in values):
-                rows.append([title, *map(_text, values)])
+            scores = [(name, score) for name in sets for score in ("ap", "switches")]
+            cells = [_text(attempt.value(one, one.plan(name), score), score) for name, score in scores]
+            if any(cells):
+                rows.append([title, *cells])
         name = attempt.folder.name.removeprefix(f"{results.folder.name}-").replace("-", " ")
-        head = ["", *(f"*{one}*, {score}" for one in sets for score in ("AP", "switches"))]
+        head = ["", *(f"*{one}*, {score}" for one in sets for score in ("AP", "id switches"))]
         how = f"{_settings(changed) or 'the same settings'}; {'1 seed' if seeds == 1 else f'up to {seeds} seeds'}"
         parts.append(f"*{name.capitalize()}* ({how}):\n\n{_table(head, rows)}")
     return "\n\n".join(parts) or "None."
 
 
 def sets_section(results: ResultSet) -> str:
-    """Return what the held-out sets are."""
+    """Return what the validation sets are."""
     rows = []
     for one in SETS.values():
         how = one.difficulty
@@ -218,7 +232,7 @@ def runs_section(results: ResultSet) -> str:
     hours = (pretraining + results.seconds(jobs)) / 3600
     return (
         f"{len(results)} runs, {hours:.1f} hours of training and measuring in all, without filling the cache of the "
-        f"runs and recording the held-out sets. Detector {one['detector']}; "
+        f"runs and recording the validation sets. Detector {one['detector']}; "
         f"{settings}; {results.versions()}.\n\n{table}"
     )
 
@@ -227,6 +241,7 @@ SECTIONS: dict[str, Callable[[ResultSet], str]] = {
     "table4": table4_section,
     "table5": table5_section,
     "table6": table6_section,
+    "summary": summary_section,
     "figure3": figure3_section,
     "length": length_section,
     "absence": absence_section,
@@ -244,15 +259,12 @@ def _settings(settings: Mapping[str, object]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in settings.items())
 
 
-def _side_by_side(results: ResultSet, rows: Mapping[str, Configuration]) -> str:
-    """Return one table of some scores on several sets."""
+def _side_by_side(results: ResultSet, rows: Mapping[str, Configuration], sets: Sequence[str]) -> str:
+    """Return one table of the main scores on several sets."""
     scores = (("AP", "ap"), ("HOTA", "hota"), ("IDF1", "idf1"), ("id switches", "switches"))
-    head = ["", *(f"*{name}*, {title}" for name in tables.PARTS_SETS for title, _ in scores)]
+    head = ["", *(f"*{name}*, {title}" for name in sets for title, _ in scores)]
     body = [
-        [
-            title,
-            *(_text(results.value(one, one.plan(name), score)) for name in tables.PARTS_SETS for _, score in scores),
-        ]
+        [title, *(_text(results.value(one, one.plan(name), score), score) for name in sets for _, score in scores)]
         for title, one in rows.items()
     ]
     return _table(head, body)
@@ -269,10 +281,10 @@ def _tables(
     for name in sets:
         body = []
         for title, one in rows.items():
-            values = [results.value(one, one.plan(name), score) for _, score in _COLUMNS]
-            if any(value is not None for value in values):
+            cells = [_text(results.value(one, one.plan(name), score), score) for _, score in _COLUMNS]
+            if any(cells):
                 published = [] if paper is None else [f"{paper[one.name]}" if one.name in paper else ""]
-                body.append([title, *map(_text, values), *published])
+                body.append([title, *cells, *published])
         if body:
             last = [] if paper is None else ["paper, AP on OVIS"]
             head = [f"set *{name}*", *(column for column, _ in _COLUMNS), *last]
@@ -286,14 +298,17 @@ def _texts(
     plans: Sequence[EvaluationPlan],
     score: Score,
 ) -> list[str]:
-    return [_text(results.value(configuration, plan, score)) for plan in plans]
+    return [_text(results.value(configuration, plan, score), score) for plan in plans]
 
 
 _NOTHING = "Not measured."
 
 
-def _text(value: Value | None) -> str:
-    return "" if value is None else value.text()
+def _text(value: Value | None, score: Score) -> str:
+    """Return a cell: a count of one run is a whole number, everything else has one decimal."""
+    if value is None:
+        return ""
+    return value.text(0 if score == "switches" and len(value.values) == 1 else 1)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, labels: int = 1) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from experiments.configurations import Configuration
 from experiments.evaluation import EvaluationPlan
-from experiments.held_out_sets import held_out_set
+from experiments.validation_sets import validation_set
 from genvis.errors import InputError
 
 TIMING_FILE = "timing.json"
@@ -72,7 +72,7 @@ class ResultSet:
 
     def evaluations(self, configuration: Configuration, plan: EvaluationPlan) -> list[dict[str, Any]]:
         """Return the scores of every seed, in the order of the seeds, but for those of videos that have changed."""
-        wanted = held_out_set(plan.held_out).digest
+        wanted = validation_set(plan.set_name).digest
         runs = sorted(self._runs(configuration), key=lambda one: int(one["seed"]))
         found = [one["evaluations"].get(plan.key) for one in runs]
         return [one for one in found if one is not None and one["set"] == wanted]

@@ -19,10 +19,10 @@ from filelock import FileLock
 from experiments.ceiling import evaluate_joined_by_truth
 from experiments.configurations import PRETRAINING, Configuration
 from experiments.evaluation import EvaluationPlan, evaluate_tracker
-from experiments.held_out_sets import HeldOutSet, digest, held_out_set, training_mixture
 from experiments.recordings import Recording, record
 from experiments.tables import Job
 from experiments.training import LOCK, Settings, TrainedTracker, fill_cache, recipe_of, train_tracker
+from experiments.validation_sets import ValidationSet, digest, training_mixture, validation_set
 from genvis.checkpoints.build import without_progress_bars
 from genvis.checkpoints.load import load_genvis
 from genvis.errors import InputError
@@ -154,10 +154,10 @@ class Workspace:
         self.prepare_detector()
         return load_genvis(self._detector_folder)
 
-    def recording(self, held_out: HeldOutSet) -> Recording:
-        """Open or make the recording of a held-out set."""
-        folder = self.output / "recordings" / held_out.name
-        return record(self.load_detector, held_out, folder, fingerprint=self.detector_fingerprint)
+    def recording(self, validation: ValidationSet) -> Recording:
+        """Open or make the recording of a validation set."""
+        folder = self.output / "recordings" / validation.name
+        return record(self.load_detector, validation, folder, fingerprint=self.detector_fingerprint)
 
     def model_of(self, configuration: Configuration, seed: int) -> tuple[GenVIS, TrainedTracker | None]:
         """Return the finished model of a run, which is trained first if it is not there."""
@@ -187,7 +187,7 @@ def missing_plans(workspace: Workspace, job: Job, seed: int) -> list[EvaluationP
     """
     found = read_result(workspace, job.configuration, seed)
     known = found["evaluations"] if found else {}
-    return [plan for plan in job.plans if known.get(plan.key, {}).get("set") != held_out_set(plan.held_out).digest]
+    return [plan for plan in job.plans if known.get(plan.key, {}).get("set") != validation_set(plan.set_name).digest]
 
 
 def read_result(workspace: Workspace, configuration: Configuration, seed: int) -> dict[str, Any] | None:
@@ -237,8 +237,8 @@ def run(workspace: Workspace, job: Job, seed: int) -> str:
         }
     said = []
     for plan in missing:
-        held_out = held_out_set(plan.held_out)
-        recording = workspace.recording(held_out)
+        validation = validation_set(plan.set_name)
+        recording = workspace.recording(validation)
         if configuration.method == "truth":
             scores = evaluate_joined_by_truth(model, recording, plan)
         else:
@@ -251,7 +251,7 @@ def run(workspace: Workspace, job: Job, seed: int) -> str:
                 occupancy_weighted=configuration.occupancy,
                 presence_threshold=configuration.presence,
             )
-        measured = {plan.key: {"set": held_out.digest, **scores.document()}}
+        measured = {plan.key: {"set": validation.digest, **scores.document()}}
         _add_to_result(workspace, configuration, seed, about=about, evaluations=measured)
         said.append(f"{plan.key}: AP {scores.ap:.1f}, switches {scores.switches}")
     took = f"trained in {trained.seconds:.0f} s; " if trained else ""
@@ -318,8 +318,8 @@ def _prepare(workspace: Workspace, jobs: Sequence[Job]) -> None:
         if pretrained is not None:
             print(f"pretraining: {pretrained.steps:,} steps on single clips in {pretrained.seconds:.0f} s", flush=True)
         fill_cache(workspace.recipe(trained[0], 0))
-    for name in dict.fromkeys(plan.held_out for job in jobs for plan in job.plans):
-        workspace.recording(held_out_set(name))
+    for name in dict.fromkeys(plan.set_name for job in jobs for plan in job.plans):
+        workspace.recording(validation_set(name))
 
 
 def _identity(workspace: Workspace, configuration: Configuration, seed: int) -> dict[str, Any]:

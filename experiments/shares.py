@@ -9,7 +9,7 @@ from experiments.absences import BOUNDS
 
 
 def switch_rate(scores: dict[str, Any]) -> float:
-    """Return identity switches per 100 annotated masks."""
+    """Return id switches per 100 annotated masks."""
     return 100.0 * float(scores["switches"]) / float(scores["masks"])
 
 
@@ -28,7 +28,7 @@ def absence_count(group: int) -> Callable[[dict[str, Any]], float]:
 
 
 def kept_share(group: int) -> Callable[[dict[str, Any]], float]:
-    """Return the score that says which share of a group of absences ended under the same identity, in percent."""
+    """Return the score that says which share of a group of absences ended with the same track id, in percent."""
 
     def share(scores: dict[str, Any]) -> float:
         total = absence_count(group)(scores)

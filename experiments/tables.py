@@ -24,7 +24,7 @@ from experiments.configurations import (
     with_presence,
 )
 from experiments.evaluation import EvaluationPlan
-from experiments.held_out_sets import OBJECT_COUNTS, PIECES
+from experiments.validation_sets import OBJECT_COUNTS, PIECES
 from genvis.errors import InputError
 
 TABLE_SETS = ("normal", "occluded")
@@ -122,7 +122,7 @@ def figure3() -> list[Job]:
 
 
 def limits() -> list[Job]:
-    """Return the jobs beyond the paper: length of the video, time out of sight, number of objects."""
+    """Return the jobs beyond the paper: length of the video, length of absences, number of objects."""
     return [
         Job(
             one,
@@ -153,7 +153,7 @@ def jobs_of(command: str, sets: Sequence[str] = TABLE_SETS, rows: Sequence[str] 
 
     Args:
         command: One of `COMMANDS`.
-        sets: Held-out sets of the tables; the figures have their own.
+        sets: Validation sets of the tables; the figures have their own.
         rows: Names of the configurations that are wanted; all if empty.
 
     Raises:

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 
 from experiments import tables
-from experiments.held_out_sets import held_out_set
 from experiments.results import TIMING_FILE
 from experiments.runner import Workspace
+from experiments.validation_sets import validation_set
 from genvis.files import make_folder, write_json
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.model.genvis import GenVIS
@@ -29,7 +29,7 @@ def time_clip_lengths(workspace: Workspace, *, seed: int) -> None:
         seed: Of the models.
     """
     torch.set_num_threads(workspace.threads)
-    video = held_out_set(_SET).load()[0]
+    video = validation_set(_SET).load()[0]
     frames = video.frames[:_FRAMES].permute(0, 2, 3, 1).contiguous().numpy()
     speeds: dict[str, dict[str, float]] = {}
     for configuration in tables.FIGURE3.values():

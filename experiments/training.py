@@ -15,7 +15,7 @@ import yaml
 from filelock import FileLock
 
 from experiments.configurations import Configuration
-from experiments.held_out_sets import training_mixture
+from experiments.validation_sets import training_mixture
 from genvis.checkpoints.load import load_genvis
 from genvis.errors import InputError
 from genvis.files import write_json
@@ -32,7 +32,7 @@ LOCK = "lock"
 
 @dataclass(frozen=True)
 class Settings:
-    """What all runs of a series have in common.
+    """Settings that all runs of a series share.
 
     Attributes:
         pretraining_steps: Optimizer steps on single clips, from which all runs start, as the paper's start from a
@@ -43,7 +43,7 @@ class Settings:
         steps: Optimizer steps of a run.
         learning_rate: The highest one of a run's cycle.
         views: Generated videos whose detections are cached.
-        mixture: Held-out sets joined by ``+``, whose difficulties the training videos have in equal parts.
+        mixture: Validation sets joined by ``+``, whose difficulties the training videos have in equal parts.
         stretch: Frames of a cached video; the clips of a step lie anywhere in it.
         gap: Mean distance of the frames of a sample, as far as the stretch allows it; 0 draws them from all of the
             stretch, so that samples of fewer frames have wider gaps.
@@ -142,7 +142,7 @@ def recipe_of(
 
 def fill_cache(recipe: Recipe) -> None:
     """Make the cache of the detector's outputs, or complete it."""
-    # That the tracker is made anew is what is wanted here, and no news.
+    # The tracker is newly initialised on purpose: no warning.
     with _silent("genvis.training.stages.model_building"):
         build_data(recipe, build_module(recipe))
 

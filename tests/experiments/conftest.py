@@ -9,11 +9,11 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from experiments.held_out_sets import NORMAL, HeldOutSet
 from experiments.runner import Workspace
 from experiments.training import Settings
+from experiments.validation_sets import NORMAL, ValidationSet
 
-from experiments import held_out_sets
+from experiments import validation_sets
 from genvis.categories import known_categories
 from genvis.model.config import GenVISConfig
 from genvis.model.genvis import GenVIS
@@ -31,10 +31,10 @@ def detector_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def small_sets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the held-out sets so small that a test can afford them."""
+    """Make the validation sets so small that a test can afford them."""
     difficulty = replace(NORMAL, objects=(2, 3), length=7)
     for name in ("normal", "occluded"):
-        monkeypatch.setitem(held_out_sets.SETS, name, HeldOutSet(name, 2, difficulty, height=64, width=64))
+        monkeypatch.setitem(validation_sets.SETS, name, ValidationSet(name, 2, difficulty, height=64, width=64))
 
 
 @pytest.fixture

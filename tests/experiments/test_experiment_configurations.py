@@ -140,7 +140,7 @@ def test_only_uvla_gives_a_query_to_an_object_that_comes_late(
 def test_a_table_can_be_had_on_other_sets_and_in_part() -> None:
     jobs = tables.jobs_of("table4", ["easy"], ["uvla", "minvis"])
     assert [job.configuration for job in jobs] == [MINVIS, UVLA]
-    assert {plan.held_out for job in jobs for plan in job.plans} == {"easy"}
+    assert {plan.set_name for job in jobs for plan in job.plans} == {"easy"}
     with pytest.raises(InputError, match="'uvlo'; choose from ceiling, minvis"):
         tables.jobs_of("table4", rows=["uvlo"])
 

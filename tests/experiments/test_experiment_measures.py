@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from experiments.absences import Absence, absences_of, count_absences, identities_held
+from experiments.absences import Absence, absences_of, count_absences, tracks_held
 from experiments.evaluation import EvaluationPlan, evaluate_tracker
-from experiments.held_out_sets import SETS, TUNING_SETS, held_out_set
 from experiments.recordings import ReplayedDetector, record
 from experiments.runner import Workspace
+from experiments.validation_sets import SETS, TUNING_SETS, validation_set
 
 from genvis.checkpoints.load import load_genvis
 from genvis.errors import InputError
@@ -34,10 +34,10 @@ def track(*masks: np.ndarray | None, score: float = 0.9) -> dict[str, Any]:
 
 
 def test_replaying_is_running_the_detector(workspace: Workspace) -> None:
-    held_out = held_out_set("normal")
-    recording = workspace.recording(held_out)
+    validation = validation_set("normal")
+    recording = workspace.recording(validation)
     model = workspace.load_detector()
-    sample = held_out.load()[1]
+    sample = validation.load()[1]
     with torch.no_grad():
         wanted = model.detector(model.prepare_frames(sample.frames[None]))
     replayed = ReplayedDetector(model.detector)
@@ -52,11 +52,11 @@ def test_replaying_is_running_the_detector(workspace: Workspace) -> None:
 
 
 def test_scores_are_those_of_segmenting_the_videos_themselves(workspace: Workspace, detector_folder: Path) -> None:
-    held_out = held_out_set("normal")
+    validation = validation_set("normal")
     model = load_genvis(detector_folder)
-    scores = evaluate_tracker(model, workspace.recording(held_out), EvaluationPlan("normal", 3))
+    scores = evaluate_tracker(model, workspace.recording(validation), EvaluationPlan("normal", 3))
     segmenter = VideoSegmenter(model, clip_length=3)
-    records = [evaluated_video(sample, segmenter) for sample in (held_out.load()[index] for index in range(2))]
+    records = [evaluated_video(sample, segmenter) for sample in (validation.load()[index] for index in range(2))]
     report = evaluate_videos(records, categories=model.config.categories)
     assert scores.ap == pytest.approx(100 * (report.scores.ap or 0.0), abs=0.5)
     assert scores.masks == sum(
@@ -65,16 +65,16 @@ def test_scores_are_those_of_segmenting_the_videos_themselves(workspace: Workspa
 
 
 def test_a_recording_of_something_else_is_refused(workspace: Workspace, tmp_path: Path) -> None:
-    held_out = held_out_set("normal")
-    first = record(workspace.load_detector, held_out, tmp_path / "a", fingerprint="x")
+    validation = validation_set("normal")
+    first = record(workspace.load_detector, validation, tmp_path / "a", fingerprint="x")
     assert len(first) == 2
-    for other, fingerprint in ((held_out, "y"), (SETS["occluded"], "x")):
+    for other, fingerprint in ((validation, "y"), (SETS["occluded"], "x")):
         with pytest.raises(InputError, match="of another detector or of other videos"):
             record(lambda: pytest.fail("recorded"), other, tmp_path / "a", fingerprint=fingerprint)
 
 
 def test_pieces_cover_the_video_and_show_only_their_own_objects(workspace: Workspace) -> None:
-    video = workspace.recording(held_out_set("normal"))[0]
+    video = workspace.recording(validation_set("normal"))[0]
     pieces = list(video.pieces(3))
     assert [len(piece) for piece in pieces] == [3, 3, 1]
     np.testing.assert_array_equal(np.concatenate([piece.frame_queries for piece in pieces]), video.frame_queries)
@@ -102,7 +102,7 @@ def test_absences_are_found_between_two_sights_only() -> None:
         ([track(*[CENTRE] * 10)], 0, 0, 0),
     ],
 )
-def test_an_absence_keeps_changes_or_loses_the_identity(
+def test_an_absence_keeps_changes_or_loses_the_track_id(
     found: list[dict[str, Any]], kept: int, changed: int, lost: int
 ) -> None:
     truth = [track(*[CORNER] * 3, None, None, None, None, None, CORNER, CORNER)]
@@ -111,21 +111,21 @@ def test_an_absence_keeps_changes_or_loses_the_identity(
     assert sum(sum(group.values()) - group["from"] for group in counts) == kept + changed + lost
 
 
-def test_an_object_has_one_holder_and_an_identity_one_object() -> None:
+def test_an_object_has_one_track_and_a_track_one_object() -> None:
     truth = [[coco(CORNER)], [coco(CENTRE)]]
-    held = identities_held(truth, [[coco(CENTRE)], [coco(CORNER)], [coco(CORNER)]], length=1)
+    held = tracks_held(truth, [[coco(CENTRE)], [coco(CORNER)], [coco(CORNER)]], length=1)
     assert held[1, 0] == 0
     assert held[0, 0] in (1, 2)
 
 
 def test_tuning_sets_are_other_videos_of_the_same_kinds() -> None:
     for name, tuning in TUNING_SETS.items():
-        tested = held_out_set(name.removeprefix("tuning-"))
-        assert held_out_set(name) == tuning
+        tested = validation_set(name.removeprefix("tuning-"))
+        assert validation_set(name) == tuning
         assert (tuning.difficulty, tuning.height, tuning.width) == (tested.difficulty, tested.height, tested.width)
         assert tuning.seed != tested.seed
         assert "seed" in tuning.description()
         # As it always was, so that results keep their sets.
         assert "seed" not in tested.description()
-    scenes = [held_out_set(name).load().scene(0) for name in ("normal", "tuning-normal")]
+    scenes = [validation_set(name).load().scene(0) for name in ("normal", "tuning-normal")]
     assert scenes[0] != scenes[1]

@@ -22,12 +22,12 @@ def test_the_comparison_has_a_row_for_truth_and_each_method(workspace: Workspace
     assert pixels.std() > 20
 
 
-def test_an_identity_has_the_colour_of_the_object_that_it_held_first() -> None:
+def test_a_track_has_the_colour_of_the_object_that_it_followed_first() -> None:
     left, right = np.zeros((16, 16), bool), np.zeros((16, 16), bool)
     left[:, :6], right[:, 10:] = True, True
     first, second = RLEMask.encode(left), RLEMask.encode(right)
     truth = [[first] * 4, [second] * 4]
-    # The first identity changes from object 2 to object 1, the second takes object 2 over, the third holds nothing.
+    # The first track changes from object 2 to object 1, the second takes object 2 over, the third follows nothing.
     found = [[second, second, first, first], [None, None, second, second], [None] * 4, [first, first, None, None]]
     assert picture._colours(truth, found, length=4) == [2, 3, 4, 1]
 

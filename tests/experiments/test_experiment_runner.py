@@ -27,7 +27,7 @@ from experiments.runner import Workspace, missing_plans, run, run_jobs
 from experiments.tables import Job
 from filelock import FileLock
 
-from experiments import held_out_sets, runner, tables
+from experiments import runner, tables, validation_sets
 from genvis.checkpoints.load import load_genvis
 from genvis.errors import InputError
 from genvis.model.genvis import GenVIS
@@ -133,8 +133,8 @@ def test_finished_runs_are_skipped_and_new_measurements_need_no_training(
 def test_a_changed_set_is_measured_again(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     run(workspace, job(MINVIS), 0)
     assert missing_plans(workspace, job(MINVIS), 0) == []
-    changed = replace(held_out_sets.SETS["normal"], videos=1)
-    monkeypatch.setitem(held_out_sets.SETS, "normal", changed)
+    changed = replace(validation_sets.SETS["normal"], videos=1)
+    monkeypatch.setitem(validation_sets.SETS, "normal", changed)
     assert missing_plans(workspace, job(MINVIS), 0) == [MINVIS.plan("normal")]
     with pytest.raises(InputError, match="of other videos"):
         run(workspace, job(MINVIS), 0)
@@ -281,7 +281,7 @@ def test_two_workers_give_what_one_gives_and_stop_at_the_first_error(
     # Workers are new processes, which know nothing of the sets' replacements: theirs are the real ones.
     monkeypatch.undo()
     with pytest.raises(InputError, match="have 96 and 160"):
-        workspace.recording(held_out_sets.held_out_set("crowd-3"))
+        workspace.recording(validation_sets.validation_set("crowd-3"))
     model = load_genvis(detector_folder)
     model.config.min_size_test, model.config.max_size_test = 96, 160
     model.save_pretrained(tmp_path / "larger")

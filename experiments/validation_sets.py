@@ -1,7 +1,7 @@
-"""The held-out videos that every run is measured on, and what the trackers are trained on.
+"""Validation videos that every run is measured on, and the kinds of training videos.
 
-Whether a detector finds an object is not the question here, so that objects are large and the scenery is calm; who is
-who is the question, so that most objects of a video look alike, cross and hide each other, leave and come back.
+The sets measure association, not detection. So objects are large and the scenery is calm, but most objects of a video
+look alike, cross and occlude each other, leave and come back.
 """
 
 import json
@@ -45,12 +45,12 @@ OCCLUDED = replace(
     length=80,
 )
 ENDLESS = replace(NORMAL, objects=(3, 4), leaving=0.3, out_of_sight=(4, 70), pace=12, length=300)
-# Of many objects only some are in sight at a time, so that a detector of 20 queries could find them all.
+# Of many objects only some are visible at a time, so that a detector of 20 queries could find them all.
 CROWD = replace(
     NORMAL, size=(0.28, 0.36), occlusion=0.2, leaving=0.95, late=0.95, out_of_sight=(60, 110), pace=12, length=120
 )
 
-# One cause of lost identities at a time: objects that look alike cross but stay, or different ones go and come back.
+# One cause of id switches at a time: objects that look alike cross but stay, or different ones go and come back.
 CROSSING = replace(EASY, objects=(2, 4), occlusion=0.6, look_alikes=1.0)
 RETURNING = replace(EASY, objects=(2, 4), leaving=0.6, late=0.6, out_of_sight=(4, 12), length=60)
 
@@ -73,7 +73,7 @@ def digest(value: Any) -> str:
 
 
 @dataclass(frozen=True)
-class HeldOutSet:
+class ValidationSet:
     """Some generated videos of the split ``validation``.
 
     Attributes:
@@ -118,13 +118,13 @@ class HeldOutSet:
 SETS = {
     one.name: one
     for one in (
-        HeldOutSet("easy", 40, EASY),
-        HeldOutSet("normal", 40, NORMAL),
-        HeldOutSet("occluded", 30, OCCLUDED),
-        HeldOutSet("crossing", 40, CROSSING),
-        HeldOutSet("returning", 30, RETURNING),
-        HeldOutSet("endless", 8, ENDLESS),
-        *(HeldOutSet(f"crowd-{count}", 6, replace(CROWD, objects=(count, count))) for count in OBJECT_COUNTS),
+        ValidationSet("easy", 40, EASY),
+        ValidationSet("normal", 40, NORMAL),
+        ValidationSet("occluded", 30, OCCLUDED),
+        ValidationSet("crossing", 40, CROSSING),
+        ValidationSet("returning", 30, RETURNING),
+        ValidationSet("endless", 8, ENDLESS),
+        *(ValidationSet(f"crowd-{count}", 6, replace(CROWD, objects=(count, count))) for count in OBJECT_COUNTS),
     )
 }
 
@@ -137,7 +137,7 @@ TUNING_SETS = {
 """Other videos of the same kinds: options of methods without training are chosen on these, not on the sets above."""
 
 
-def held_out_set(name: str) -> HeldOutSet:
+def validation_set(name: str) -> ValidationSet:
     """Return a set by its name.
 
     Raises:
@@ -145,17 +145,17 @@ def held_out_set(name: str) -> HeldOutSet:
     """
     found = {**SETS, **TUNING_SETS}.get(name)
     if found is None:
-        raise InputError(f"There is no held-out set '{name}'; choose from {', '.join((*SETS, *TUNING_SETS))}.")
+        raise InputError(f"There is no validation set '{name}'; choose from {', '.join((*SETS, *TUNING_SETS))}.")
     return found
 
 
 def training_mixture(name: str) -> tuple[tuple[Difficulty, float], ...]:
-    """Return the difficulties of training videos, which share no style with the held-out ones, and their weights.
+    """Return the difficulties of training videos, which share no style with the validation ones, and their weights.
 
     Args:
-        name: Held-out sets joined by ``+``, such as ``normal+occluded``.
+        name: Validation sets joined by ``+``, such as ``normal+occluded``.
 
     Raises:
         InputError: If there is no such set.
     """
-    return tuple((held_out_set(one).difficulty, 1.0) for one in name.split("+"))
+    return tuple((validation_set(one).difficulty, 1.0) for one in name.split("+"))
