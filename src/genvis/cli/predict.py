@@ -9,6 +9,7 @@ from cyclopts import Group, Parameter
 from genvis.checkpoints.registry import DEFAULT_MODEL
 from genvis.cli.common.option_types import Out, Words
 from genvis.errors import InputError
+from genvis.inference.trackers.choose import TrackerName
 from genvis.inference.trackers.matching_options import MemoryMatchingOptions
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def predict(
     weights: Annotated[str, _INPUT] = DEFAULT_MODEL,
     device: Annotated[str, _RUN] = "auto",
     dtype: Annotated[Literal["float32", "bfloat16", "float16"], _RUN] = "float32",
-    tracker: Annotated[Literal["propagation", "offline", "memory", "queries", "clip_queries"] | None, _RUN] = None,
+    tracker: Annotated[TrackerName | None, _RUN] = None,
     matching: Annotated[MemoryMatchingOptions | None, _MATCHING] = None,
     occupancy_weighted: Annotated[bool, _RUN] = False,
     clip_length: Annotated[int | None, _RUN] = None,

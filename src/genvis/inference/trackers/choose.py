@@ -4,17 +4,16 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from genvis.errors import InputError
 from genvis.inference.trackers.matching_options import MemoryMatchingOptions
-from genvis.inference.trackers.video_tracker import VideoTracker
 
 if TYPE_CHECKING:
+    from genvis.inference.trackers.video_tracker import VideoTracker
     from genvis.model.genvis import GenVIS
     from genvis.model.tracker.videomt import VidEoMT
 
 TrackerName = Literal["propagation", "offline", "memory", "queries", "clip_queries"]
 """``propagation``: queries carried from clip to clip (GenVIS, VidEoMT). ``offline``: the whole video at once (VITA).
 ``memory``: detections matched with a memory of every track, no training. ``queries``: frame queries matched from frame
-to frame (MinVIS), no training. ``clip_queries``: instance queries of
-clips matched, the baseline of the paper's Table 4."""
+to frame (MinVIS), no training. ``clip_queries``: matched instance queries of clips, the paper's Table 4."""
 
 TRACKER_NAMES: tuple[TrackerName, ...] = get_args(TrackerName)
 
@@ -38,7 +37,7 @@ def make_tracker(
     frames_at_once: int = 1,
     matching: MemoryMatchingOptions | None = None,
     occupancy_weighted: bool = False,
-) -> VideoTracker:
+) -> "VideoTracker":
     """Return the tracker of a model.
 
     Args:
