@@ -9,6 +9,7 @@ import gc
 import json
 import os
 import pkgutil
+import signal
 import sys
 import tempfile
 from dataclasses import asdict
@@ -54,6 +55,8 @@ def main(words: list[str]) -> int:
         if name not in CAMPAIGNS:
             parser.error(f"there is no campaign '{name}'; choose from {', '.join(CAMPAIGNS)}")
         trials[name] = int(number or options.trials)
+    for number in (signal.SIGINT, signal.SIGTERM):  # Either ends a campaign, which reports what was tried.
+        signal.signal(number, signal.default_int_handler)
     os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     preload()
     from tests.robustness.verdicts import run_campaign

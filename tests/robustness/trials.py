@@ -211,6 +211,7 @@ def _child(work: Work, folder: Path, captured: list[Path], limits: Limits, hooks
             os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
         sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
         sys.stderr = os.fdopen(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.chdir(folder)
         faulthandler.enable(all_threads=False)
         _limit(limits)

@@ -1,6 +1,7 @@
 """A campaign: many trials of one kind, each reproducible from the campaign's name, a seed and its number."""
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -92,14 +93,15 @@ def run_campaign(
     began = time.monotonic()
     campaign.prepare(shared)
     summary = Summary(campaign=name, seed=seed, unit=campaign.unit)
-    for index in indices:
-        place = folder / name / f"trial-{index}"
-        (place / "work").mkdir(parents=True)
-        verdict = campaign.trial(Random(f"{name}-{seed}-{index}"), place / "work")
-        summary.add(index, verdict)
-        if verdict.problem is not None:
-            print(f"{name} {index}: {verdict.group}: {verdict.problem} [{verdict.note}]", flush=True)
-        if not (keep and verdict.problem is not None):
-            rmtree(place, ignore_errors=True)
+    with suppress(KeyboardInterrupt):  # Which ends the campaign; what was tried is reported.
+        for index in indices:
+            place = folder / name / f"trial-{index}"
+            (place / "work").mkdir(parents=True)
+            verdict = campaign.trial(Random(f"{name}-{seed}-{index}"), place / "work")
+            summary.add(index, verdict)
+            if verdict.problem is not None:
+                print(f"{name} {index}: {verdict.group}: {verdict.problem} [{verdict.note}]", flush=True)
+            if not (keep and verdict.problem is not None):
+                rmtree(place, ignore_errors=True)
     summary.seconds = round(time.monotonic() - began, 1)
     return summary
