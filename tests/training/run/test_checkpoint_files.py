@@ -80,6 +80,13 @@ def abstract(path: Path) -> None:
     torch.save(content, path)
 
 
+def uncounted(path: Path) -> None:
+    content = torch.load(path, weights_only=True)
+    progress = content["loops"]["fit_loop"]["epoch_loop.automatic_optimization.optim_progress"]
+    progress["optimizer"]["step"]["current"]["completed"] = [2]
+    torch.save(content, path)
+
+
 class _Payload:
     def __init__(self, mark: Path) -> None:
         self._mark = mark
@@ -88,7 +95,7 @@ class _Payload:
         return (Path.touch, (self._mark,))
 
 
-DAMAGES = [cut, flip, empty, execute, plain_pickle, other_network, expanded, sparse, abstract]
+DAMAGES = [cut, flip, empty, execute, plain_pickle, other_network, expanded, sparse, abstract, uncounted]
 
 
 @pytest.fixture(scope="module")

@@ -124,7 +124,8 @@ def checked_step(path: Path, *, weights: Mapping[str, Tensor]) -> int:
     shapes = {name: value.shape for name, value in weights.items()}
     if not isinstance(state, dict) or {name: getattr(value, "shape", None) for name, value in state.items()} != shapes:
         raise DamagedCheckpointError(f"The checkpoint {path} cannot be used: it is of another network.")
-    if not isinstance(step, int) or step < 0 or not all(map(_is_real, _tensors(content))):
+    counts = all(isinstance(count, int) and count >= 0 for count in (step, *_progress(content["loops"])))
+    if not counts or not all(map(_is_real, _tensors(content))):
         raise DamagedCheckpointError(f"The checkpoint {path} cannot be used: its content is impossible.")
     return step
 
@@ -134,6 +135,15 @@ def _is_real(tensor: Tensor) -> bool:
     if tensor.layout != torch.strided or tensor.device.type != "cpu":
         return False
     return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
+
+
+def _progress(loops: Any, depth: int = 0) -> Iterator[Any]:
+    """Return the counters of Lightning's loops."""
+    for name, value in loops.items() if isinstance(loops, dict) and depth < _DEEPEST else ():
+        if name in ("ready", "started", "processed", "completed"):
+            yield value
+        else:
+            yield from _progress(value, depth + 1)
 
 
 def _tensors(value: Any, depth: int = 0) -> Iterator[Tensor]:
