@@ -35,10 +35,12 @@ class DamagedVideos:
         path = folder / kind.name
         path.write_bytes(content)
         if random.random() < 0.1:
+            from genvis import VideoResult
+
             copytree(self._model, folder / "model")
             outcome = run_trial(command(PREDICT.format(kind.name)), folder=folder, limits=LIMITS)
             (result,) = (folder / "out").glob("*/result.json") if outcome.status == 0 else (None,)
-            frames = len(json.loads(result.read_bytes())["frames"]) if result else 0
+            frames = len(VideoResult.load(result)) if result else 0
             note += ", predicted"
         else:
             outcome = run_trial(lambda: read(path), folder=folder, limits=LIMITS)
