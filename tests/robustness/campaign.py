@@ -77,6 +77,8 @@ def main(words: list[str]) -> int:
             )
             print(one_line(summary), flush=True)
             summaries.append(asdict(summary))
+            if summary.was_stopped:
+                break
     if options.out:
         options.out.write_text(json.dumps(summaries, indent=1), encoding="utf-8")
     if options.only is not None:

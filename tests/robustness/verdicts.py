@@ -48,7 +48,7 @@ class Campaign(Protocol):
 
 @dataclass
 class Summary:
-    """The outcome of a campaign, as it is written to JSON."""
+    """The outcome of a campaign, as it is written to JSON; one that was stopped made fewer trials than asked."""
 
     campaign: str
     seed: int
@@ -60,6 +60,7 @@ class Summary:
     groups: dict[str, dict[str, int]] = field(default_factory=dict)
     remarks: dict[str, int] = field(default_factory=dict)
     failures: list[dict[str, Any]] = field(default_factory=list)
+    was_stopped: bool = True
 
     def add(self, index: int, verdict: Verdict) -> None:
         """Count a trial."""
@@ -103,5 +104,6 @@ def run_campaign(
                 print(f"{name} {index}: {verdict.group}: {verdict.problem} [{verdict.note}]", flush=True)
             if not (keep and verdict.problem is not None):
                 rmtree(place, ignore_errors=True)
+        summary.was_stopped = False
     summary.seconds = round(time.monotonic() - began, 1)
     return summary
