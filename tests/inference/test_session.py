@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genvis import InputError, VideoSegmenter
+from genvis.inference.mask_geometry import mask_geometry
 from genvis.inference.scoring import MEAN_LOGITS, TrackScores
 from genvis.inference.session import SCORE_WINDOW
 from genvis.video import open_source
@@ -143,3 +144,13 @@ def test_scores_of_an_endless_stream_follow_what_a_query_holds_now():
         scores.add(ids, torch.tensor([[4.0, -2.0, -2.0]]), ones)
     score, label = scores.best()
     assert (score.item() > 0.5, label.item()) == (True, 0)
+
+
+def test_sessions_of_different_frame_sizes_do_not_push_out_each_others_geometry(tiny_model, golden_frames):
+    segmenter = VideoSegmenter(tiny_model, resolution=64)
+    sessions = [segmenter.open_session(score_threshold=0) for _ in range(2)]
+    mask_geometry.cache_clear()
+    for frame in golden_frames[:3]:
+        for session, image in zip(sessions, (frame, frame[:72, :128]), strict=True):
+            session.step(image)
+    assert mask_geometry.cache_info().misses == 2  # Its matrices take as long as many frames.
