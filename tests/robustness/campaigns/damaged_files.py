@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from shutil import copytree
+from tempfile import gettempdir
 from typing import Any
 
 import yaml
@@ -55,10 +56,10 @@ def hostile_paths(data: bytes, random: Random) -> tuple[bytes, str]:
             f"{up}escaped/x.jpg",
             f"{up}secret.jpg",
             f"one/{up}../secret.jpg",
-            f"/tmp/escaped-{os.getpid()}",
+            f"{gettempdir()}/escaped-{os.getpid()}",
             f"one/./{up}escaped.png",
             up.replace("/", "\\") + "escaped",
-            f"//tmp/escaped-{os.getpid()}",
+            f"/{gettempdir()}/escaped-{os.getpid()}",
             f"one\x00/{up}escaped",
             "..",
             ".",
