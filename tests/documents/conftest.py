@@ -14,6 +14,10 @@ from PIL import Image
 from genvis.categories import known_categories
 from genvis.checkpoints.registry import DEFAULT_MODEL, entry_of
 from genvis.data.sprites import SpriteVideos, render
+from genvis.masks import encode_mask
+from genvis.results.editing.edit_log import EditLog
+from genvis.results.editing.edits import SetCategory
+from genvis.results.types import FrameStamp, Track, VideoResult
 from genvis.video import VideoWriter
 from tests.checkpoints.hub_server import cache_by_hand
 from tests.stream_server import StreamServer
@@ -70,6 +74,8 @@ def reader_s_folder(clip: list[np.ndarray], hub_cache: Path, tmp_path: Path, mon
     shapes = "".join(SHAPE.format(frame=frame, left=20 + 4 * frame, right=60 + 4 * frame) for frame in range(FRAMES))
     with zipfile.ZipFile(tmp_path / "export.zip", "w") as archive:
         archive.writestr("annotations.xml", CVAT.format(frames=FRAMES, shapes=shapes))
+    reef_result().save(tmp_path / "out" / "reef", outputs=["result"])
+    EditLog(tmp_path / "out" / "reef").append(SetCategory(track_id=6, label="Turtle"))
     return tmp_path
 
 
@@ -87,6 +93,18 @@ def stream(clip: list[np.ndarray]) -> Iterator[str]:
     server.body = buffer.getvalue()
     yield f"{server.address}/live.ts"
     server.close()
+
+
+def reef_result() -> VideoResult:
+    """A result of reef.mp4: six fish that swim to the right, one above the other."""
+    tracks = []
+    for place in range(6):
+        masks = np.zeros((FRAMES, 96, 160), bool)
+        for frame in range(FRAMES):
+            masks[frame, 16 * place : 16 * place + 12, 10 + 8 * frame : 40 + 8 * frame] = True
+        tracks.append(Track(place + 1, "Fish", 18, 19, 0.9 - 0.1 * place, tuple(encode_mask(mask) for mask in masks)))
+    stamps = tuple(FrameStamp(frame, frame / 10, f"{frame:05d}") for frame in range(FRAMES))
+    return VideoResult("reef", 96, 160, stamps, tuple(tracks), "ovis")
 
 
 def write_video(path: Path, frames: list[np.ndarray]) -> None:

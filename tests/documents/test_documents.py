@@ -58,6 +58,9 @@ COMMANDS = {
     # docs/inference.md
     "genvis predict hour1.mp4 --live --session camera.session -o out": AS_IT_IS,
     "genvis predict hour2.mp4 --live --session camera.session -o out": AS_IT_IS,
+    # docs/editing.md
+    "genvis edit out/reef out/reef/edits.jsonl -o corrected/reef": AS_IT_IS,
+    "genvis edit out/reef out/reef/edits.jsonl -o drawn --outputs csv,video --video reef.mp4 --json": AS_IT_IS,
     # docs/sprites.md
     "genvis data sprites sprites/train --videos 200 --difficulty normal": (
         f"genvis data sprites sprites/train --videos 2 --difficulty normal {SMALL}"
@@ -70,7 +73,7 @@ COMMANDS = {
 }
 # Blocks with one of these take more than a few seconds.
 SLOW = ("genvis demo", "genvis train", "genvis eval")
-DOCUMENTS = ("docs/inference.md", "docs/video.md", "docs/sprites.md")
+DOCUMENTS = ("docs/inference.md", "docs/editing.md", "docs/video.md", "docs/sprites.md")
 
 
 def cases() -> list[Any]:

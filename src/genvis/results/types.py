@@ -1,7 +1,7 @@
 """Typed results: the instances of one frame, the tracks of a video."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -164,6 +164,10 @@ class Track:
         category_id: The data set's own id of the class.
         score: Confidence in [0, 1].
         masks: For each frame of the result the mask as RLE, or None where the object is not visible.
+        mask_size: Rows and columns of the masks; None without any mask.
+
+    Raises:
+        InputError: If the masks have several sizes.
     """
 
     id: int
@@ -172,6 +176,14 @@ class Track:
     category_id: int
     score: float
     masks: tuple[RLEMask | None, ...]
+    # Looked up once: a correction makes new results of the same tracks, whose masks can be tens of thousands.
+    mask_size: tuple[int, int] | None = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        sizes = {(mask.height, mask.width) for mask in self.masks if mask is not None}
+        if len(sizes) > 1:
+            raise InputError(f"Track {self.id} has masks of several sizes (height, width): {sorted(sizes)}.")
+        object.__setattr__(self, "mask_size", next(iter(sizes), None))
 
     def __repr__(self) -> str:
         """Return the track in one line, without its masks."""
@@ -279,10 +291,9 @@ class VideoResult:
                 raise InputError(
                     f"Track {track.id} of '{self.name}' has {len(track.masks)} masks for {len(self.frames)} frames."
                 )
-            sizes = {(mask.height, mask.width) for mask in track.masks if mask is not None}
-            if sizes - {(self.height, self.width)}:
+            if track.mask_size not in (None, (self.height, self.width)):
                 raise InputError(
-                    f"Track {track.id} of '{self.name}' has masks of {sorted(sizes)} in frames of "
+                    f"Track {track.id} of '{self.name}' has masks of {track.mask_size} in frames of "
                     f"{(self.height, self.width)}."
                 )
 

@@ -1,0 +1,1 @@
+"""Corrections of a result: edits, and the log that keeps them."""
