@@ -12,7 +12,7 @@ from transformers.models.resnet.modeling_resnet import ResNetConvLayer
 from genvis.checkpoints.load import load_genvis
 from genvis.model.config import GenVISConfig
 from genvis.model.detector.mask2former import Mask2FormerDetector
-from genvis.model.detector.optimized.resnet import fold
+from genvis.model.detector.optimized.resnet import FoldingBuffers, fold
 from genvis.model.detector.optimized.swin import swin_features, window_layout
 from genvis.model.published_models import recipe_fields
 
@@ -183,7 +183,7 @@ def test_copies_and_pickles_hold_nothing_derived() -> None:
     size = len(pickle.dumps(model))
     with torch.inference_mode():
         expected = run(model, pixels(1, 64, 64), "optimized")
-        assert len(pickle.dumps(model)) == size
+        assert len(pickle.dumps(model)) < size + 200  # no weights: only the name of the buffers' class
         for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
             assert all(
                 torch.equal(a, b) for a, b in zip(run(other, pixels(1, 64, 64), "optimized"), expected, strict=True)
@@ -197,7 +197,7 @@ def test_folding_against_the_definition() -> None:
         tensor.data = torch.rand(4) + 0.5
     x = torch.randn(2, 3, 8, 8)
     with torch.no_grad():
-        weight, bias = fold([unit])[unit]
+        weight, bias = fold([unit], FoldingBuffers())[unit]
         torch.testing.assert_close(nn.functional.conv2d(x, weight, bias, padding=1), unit(x))
 
 
