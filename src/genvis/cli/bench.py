@@ -78,7 +78,7 @@ def bench(
 
 
 def _model(name: str, *, device: str, dtype: str) -> "GenVIS":
-    from genvis.cli.common.model_loading import find_device, load_model, to_device
+    from genvis.inference.model_loading import find_device, load_model, to_device
     from genvis.model.config import GenVISConfig
     from genvis.model.genvis import GenVIS
     from genvis.model.published_models import recipe_names

@@ -21,10 +21,10 @@ def demo(*, out: Out = Path("genvis-demo"), weights: str = EMOJI_MODEL, device: 
     from importlib.resources import as_file, files
 
     from genvis.cli.common.console import Console
-    from genvis.cli.common.model_loading import load_model
     from genvis.cli.common.prediction_loop import PredictionLoop
     from genvis.files import make_folder
     from genvis.inference.jobs import PredictionOptions
+    from genvis.inference.model_loading import load_model
     from genvis.inference.segmenter import VideoSegmenter
 
     make_folder(out)

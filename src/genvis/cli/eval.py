@@ -139,9 +139,9 @@ def _run_model(
     resolution: int | None,
     detections: int | None,
 ) -> Path:
-    from genvis.cli.common.model_loading import load_model
     from genvis.cli.common.progress_line import live_progress
     from genvis.evaluation.run_model import chosen_classes, common_categories, run_model
+    from genvis.inference.model_loading import load_model
     from genvis.inference.segmenter import VideoSegmenter
 
     model = load_model(weights, device=device)

@@ -106,9 +106,9 @@ def predict(
     check_name(weights)
     make_folder(out)
     # The heavy libraries are loaded when all that can be refused at once was looked at.
-    from genvis.cli.common.model_loading import load_model
     from genvis.cli.common.prediction_loop import PredictionLoop
     from genvis.inference.jobs import PredictionOptions
+    from genvis.inference.model_loading import load_model
     from genvis.inference.segmenter import VideoSegmenter
 
     console = Console()
