@@ -20,6 +20,7 @@ PACKAGE = ROOT / "src" / "genvis"
 # other. Below them all lie the files without a room (masks, categories, files, fingerprint, errors, ...).
 FLOORS = (
     ("cli", "app"),
+    ("integrations",),
     ("training",),
     ("evaluation", "benchmarking"),
     ("inference",),

@@ -22,6 +22,7 @@ VERBS = {
     "eval": ("genvis.cli.eval:evaluate", "Score results, or a model, against annotations."),
     "train": ("genvis.cli.train:train", "Train a model from a recipe."),
     "data": ("genvis.cli.data.data_verbs:app", "Check, convert, split or generate data sets."),
+    "cvat": ("genvis.cli.cvat_verbs:app", "Write a result into a task of a CVAT server."),
     "convert": ("genvis.cli.convert:convert", "Turn a published checkpoint into a model folder."),
     "bench": ("genvis.cli.bench:bench", "Measure speed and memory, part by part."),
 }

@@ -1,0 +1,1 @@
+"""Other people's programs: what genvis offers to them, and what it sends them."""
