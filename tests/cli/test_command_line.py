@@ -1,3 +1,5 @@
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 from typing import Literal
@@ -98,10 +100,10 @@ def test_every_verb_explains_itself(name, capsys):
     assert text.startswith(f"Usage: genvis {name}")
 
 
-def test_help_imports_no_verb():
+def test_help_imports_no_verb(monkeypatch):
     for name in list(sys.modules):
         if name.startswith("genvis.cli.") and name not in ("genvis.cli.main", "genvis.cli.common.exit_status"):
-            del sys.modules[name]
+            monkeypatch.delitem(sys.modules, name)
     run(command_line(), ["--help"])
     assert "genvis.cli.predict" not in sys.modules
 
@@ -114,3 +116,54 @@ def test_the_help_of_predict_is_grouped_and_names_defaults_that_say_something(ca
     assert "[default: out]" in shown
     assert "[default: None]" not in shown
     assert "[default: False]" not in shown
+
+
+def test_completion_is_installed_for_a_shell(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    script = tmp_path / "genvis.bash"
+    assert main(["--install-completion", "--shell", "bash", "-o", str(script)]) == 0
+    capsys.readouterr()
+    for words, meant in (
+        ("gen", ""),
+        ("genvis pre", "predict"),
+        ("genvis data sp", "split"),
+        ("genvis predict --res", "--resume"),
+    ):
+        offered = completions(script, words)
+        assert meant in offered
+
+
+def completions(script, words):
+    """What bash offers after some words, the last of which is being typed."""
+    parts = words.split()
+    code = (
+        f"source {shlex.quote(str(script))}; COMP_WORDS=({words}); COMP_CWORD={len(parts) - 1}; "
+        f"COMP_LINE={shlex.quote(words)}; COMP_POINT={len(words)}; "
+        "function=$(complete -p genvis | sed -E 's/.*-F ([^ ]+).*/\\1/'); "
+        '$function genvis "${COMP_WORDS[$COMP_CWORD]}" genvis; printf \'%s\\n\' "${COMPREPLY[@]}"'
+    )
+    done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True, cwd=script.parent)
+    return [word.strip() for word in done.stdout.splitlines()] + [""]
+
+
+@pytest.mark.parametrize("verb", [*sorted(VERBS), "data convert from-cvat", "data prepare", "models show"])
+def test_help_loads_no_heavy_library(verb):
+    """The whole of `--help` takes a fraction of a second because these are imported where they are used."""
+    code = (
+        "import sys\nfrom genvis.cli.main import main\n"
+        f"try:\n    main({[*verb.split(), '--help']!r})\nexcept SystemExit:\n    pass\n"
+        "print('\\n' + ' '.join({name.split('.')[0] for name in sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert not loaded & HEAVY
+    assert len(loaded) < MOST_MODULES
+
+
+# What takes 0.05 s or more to import.
+HEAVY = {
+    "torch", "torchvision", "transformers", "numpy", "scipy", "av", "PIL", "cv2", "pycocotools", "supervision",
+    "pandas", "lightning", "huggingface_hub", "httpx", "jsonargparse", "matplotlib", "trackeval", "jinja2",
+}  # fmt: skip
+MOST_MODULES = 250

@@ -41,10 +41,10 @@ COMMANDS = {
     ),
     "genvis data convert from-cvat export.zip reef.json --images images --video reef.mp4": AS_IT_IS,
     "genvis data prepare reef.json --images images --init genvis_r50_ytvis21.pth": (
-        "genvis data prepare reef.json --images images --init sprites-tiny"
+        "genvis data prepare reef.json --images images --init sprites-tiny --no-estimate"
     ),
     "genvis train reef_detector.yaml": f"genvis train reef_detector.yaml {BRIEF}",
-    "genvis train reef_genvis.yaml": f"genvis train reef_genvis.yaml {BRIEF}",
+    "genvis train reef_genvis.yaml": f"genvis train reef_genvis.yaml {BRIEF} --cache.views 2",
     "genvis predict new.mp4 --weights runs/reef-genvis/model -o out": AS_IT_IS,
     "genvis data sprites sprites/train --videos 200": f"genvis data sprites sprites/train --videos 2 {SMALL}",
     "genvis data sprites sprites/validation --videos 40 --split validation": (

@@ -127,6 +127,14 @@ def is_hub_id(name: str) -> bool:
     return re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name, re.ASCII) is not None
 
 
+def is_on_hub(name: str) -> bool:
+    """Whether a name, of the registry or as ``owner/name``, stands for a model of the Hub, cached or not."""
+    entry = find_entry(name)
+    if entry is not None:
+        return entry.hub_id is not None
+    return is_hub_id(name) and not Path(name).exists()
+
+
 def hub_cache() -> Path:
     """Return the folder of the local Hub cache (``HF_HOME`` and ``HF_HUB_CACHE`` move it)."""
     from huggingface_hub import constants

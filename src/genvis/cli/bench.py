@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from genvis.cli.common.option_types import Out
+from genvis.cli.common.option_types import AsJson, Out
 from genvis.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def bench(
     threads: int | None = None,
     reference: bool = False,
     out: Out | None = None,
+    json: AsJson = False,
 ) -> None:
     """Print the time of each part, frames/s, achieved against possible arithmetic, and peak memory.
 
@@ -48,11 +49,12 @@ def bench(
         threads: CPU threads. Default: all cores.
         reference: Also run transformers' own Mask2Former on the same frames, in turns, and print the ratio.
         out: Write all figures to this JSON file.
+        json: Print all figures as JSON instead of a table.
     """
     import torch
 
     from genvis.benchmarking.benchmark import BenchOptions, run_benchmark
-    from genvis.cli.common.console import Console
+    from genvis.cli.common.console import Console, print_json
     from genvis.files import write_json
     from genvis.model.detector.mask2former import as_mask2former
 
@@ -72,7 +74,10 @@ def bench(
     network = _model(name, device=device, dtype=dtype)
     as_mask2former(network.detector).implementation = implementation
     report = run_benchmark(network, options, name=name)
-    Console().print(report.table())
+    if json:
+        print_json(report.to_json())
+    else:
+        Console().print(report.table())
     if out is not None:
         write_json(out, report.to_json())
 

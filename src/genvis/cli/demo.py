@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
-from genvis.cli.common.option_types import Out
+from genvis.cli.common.option_types import AsJson, Out
 from genvis.cli.predict import EMOJI_MODEL
 
 
-def demo(*, out: Out = Path("genvis-demo"), weights: str = EMOJI_MODEL, device: str = "auto") -> int:
+def demo(
+    *, out: Out = Path("genvis-demo"), weights: str = EMOJI_MODEL, device: str = "auto", json: AsJson = False
+) -> int:
     """Segment the bundled clip with the bundled model, and say where the outputs are.
 
     The clip is made of emoji animals that cross, hide each other and come back (OpenMoji, CC BY-SA 4.0); the model was
@@ -17,6 +19,7 @@ def demo(*, out: Out = Path("genvis-demo"), weights: str = EMOJI_MODEL, device: 
         out: Folder for the outputs; those of an earlier demo are replaced.
         weights: Another model to try on the clip.
         device: auto, cpu, cuda, mps ...
+        json: Print a line of JSON instead of the table.
     """
     from importlib.resources import as_file, files
 
@@ -31,6 +34,7 @@ def demo(*, out: Out = Path("genvis-demo"), weights: str = EMOJI_MODEL, device: 
     segmenter = VideoSegmenter(load_model(weights, device=device))
     # The small model offers further tracks for the same animals, with lower scores.
     options = PredictionOptions(overwrite=True, score_threshold=0.8)
-    loop = PredictionLoop(segmenter=segmenter, out=out, options=options, console=Console())
+    console = Console(stderr=json)
+    loop = PredictionLoop(segmenter=segmenter, out=out, options=options, console=console, as_json=json)
     with as_file(files("genvis") / "assets" / "demo.mp4") as clip:
         return loop.run([clip])

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from genvis.cli.common.option_types import Out
+from genvis.cli.common.option_types import AsJson, Out
 from genvis.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def evaluate(
     worst: int = 5,
     workers: int | None = None,
     submission: Path | None = None,
+    json: AsJson = False,
 ) -> None:
     """Score results, or a model, as the servers of YouTube-VIS and OVIS do, and say which errors cost most.
 
@@ -57,18 +58,14 @@ def evaluate(
         worst: How many of the worst videos the report shows pictures of.
         workers: Processes to use, on Linux. Default: one per processor if there is much to do.
         submission: Also pack the results for a server into this zip file.
+        json: Print the whole report as JSON instead of tables.
     """
     if annotations is None:
         raise InputError("The annotations are missing: add --annotations FILE.json.")
-    if (results is None) == (weights is None):
-        raise InputError("Give a results file, or --weights for a model to run: one of them, not both.")
-    if weights is not None and (images is None or out is None):
-        raise InputError("--weights needs --images ROOT to read the videos from, and -o FOLDER for the results.")
-    if images is not None and out is None:
-        raise InputError("--images is for the pictures of the report: add -o FOLDER to write one.")
+    _check_places(results, images, out, weights=weights)
     if worst < 0:
         raise InputError(f"--worst is {worst}: give 0 or more.")
-    from genvis.cli.common.console import Console
+    from genvis.cli.common.console import Console, print_json
     from genvis.cli.common.progress_line import live_progress
     from genvis.data.annotations.youtube_vis import load_youtube_vis
     from genvis.evaluation.evaluate import evaluate as evaluate_results
@@ -79,7 +76,7 @@ def evaluate(
     from genvis.evaluation.submission import write_submission
     from genvis.files import make_folder
 
-    console = Console()
+    console = Console(stderr=json)
     # What would fail at the end fails now.
     if out is not None:
         make_folder(out)
@@ -116,7 +113,10 @@ def evaluate(
             workers=workers,
             progress=lambda done, total: show("videos", done, total),
         )
-    print_report(report, console)
+    if json:
+        print_json(report.to_json())
+    else:
+        print_report(report, console)
     if out is not None:
         page = write_report(
             report, out, annotations=truth, results=found, images=images, worst=worst, threshold=score_threshold
@@ -125,6 +125,16 @@ def evaluate(
     if submission is not None:
         write_submission(results, submission)
         console.print(f"Submission: {submission}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _check_places(results: Path | None, images: Path | None, out: Path | None, *, weights: str | None) -> None:
+    """Refuse places that are missing, or that contradict each other."""
+    if (results is None) == (weights is None):
+        raise InputError("Give a results file, or --weights for a model to run: one of them, not both.")
+    if weights is not None and (images is None or out is None):
+        raise InputError("--weights needs --images ROOT to read the videos from, and -o FOLDER for the results.")
+    if images is not None and out is None:
+        raise InputError("--images is for the pictures of the report: add -o FOLDER to write one.")
 
 
 def _run_model(

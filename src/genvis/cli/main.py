@@ -21,9 +21,10 @@ VERBS = {
     "models": ("genvis.cli.models:app", "List, fetch or show pretrained models."),
     "eval": ("genvis.cli.eval:evaluate", "Score results, or a model, against annotations."),
     "train": ("genvis.cli.train:train", "Train a model from a recipe."),
-    "data": ("genvis.cli.data.data_verbs:app", "Check, convert, split or generate data sets."),
+    "data": ("genvis.cli.data.data_verbs:app", "Get, check, convert, merge, split, prepare or generate data sets."),
     "cvat": ("genvis.cli.cvat_verbs:app", "Write a result into a task of a CVAT server."),
     "convert": ("genvis.cli.convert:convert", "Turn a published checkpoint into a model folder."),
+    "doctor": ("genvis.cli.doctor:doctor", "Print versions, devices, codecs and extras, and what is wrong with them."),
     "bench": ("genvis.cli.bench:bench", "Measure speed and memory, part by part."),
 }
 
@@ -41,6 +42,7 @@ def command_line() -> App:
     )
     for name, (place, summary) in VERBS.items():
         app.command(place, name=name, help=summary)
+    app.register_install_completion_command(help="Install completion of words with the Tab key for this shell.")
     return app
 
 

@@ -1,7 +1,6 @@
 """``genvis models``: which pretrained models there are, what they know, and fetching them."""
 
 from collections.abc import Sequence
-from json import dumps
 from typing import TYPE_CHECKING, Any
 
 from cyclopts import App
@@ -16,7 +15,7 @@ from genvis.checkpoints.hub import (
     megabytes,
 )
 from genvis.checkpoints.registry import DEFAULT_MODEL, RegistryEntry, entry_of, find_entry, registry, weights_elsewhere
-from genvis.cli.common.option_types import Out
+from genvis.cli.common.option_types import AsJson, Out
 from genvis.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,17 +28,17 @@ app = App(name="models", help="List the pretrained models, or fetch or show one.
 
 
 @app.default
-def list_models(*, json: bool = False) -> None:
+def list_models(*, json: AsJson = False) -> None:
     """List the pretrained models. `genvis models show NAME` shows one, `genvis models fetch NAME` fetches it.
 
     Args:
         json: Print JSON instead of a table.
     """
-    if json:
-        print(dumps([_as_json(entry) for entry in registry()], indent=1))
-        return
-    from genvis.cli.common.console import Console
+    from genvis.cli.common.console import Console, print_json
 
+    if json:
+        print_json([_as_json(entry) for entry in registry()])
+        return
     console = Console()
     if not console.is_terminal:
         console.width = 200
@@ -81,13 +80,20 @@ def _hub_id(name: str) -> str:
 
 
 @app.command
-def show(name: str) -> None:
+def show(name: str, *, json: AsJson = False) -> None:
     """Show one model: categories, preprocessing, published accuracy, source and the line that uses it.
 
     Args:
         name: A name that `genvis models` lists, a Hub id, or a model folder.
+        json: Print JSON instead of lines.
     """
-    for key, value in _description(name).items():
+    description = _description(name)
+    if json:
+        from genvis.cli.common.console import print_json
+
+        print_json({key.replace(" ", "_"): value for key, value in description.items() if value})
+        return
+    for key, value in description.items():
         if value:
             print(f"{key + ':':<15} {value}")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Group, Parameter
 
 from genvis.checkpoints.registry import DEFAULT_MODEL
-from genvis.cli.common.option_types import Out, Words
+from genvis.cli.common.option_types import AsJson, Out, Words
 from genvis.errors import InputError
 from genvis.inference.trackers.choose import TrackerName
 from genvis.inference.trackers.matching_options import MemoryMatchingOptions
@@ -53,6 +53,7 @@ def predict(
     outputs: Annotated[Words | None, _INPUT] = None,
     overwrite: Annotated[bool, _INPUT] = False,
     resume: Annotated[bool, _INPUT] = False,
+    json: Annotated[AsJson, _INPUT] = False,
 ) -> int:
     """Segment videos and write, for each, a folder with an annotated video, a contact sheet and result files.
 
@@ -89,6 +90,7 @@ def predict(
             youtube_vis,video,contact_sheet
         overwrite: Replace results that are there already.
         resume: Continue where an interrupted run stopped, and skip what is finished.
+        json: Print a line of JSON for each video, as soon as it is done, instead of tables.
     """
     if overwrite and resume:
         raise InputError("--overwrite and --resume contradict each other: give one of them.")
@@ -111,7 +113,7 @@ def predict(
     from genvis.inference.model_loading import load_model
     from genvis.inference.segmenter import VideoSegmenter
 
-    console = Console()
+    console = Console(stderr=json)
     if weights == EMOJI_MODEL:
         console.print(
             f"Note: '{EMOJI_MODEL}' knows emoji of animals and vehicles only; for real videos leave --weights out.",
@@ -146,6 +148,7 @@ def predict(
         session=session,
         timeout=timeout,
         reconnect=reconnect,
+        as_json=json,
     )
     return loop.run(videos, start=start, stop=stop, stride=stride)
 

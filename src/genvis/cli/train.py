@@ -1,11 +1,13 @@
 """``genvis train``: a recipe in, a trained model out."""
 
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from genvis.cli.common.option_types import Out
+from genvis.cli.common.console import Console, print_json
+from genvis.cli.common.option_types import AsJson, Out
 from genvis.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ def train(
     out: Out | None = None,
     dry_run: bool = False,
     list_recipes: Annotated[bool, Parameter(name="--list")] = False,
+    json: AsJson = False,
 ) -> int:
     """Train a model from a recipe.
 
@@ -32,9 +35,13 @@ def train(
         out: Folder of the run.
         dry_run: Say what the recipe would do, with its memory and time, instead of training.
         list_recipes: List the bundled recipes.
+        json: Print a list or a dry run as JSON.
     """
     from genvis.training.recipe import loading
 
+    if list_recipes and json:
+        print_json([{"name": name, "title": title} for name, title in loading.recipe_titles().items()])
+        return 0
     if list_recipes or recipe is None:
         print(loading.list_recipes() if list_recipes else loading.help_text())
         return 0
@@ -47,10 +54,10 @@ def train(
         replaced += ["--run.output", str(out)]
     if dry_run:
         replaced += ["--run.dry_run", "true"]
-    return _run(loading.load_recipe(recipe, replaced))
+    return _run(loading.load_recipe(recipe, replaced), folder=loading.recipe_file(recipe).parent, as_json=json)
 
 
-def _run(recipe: "Recipe") -> int:
+def _run(recipe: "Recipe", *, folder: Path, as_json: bool) -> int:
     from genvis.errors import MissingExtraError
 
     if find_spec("lightning") is None:
@@ -58,7 +65,11 @@ def _run(recipe: "Recipe") -> int:
     if recipe.run.dry_run:
         from genvis.training.run.dry_run import dry_run
 
-        dry_run(recipe)
+        costs = dry_run(recipe, beside=folder)
+        if as_json:
+            print_json(costs.to_json())
+        else:
+            costs.show(Console())
         return 0
     from genvis.training.run.run import train as train_recipe
 

@@ -3,7 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,15 @@ class Split:
         """Categories with tracks in the validation set, but none in the training set."""
         train = self.train.tracks_of_category
         return [name for name, count in self.validation.tracks_of_category.items() if count and not train[name]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as a dictionary ready for JSON."""
+        parts = {"train": self.train, "validation": self.validation}
+        return {
+            **{name: asdict(part) | {"path": str(part.path)} for name, part in parts.items()},
+            "missing": self.missing,
+            "untrained": self.untrained,
+        }
 
 
 def split_annotations(path: Path, *, validation: float, seed: int, output: Path | None = None) -> Split:

@@ -48,10 +48,11 @@ def test_everything_wrong_is_found_and_counted(tmp_path):
 def test_the_command_names_every_fault_and_fails(tmp_path, capsys, monkeypatch):
     path, expected = break_everything(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
-    sheet, report = tmp_path / "sheet.png", tmp_path / "report.json"
-    outputs = ["--contact_sheet", str(sheet), "--json", str(report)]
-    assert main(["data", "check", str(path), "--images", str(tmp_path / "images"), *outputs]) == 1
-    findings = json.loads(report.read_text())["findings"]
+    sheet = tmp_path / "sheet.png"
+    command = ["data", "check", str(path), "--images", str(tmp_path / "images"), "--contact_sheet", str(sheet)]
+    assert main([*command, "--json"]) == 1
+    findings = json.loads(capsys.readouterr().out)["findings"]
+    assert main(command) == 1
     assert {finding["kind"]: finding["count"] for finding in findings} == expected
     printed = " ".join(capsys.readouterr().out.split())
     for finding in findings:

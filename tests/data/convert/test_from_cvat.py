@@ -271,10 +271,10 @@ def test_from_an_export_and_its_video_to_a_data_set(tmp_path, street, capsys):
 def test_a_video_that_is_too_short_leaves_nothing_behind(tmp_path, street):
     path = write_cvat(tmp_path, track([polygon(0, square(1, 1, 5))]), size=20)
     with pytest.raises(InputError, match=r"ends after 8 of the 20 frames"):
-        read_cvat(path, CvatOptions(images=tmp_path / "images", video=street))
+        read_cvat(path, CvatOptions(images=tmp_path / "images", videos=(street,)))
     assert list((tmp_path / "images").iterdir()) == []
     with pytest.raises(InputError, match=r"name it with --images"):
-        read_cvat(path, CvatOptions(video=street))
+        read_cvat(path, CvatOptions(videos=(street,)))
 
 
 def project_task(number, *, name="t", size=3, start=0, step=1, subset=""):
@@ -384,8 +384,8 @@ def test_a_project_is_a_video_for_each_task(tmp_path):
     path = write_project(tmp_path, [project_task(7, name="../../etc"), project_task(9, name="../../etc")], "")
     dataset = read_cvat(path, CvatOptions())
     assert [video.name for video in dataset.videos] == ["etc", "etc_2"]
-    with pytest.raises(InputError, match=r"2 tasks, but one video"):
-        read_cvat(path, CvatOptions(images=tmp_path, video=tmp_path / "street.mp4"))
+    with pytest.raises(InputError, match=r"but the videos are .street.mp4.: give --video once for each task"):
+        read_cvat(path, CvatOptions(images=tmp_path, videos=(tmp_path / "street.mp4",)))
 
 
 BOMB = '<!DOCTYPE b [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">]>'
@@ -573,3 +573,48 @@ def test_a_polygon_that_holds_is_drawn_once(tmp_path, monkeypatch):
     monkeypatch.setattr("genvis.data.convert.cvat.from_cvat.MOST_MASKS", 1000)
     with pytest.raises(InputError, match="more than 1,000 masks"):
         read_cvat(path, CvatOptions())
+
+
+def test_several_exports_become_one_data_set(tmp_path, street, capsys):
+    """Tasks of two exports, each with its own video, and with labels of which one is in both."""
+    for number, label in ((1, "car"), (2, "bird")):
+        (tmp_path / str(number)).mkdir()
+        path = write_cvat(tmp_path / str(number), track([polygon(0, square(number, 1, 5))], label=label), size=3)
+        path.write_text(path.read_text().replace("street.mp4", f"street{number}.mp4"))
+        (tmp_path / f"street{number}.mp4").write_bytes(street.read_bytes())
+    exports = [str(tmp_path / number / "annotations.xml") for number in "12"]
+    words = ["data", "convert", "from-cvat", *exports, str(tmp_path / "all.json"), "--images", str(tmp_path / "images")]
+    videos = [word for number in "21" for word in ("--video", str(tmp_path / f"street{number}.mp4"))]
+    assert main([*words, *videos]) == 0
+    merged = load_youtube_vis(tmp_path / "all.json")
+    assert [merged.video(index).file_names[0] for index in range(2)] == ["street1/000000.jpg", "street2/000000.jpg"]
+    assert merged.categories.names == ("car", "person", "bird")
+    for index in range(2):
+        assert np.array_equal(merged.masks(index)[0, 0], rectangle(index + 1, 1, 5, 5))
+    assert check_annotations(tmp_path / "all.json", tmp_path / "images").passed
+
+
+def test_exports_of_the_same_source_keep_their_frames_apart(tmp_path, street):
+    paths = []
+    for number in (1, 2):
+        (tmp_path / str(number)).mkdir()
+        paths.append(write_cvat(tmp_path / str(number), track([polygon(0, square(1, 1, 5))]), size=3))
+    dataset = read_cvat(paths, CvatOptions(images=tmp_path / "images", videos=(street,)))
+    assert [video.name for video in dataset.videos] == ["street", "street_2"]
+    assert sorted(path.name for path in (tmp_path / "images").iterdir()) == ["street", "street_2"]
+
+
+def test_videos_without_a_task_are_refused_by_name(tmp_path, street):
+    paths = []
+    for number in (1, 2):
+        (tmp_path / str(number)).mkdir()
+        paths.append(write_cvat(tmp_path / str(number), track([polygon(0, square(1, 1, 5))]), size=3))
+    other = tmp_path / "beach.mp4"
+    other.write_bytes(street.read_bytes())
+    with pytest.raises(InputError, match=r"made from 'street.mp4', 'street.mp4', but the videos are 'street.mp4', 'be"):
+        read_cvat(paths, CvatOptions(images=tmp_path / "images", videos=(street, other)))
+
+
+def test_one_file_alone_is_refused(tmp_path, capsys):
+    assert main(["data", "convert", "from-cvat", str(tmp_path / "a.zip")]) == 2
+    assert "the file to write" in capsys.readouterr().err

@@ -1,19 +1,26 @@
 """From a CVAT export of one's own video to predictions: the commands of the README, on a small generated export."""
 
 import json
+import re
+import shutil
 import zipfile
 from pathlib import Path
 
 import cv2
 import pytest
+import torch
 import yaml
+from PIL import Image
 
 from genvis.checkpoints.load import load_genvis
 from genvis.cli.main import main
 from genvis.data.annotations.youtube_vis import file_categories
 from genvis.data.sprites import SpriteVideos, render
+from genvis.training.recipe import hardware_presets
+from genvis.training.recipe.hardware_presets import TrainingMachine, preset_for
 from genvis.training.recipe.loading import load_recipe
 from genvis.training.recipe.own_videos import plan_own_recipes, write_own_recipes
+from genvis.training.run.sample_stream import training_stream
 from genvis.video.writing.video_writer import VideoWriter
 from tests.tiny_families import save_tiny_family
 
@@ -60,11 +67,12 @@ def test_five_commands_from_a_cvat_export_to_predictions(tmp_path: Path, monkeyp
     export_of_cvat(tmp_path)
     brief = ["--run.max_steps", "1", "--run.accelerator", "cpu", "--run.devices", "1", "--data.workers", "0"]
     brief += ["--data.batch_size", "1", "--loss.points.count", "64", "--run.tensorboard", "false"]
+    small_cache = ["--cache.views", "2"]
     for command in (
         ["data", "convert", "from-cvat", "export.zip", "reef.json", "--images", "images", "--video", "reef.mp4"],
-        ["data", "prepare", "reef.json", "--images", "images", "--init", "sprites-tiny"],
+        ["data", "prepare", "reef.json", "--images", "images", "--init", "sprites-tiny", "--no-estimate"],
         ["train", "reef_detector.yaml", *brief],
-        ["train", "reef_genvis.yaml", *brief],
+        ["train", "reef_genvis.yaml", *brief, *small_cache],
         ["predict", "reef.mp4", "--weights", "runs/reef-genvis/model", "-o", "out"],
     ):
         assert main(command) == 0, command
@@ -98,6 +106,7 @@ def test_recipes_hold_out_videos_and_fit_the_model_that_they_start_from(
         "0.25",
         "--name",
         "zoo",
+        "--no-estimate",
     ]
     assert main(words) == 0
     assert "3 videos to train on, 1 to validate on" in capsys.readouterr().out
@@ -138,6 +147,7 @@ def test_a_detector_that_stays_frozen_needs_one_stage(
     weights = save_tiny_family(tmp_path / "hub", "rf_detr")
     monkeypatch.chdir(four_videos)
     words = ["data", "prepare", "annotations.json", "--images", "frames", "--init", str(weights), "--name", "frozen"]
+    words += ["--no-estimate"]
     assert main(words) == 0
     said = capsys.readouterr().out
     assert "genvis train frozen_genvis.yaml" in said
@@ -147,6 +157,121 @@ def test_a_detector_that_stays_frozen_needs_one_stage(
     assert (recipe.stage, recipe.model.init, recipe.loss.detector_layers) == ("genvis", str(weights), 2)
     brief = ["--run.max_steps", "1", "--run.accelerator", "cpu", "--run.devices", "1", "--data.workers", "0"]
     brief += ["--data.batch_size", "1", "--loss.points.count", "64", "--run.tensorboard", "false"]
+    small_cache = ["--cache.views", "2"]
     brief += ["--model.config.hidden_dim", "32", "--model.config.num_attention_heads", "2", "--run.validate_steps", "0"]
-    assert main(["train", "frozen_genvis.yaml", *brief]) == 0
+    assert main(["train", "frozen_genvis.yaml", *brief, *small_cache]) == 0
     assert load_genvis("runs/frozen-genvis/model").config.categories == file_categories("annotations_train.json")
+
+
+def small_coco(folder: Path) -> Path:
+    """Eight images with an object each, as an annotation tool exports them."""
+    (folder / "images").mkdir(parents=True)
+    images, annotations = [], []
+    for number in range(8):
+        Image.new("RGB", (80, 48), (number * 20, 90, 60)).save(folder / "images" / f"{number}.png")
+        images.append({"id": number, "file_name": f"{number}.png", "height": 48, "width": 80})
+        corners = [[10, 10, 40, 10, 40, 40, 10, 40]]
+        annotations.append({"id": number, "image_id": number, "category_id": 1, "segmentation": corners})
+    content = {"images": images, "categories": [{"id": 1, "name": "crab"}], "annotations": annotations}
+    (folder / "crabs.json").write_text(json.dumps(content))
+    return folder
+
+
+def test_single_images_are_trained_on_as_pseudo_videos(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A COCO file as an annotation tool exports it, without any track id."""
+    monkeypatch.chdir(small_coco(tmp_path))
+    assert main(["data", "prepare", "crabs.json", "--init", "sprites-tiny", "--no-estimate"]) == 0
+    assert "8 images as videos of one frame" in capsys.readouterr().out
+    recipe = load_recipe("crabs_genvis.yaml")
+    stream = training_stream(recipe.data, labels=file_categories("crabs_videos_train.json"), seed=0)
+    sample = stream[0]
+    assert sample.frames.shape[0] == recipe.data.clips
+    assert not torch.equal(sample.frames[0], sample.frames[1])
+
+
+def test_the_recipes_can_be_run_from_any_folder(
+    four_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(four_videos, tmp_path / "set", ignore=shutil.ignore_patterns("*.yaml"))
+    monkeypatch.chdir(tmp_path)
+    words = ["data", "prepare", "set/annotations.json", "--images", "set/frames", "--init", "sprites-tiny"]
+    assert main([*words, "--name", "zoo", "--no-estimate"]) == 0
+    recipe = load_recipe("set/zoo_detector.yaml")
+    assert Path(recipe.data.sources[0].annotations).is_file()
+    assert Path(recipe.data.sources[0].images).is_dir()
+    assert Path(recipe.model.categories).is_file()
+    assert recipe.run.output == str(Path("set/runs/zoo-detector"))
+
+
+def test_without_a_gpu_the_cpu_s_recipes_are_written_and_their_time_is_said(
+    four_videos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(four_videos)
+    monkeypatch.setattr(hardware_presets, "this_machine", lambda: TrainingMachine("", 8 * 10**9, 2))
+    words = ["data", "prepare", "annotations.json", "--images", "frames", "--init", "sprites-tiny", "--name", "cpu"]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "This machine: 2 CPU cores, no GPU, 8 GB. On a CPU frames have 240 pixels" in said
+    for stage in ("detector", "genvis"):
+        assert re.search(rf"cpu_{stage}.yaml: about \d.* \(\d,\d00 steps of", said)
+    assert "to fill a cache of" in said
+    detector, genvis = load_recipe("cpu_detector.yaml"), load_recipe("cpu_genvis.yaml")
+    assert (detector.run.max_steps, detector.data.batch_size, detector.run.accelerator) == (1000, 2, "cpu")
+    assert genvis.cache.folder == str(Path("runs/cpu-cache"))
+    # What knows emoji only must learn to see, too.
+    assert not detector.model.freeze_backbone
+
+
+@pytest.mark.parametrize(("memory", "batch", "accumulate"), [(8 * 10**9, 2, 4), (12 * 10**9, 4, 2), (80 * 10**9, 8, 1)])
+def test_a_gpu_takes_as_many_samples_as_fit(memory: int, batch: int, accumulate: int) -> None:
+    preset = preset_for(TrainingMachine("a GPU", memory, 16))
+    assert (preset.hardware, preset.suffix, preset.uses_cache) == ("gpu", "", False)
+    assert preset.data["batch_size"] == batch
+    assert preset.run == {"precision": "16-mixed", "accumulate": accumulate}
+    assert preset_for(TrainingMachine("a GPU", memory, 16), "cpu").hardware == "cpu"
+
+
+def test_a_large_model_is_trained_and_used_at_a_lower_resolution_on_a_cpu(four_videos: Path, tmp_path: Path) -> None:
+    weights = save_tiny_family(tmp_path / "hub", "mask2former")
+    model = load_genvis(str(weights))
+    model.config.min_size_test, model.config.max_size_test = 800, 1333
+    model.save_pretrained(tmp_path / "large")
+    written = plan_own_recipes(
+        name="zoo",
+        images=four_videos / "frames",
+        init=str(tmp_path / "large"),
+        folder=tmp_path,
+        preset=preset_for(TrainingMachine("", 10**10, 2)),
+    )
+    write_own_recipes(written, train=four_videos / "annotations.json", validation=None)
+    assert written.detector is not None
+    recipe = load_recipe(written.detector)
+    assert recipe.model.config == {"min_size_test": 240, "max_size_test": 400}
+    assert recipe.model.freeze_backbone
+    assert max(recipe.data.augmentation.short_sides) == round(512 * 240 / 360)
+
+
+def test_the_model_is_chosen_and_explained(
+    four_videos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(four_videos)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert main(["data", "prepare", "annotations.json", "--images", "frames", "--name", "own", "--no-estimate"]) == 0
+    said = capsys.readouterr().out
+    assert "mask2former-t-coco is not in the cache and the network is switched off" in said
+    assert "emoji only" in said
+    assert load_recipe("own_detector.yaml").model.init == "sprites-tiny"
+
+
+def test_the_dry_run_of_the_second_stage_needs_no_first(
+    four_videos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(four_videos)
+    words = ["data", "prepare", "annotations.json", "--images", "frames", "--init", "sprites-tiny", "--name", "dry"]
+    assert main([*words, "--no-estimate"]) == 0
+    brief = ["--data.batch_size", "1", "--data.workers", "0", "--loss.points.count", "64", "--cache.folder", ""]
+    assert main(["train", "dry_genvis.yaml", "--dry-run", *brief]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "The stage before (dry_detector.yaml) has not run yet: measured with the weights it starts from." in said

@@ -137,3 +137,60 @@ def test_mistakes_are_named_in_one_sentence(tmp_path: Path, content: str, words:
 def test_an_unknown_recipe_lists_the_bundled_ones() -> None:
     with pytest.raises(InputError, match="ovis-r50-online"):
         load_recipe("ovis-r51")
+
+
+RECIPE = """
+model: {init: %s, categories: train.json}
+data:
+  sources: [{kind: youtube_vis, annotations: train.json, images: ../images}]
+  validation: {kind: youtube_vis, annotations: val.json, images: ../images}
+run: {output: runs/x}
+cache: {folder: runs/cache}
+"""
+
+
+def test_paths_start_from_the_folder_of_the_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "reef").mkdir()
+    (tmp_path / "reef" / "mine.yaml").write_text(RECIPE % "runs/before/model")
+    monkeypatch.chdir(tmp_path)
+    recipe = load_recipe("reef/mine.yaml")
+    assert recipe.data.sources[0].annotations == str(Path("reef/train.json"))
+    assert recipe.data.sources[0].images == "images"
+    assert recipe.data.validation is not None
+    assert recipe.data.validation.annotations == str(Path("reef/val.json"))
+    assert (recipe.run.output, recipe.cache.folder) == (str(Path("reef/runs/x")), str(Path("reef/runs/cache")))
+    assert (recipe.model.init, recipe.model.categories) == (
+        str(Path("reef/runs/before/model")),
+        str(Path("reef/train.json")),
+    )
+    assert load_recipe("reef/mine.yaml", ["--run.output", "here"]).run.output == "here"
+    monkeypatch.chdir(tmp_path / "reef")
+    assert load_recipe("mine.yaml").run.output == str(Path("runs/x"))
+
+
+@pytest.mark.parametrize("name", ["sprites-tiny", "facebook/mask2former-swin-tiny-coco-instance"])
+def test_names_of_models_are_no_paths(tmp_path: Path, name: str) -> None:
+    (tmp_path / "mine.yaml").write_text(RECIPE % name)
+    assert load_recipe(tmp_path / "mine.yaml").model.init == name
+
+
+def test_paths_of_a_base_start_from_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("below").mkdir()
+    Path("below/base.yaml").write_text("run: {output: runs/below}\ncache: {folder: cache}\n")
+    Path("above.yaml").write_text("base: below/base.yaml\nrun: {output: runs/above}\n")
+    recipe = load_recipe("above.yaml")
+    assert recipe.run.output == str(Path("runs/above"))
+    assert recipe.cache.folder == str(Path("below/cache"))
+
+
+def test_a_bundled_recipe_names_places_in_the_current_folder() -> None:
+    assert load_recipe("ovis-r50-online").data.sources[1].annotations == "datasets/ovis/annotations_train.json"
+
+
+def test_a_recipe_saved_elsewhere_still_finds_its_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text(RECIPE % "weights.pth")
+    recipe = load_recipe("mine.yaml")
+    save_recipe(recipe, Path("runs/x/recipe.yaml"))
+    assert load_recipe("runs/x/recipe.yaml") == recipe

@@ -1,6 +1,7 @@
 """Runs from start to end: every stage learns, and a run that was killed continues as if nothing had happened."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from genvis.training.recipe.data_options import SourceOptions
 from genvis.training.recipe.loss_options import LossWeights
 from genvis.training.recipe.recipe import Recipe
 from genvis.training.run import trainer as trainer_module
+from genvis.training.run.progress import TrainingProgress
 from genvis.training.run.run import build_data, build_module, train
 from genvis.training.run.trainer import build_trainer
 from tests.training.tiny import tiny_recipe
@@ -140,3 +142,40 @@ def test_the_loss_guard_names_the_step(tmp_path: Path, monkeypatch: pytest.Monke
     )
     with pytest.raises(TrainingDiverged, match="loss is inf in step 1: training diverged"):
         build_trainer(recipe).fit(module, build_data(recipe, module))
+
+
+def test_a_finished_run_is_not_trained_again_even_without_its_checkpoints(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tiny_recipe(tmp_path / "run", max_steps=1)
+    model = train(recipe)
+    before = (model / "model.safetensors").stat().st_mtime_ns
+    for checkpoint in (tmp_path / "run" / "checkpoints").iterdir():
+        checkpoint.unlink()
+    assert train(recipe) == model
+    assert "has finished, and its checkpoints are gone" in capsys.readouterr().out
+    assert (model / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_a_frozen_backbone_stays_as_it_is(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path / "run", max_steps=1)
+    recipe.model.freeze_backbone = True
+    module = build_module(recipe)
+    before = {name: tensor.clone() for name, tensor in module.model.detector.state_dict().items()}
+    after = load_genvis(train(recipe)).detector.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert not any("pixel_level_module.encoder" in name for name in changed)
+
+
+def test_a_long_run_says_soon_how_long_it_will_take(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    progress = TrainingProgress(every=50)
+    trainer = SimpleNamespace(global_step=0, max_steps=10_000, accumulate_grad_batches=1, callback_metrics={})
+    progress.on_train_start(trainer, None)  # type: ignore[arg-type]
+    progress._begun = (0, progress._begun[1] - 300.0)
+    for step in (1, 2, 3, 4):
+        trainer.global_step = step
+        progress.on_train_batch_end(trainer, None, None, None, step - 1)  # type: ignore[arg-type]
+    said = capsys.readouterr().err
+    assert said.count("9,997 steps to go at 100.") == 1
+    assert "277.7 h left" in said

@@ -14,5 +14,8 @@ def _at_commas(_type: Any, tokens: Sequence[Any]) -> list[str]:
 Out = Annotated[Path, Parameter(alias="-o")]
 """Where outputs go: ``--out`` or ``-o``."""
 
+AsJson = Annotated[bool, Parameter(name="--json")]
+"""Whether to print JSON for programs instead of a table."""
+
 Words = Annotated[list[str], Parameter(converter=_at_commas)]
 """Words with commas between them: ``--classes cat,dog``; the option may also be repeated."""

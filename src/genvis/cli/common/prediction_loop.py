@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from rich.markup import escape
 
-from genvis.cli.common.console import Console
+from genvis.cli.common.console import Console, print_json
 from genvis.cli.common.progress_line import ProgressLine, memory_used
 from genvis.cli.common.stopping import StopRequest, stop_on_signals
 from genvis.errors import GenVISError
@@ -18,6 +19,32 @@ from genvis.video import FrameSource, NamedSource, open_source
 from genvis.video.sources.reconnection import DEFAULT_ATTEMPTS
 
 INTERRUPTED_STATUS = 130
+
+
+def summary(prediction: Prediction) -> dict[str, Any]:
+    """Return what the table of tracks shows, and the files, as a dictionary ready for JSON."""
+    result = prediction.result
+    return {
+        "video": result.name,
+        "frames": len(result.frames),
+        "height": result.height,
+        "width": result.width,
+        "problem": result.problem,
+        "tracks": [
+            {
+                "id": track.id,
+                "label": track.label,
+                "score": track.score,
+                "frames_seen": track.frames_seen,
+                "first_frame": None if track.span is None else result.frames[track.span[0]].index,
+                "last_frame": None if track.span is None else result.frames[track.span[1]].index,
+            }
+            for track in result.tracks
+        ],
+        "notes": list(prediction.notes),
+        "files": [str(path) for path in prediction.files.written()],
+        "was_there": prediction.was_there,
+    }
 
 
 @dataclass
@@ -33,7 +60,8 @@ class PredictionLoop:
         session: File of the session whose track ids go on from run to run.
         timeout: Seconds without a frame after which a stream or camera counts as stalled.
         reconnect: How often in a row one that stalls or drops is connected to again.
-        show_tables: Whether to print the table of tracks.
+        as_json: Whether to print a line of JSON for each video instead of the table of its tracks; all else is then
+            printed on `console`, which should be that of the error stream.
     """
 
     segmenter: VideoSegmenter
@@ -44,7 +72,7 @@ class PredictionLoop:
     session: Path | None = None
     timeout: float = 10.0
     reconnect: int = DEFAULT_ATTEMPTS
-    show_tables: bool = True
+    as_json: bool = False
     _names: set[str] = field(default_factory=set)
 
     def run(self, videos: Sequence[NamedSource], *, start: int = 0, stop: int | None = None, stride: int = 1) -> int:
@@ -119,7 +147,9 @@ class PredictionLoop:
             )
 
     def _report(self, prediction: Prediction) -> None:
-        if self.show_tables:
+        if self.as_json:
+            print_json(summary(prediction), as_line=True)
+        else:
             self.console.print(prediction.result.table())
         for note in prediction.notes:
             self.console.print(f"Note: {escape(note)}", highlight=False, soft_wrap=True)

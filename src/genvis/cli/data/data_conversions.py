@@ -15,25 +15,24 @@ if TYPE_CHECKING:
 
 
 def from_cvat(
-    input: Path,
-    output: Path,
-    *,
+    *files: Path,
     images: Path | None = None,
-    video: Path | None = None,
+    video: list[Path] | None = None,
     boxes: Literal["skip", "rectangle"] = "skip",
     identity: str = "track",
     overwrite: bool = False,
 ) -> None:
-    """Turn an export of CVAT, as "CVAT for video 1.1", into a YouTube-VIS file.
+    """Turn exports of CVAT, as "CVAT for video 1.1", into one YouTube-VIS file.
 
     Polygons, masks and ellipses become masks; the labels become the categories. With --video, the annotated frames of
     the video file are written into the image folder, so that the result can be trained on.
 
     Args:
-        input: The exported zip file, or the annotations.xml in it.
-        output: The YouTube-VIS file (JSON) to write.
+        *files: The exported zip files of tasks, jobs or projects, or the annotations.xml in them; the last file is
+            the YouTube-VIS file (JSON) to write.
         images: The image folder that file names start from. Without it, names are made up.
-        video: The video file that was annotated; its frames are written into a folder of --images.
+        video: The video file that was annotated; its frames are written into a folder of --images. With several
+            tasks, give it once for each, under the name that it had in CVAT or in the order of the tasks.
         boxes: What becomes of boxes, which do not say which pixels are the object's: left out, or filled rectangles.
         identity: What tells objects apart: "track", "group", or the name of an attribute. CVAT exports masks as tracks
             of one frame each, so that masks need a group or an attribute.
@@ -41,9 +40,13 @@ def from_cvat(
     """
     from genvis.data.convert.cvat.from_cvat import CvatOptions, read_cvat
 
+    if len(files) < 2:
+        raise InputError("Name the export and the file to write: genvis data convert from-cvat EXPORT.zip OUTPUT.json.")
+    *exports, output = files
     _refuse_existing(output, overwrite)
+    options = CvatOptions(images, tuple(video or ()), boxes, identity)
     with live_progress() as progress:
-        dataset = read_cvat(input, CvatOptions(images, video, boxes, identity), partial(progress, "Writing frames"))
+        dataset = read_cvat(exports, options, partial(progress, "Writing frames"))
     _write(dataset, output)
 
 
@@ -104,6 +107,23 @@ def from_indexed_png(
             input, images=images, meta=meta, void=void, progress=partial(progress, "Reading videos")
         )
     _write(dataset, output)
+
+
+def from_burst(input: Path, output: Path, *, overwrite: bool = False) -> None:
+    """Turn an annotation file of BURST into a YouTube-VIS file.
+
+    File names start from the folder of the split's images (frames/train, ...), which has a folder for each source of
+    TAO.
+
+    Args:
+        input: all_classes.json of a split.
+        output: The YouTube-VIS file (JSON) to write.
+        overwrite: Replace an existing file.
+    """
+    from genvis.data.convert.burst import read_burst
+
+    _refuse_existing(output, overwrite)
+    _write(read_burst(input), output)
 
 
 def from_mots(
@@ -215,7 +235,18 @@ def to_csv(input: Path, output: Path, *, overwrite: bool = False) -> None:
 
 
 app = App(name="convert", help="Turn other annotation formats into YouTube-VIS files, and back.")
-for verb in (from_cvat, from_coco, from_indexed_png, from_mots, to_cvat, to_coco, to_indexed_png, to_mots, to_csv):
+for verb in (
+    from_cvat,
+    from_coco,
+    from_indexed_png,
+    from_mots,
+    from_burst,
+    to_cvat,
+    to_coco,
+    to_indexed_png,
+    to_mots,
+    to_csv,
+):
     app.command(verb)
 
 

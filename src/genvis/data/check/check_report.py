@@ -1,7 +1,5 @@
 """Report of a check for people (tables in the terminal) and for programs (JSON)."""
 
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genvis.data.check.check_result import CheckResult
@@ -68,13 +66,11 @@ def _print_verdict(result: CheckResult, console: "Console") -> None:
         console.print(f"[bold green]No errors.[/]{f' {counted}.' if counted else ''}", highlight=False)
 
 
-def write_json(result: CheckResult, path: Path) -> None:
-    """Write everything that was found as JSON."""
+def to_json(result: CheckResult) -> dict[str, Any]:
+    """Return everything that was found as a dictionary ready for JSON."""
     from dataclasses import asdict
 
-    from genvis.files import make_folder, write_text
-
-    content: dict[str, Any] = {
+    return {
         "file": str(result.path),
         "summary": asdict(result.summary),
         "images_checked": result.images_checked,
@@ -91,5 +87,3 @@ def write_json(result: CheckResult, path: Path) -> None:
             for finding in result.findings.sorted()
         ],
     }
-    make_folder(path.parent)
-    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

@@ -11,8 +11,9 @@ class SourceOptions:
     """One data set.
 
     Args:
-        kind: `youtube_vis` for annotation files of YouTube-VIS and OVIS and all in their format, `coco` for single
-            images, `coco_pseudo` for pseudo videos made of single images, `sprites` for generated videos.
+        kind: `youtube_vis` for annotation files of YouTube-VIS and OVIS and all in their format (videos of one frame
+            become pseudo videos), `coco` for single images, `coco_pseudo` for pseudo videos made of single images,
+            `sprites` for generated videos.
         annotations: The annotation file (JSON); not for `sprites`.
         images: The folder that the file names are relative to; not for `sprites`.
         weight: How often samples come from this data set, relative to the other ones.

@@ -11,13 +11,18 @@ from genvis.errors import InputError
 from genvis.files import make_folder, write_text
 from genvis.training.recipe.checks import check_recipe
 from genvis.training.recipe.recipe import Recipe
+from genvis.training.recipe.recipe_paths import anchored, written_for
 from genvis.training.recipe.yaml_files import read_yaml
 
 
 def bundled_recipes() -> tuple[str, ...]:
     """Return the names of the recipes that the package ships, without their bases."""
-    folder = Path(str(files("genvis.training"))) / "recipes"
+    folder = _bundled_folder()
     return tuple(sorted(file.stem for file in folder.glob("*.yaml") if not file.stem.startswith("base-")))
+
+
+def _bundled_folder() -> Path:
+    return Path(str(files("genvis.training"))) / "recipes"
 
 
 def recipe_file(name: str | Path) -> Path:
@@ -29,7 +34,7 @@ def recipe_file(name: str | Path) -> Path:
     path = Path(name)
     if path.is_file():
         return path
-    bundled = Path(str(files("genvis.training"))) / "recipes" / f"{path.name.removesuffix('.yaml')}.yaml"
+    bundled = _bundled_folder() / f"{path.name.removesuffix('.yaml')}.yaml"
     if path.parent == Path() and bundled.is_file():
         return bundled
     raise InputError(
@@ -40,6 +45,9 @@ def recipe_file(name: str | Path) -> Path:
 def read_recipe(path: Path, *, _above: tuple[Path, ...] = ()) -> dict[str, Any]:
     """Read a recipe and its bases: values of a file replace those of its ``base``, level by level.
 
+    Paths in a file start from its folder, and are returned as seen from the current one; those of bundled recipes
+    start from the current folder.
+
     Raises:
         InputError: If a file is missing, no YAML, no mapping, or names itself as its base.
     """
@@ -49,6 +57,8 @@ def read_recipe(path: Path, *, _above: tuple[Path, ...] = ()) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"The recipe {path} must be a mapping of options, not {type(content).__name__}.")
     base = content.pop("base", None)
+    if path.parent != _bundled_folder():  # Bundled recipes name places in the folder where they are run.
+        content = anchored(content, path.parent)
     if base is None:
         return content
     beside = path.parent / str(base)
@@ -84,13 +94,18 @@ def help_text() -> str:
 
 def list_recipes() -> str:
     """Return the bundled recipes with the first line of their comments."""
-    folder = Path(str(files("genvis.training"))) / "recipes"
-    lines = ["bundled recipes:"]
-    width = max(map(len, bundled_recipes()), default=0)
-    for name in bundled_recipes():
-        first = (folder / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0]
-        lines.append(f"  {name:<{width}}  {first.lstrip('# ')}")
-    return "\n".join(lines)
+    titles = recipe_titles()
+    width = max(map(len, titles), default=0)
+    return "\n".join(["bundled recipes:", *(f"  {name:<{width}}  {title}" for name, title in titles.items())])
+
+
+def recipe_titles() -> dict[str, str]:
+    """Return the first line of the comments of each bundled recipe, by its name."""
+    folder = _bundled_folder()
+    return {
+        name: (folder / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
+        for name in bundled_recipes()
+    }
 
 
 def load_recipe(name: str | Path, overrides: list[str] | None = None) -> Recipe:
@@ -123,13 +138,16 @@ def _parsed(words: list[str], *, source: str) -> Recipe:
 def save_recipe(recipe: Recipe, path: Path) -> None:
     """Write a recipe with all its values, so that the run can be repeated from this file alone.
 
+    Its paths are seen from the current folder, and are written as seen from that of the file.
+
     Raises:
         OutputError: If it cannot be written.
     """
     from dataclasses import asdict
 
     make_folder(path.parent)
-    write_text(path, yaml.safe_dump(_plain(asdict(recipe)), sort_keys=False, allow_unicode=True))
+    content = written_for(_plain(asdict(recipe)), path.parent)
+    write_text(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
 
 def _plain(value: Any) -> Any:

@@ -7,11 +7,14 @@ from typing import Any, cast
 import yaml
 
 from genvis.checkpoints.load import load_genvis
+from genvis.checkpoints.registry import DEMO_MODEL
 from genvis.data.annotations.youtube_vis import file_categories
 from genvis.errors import InputError
 from genvis.files import write_text
 from genvis.model.config import GenVISConfig
 from genvis.model.detector.mask2former import Mask2FormerDetector
+from genvis.training.recipe.hardware_presets import TrainingPreset, preset_for, this_machine
+from genvis.training.recipe.recipe_paths import is_path, path_from
 
 _DETECTOR_LAYERS = 3  # As base-own-genvis.yaml says.
 _PUBLISHED_SIDE = 360
@@ -26,6 +29,7 @@ class OwnRecipes:
         name: Of the run's folders below ``runs``.
         images: The folder that the file names of the annotations start from.
         init: Weights to start from, see `genvis.training.recipe.recipe.ModelOptions`.
+        preset: How to train on the machine.
         config: Of the model that is started from.
         detector_layers: How many of the detector's layers the tracker learns from.
         detector: File of the stage that trains the detector; None if it stays frozen (EoMT, RF-DETR).
@@ -35,10 +39,16 @@ class OwnRecipes:
     name: str
     images: Path
     init: str
+    preset: TrainingPreset
     config: GenVISConfig
     detector_layers: int
     detector: Path | None
     genvis: Path
+
+    @property
+    def model(self) -> Path:
+        """Folder of the finished model."""
+        return self.genvis.parent / "runs" / f"{self.name}-genvis" / "model"
 
     @property
     def files(self) -> list[Path]:
@@ -46,7 +56,9 @@ class OwnRecipes:
         return [self.genvis] if self.detector is None else [self.detector, self.genvis]
 
 
-def plan_own_recipes(*, name: str, images: Path, init: str, folder: Path) -> OwnRecipes:
+def plan_own_recipes(
+    *, name: str, images: Path, init: str, folder: Path, preset: TrainingPreset | None = None
+) -> OwnRecipes:
     """Find out whether the recipes can be written, before anything else is.
 
     Args:
@@ -54,6 +66,7 @@ def plan_own_recipes(*, name: str, images: Path, init: str, folder: Path) -> Own
         images: The folder that the file names of the annotations start from.
         init: Weights to start from: a GenVIS model, or a detector of any family.
         folder: Where the files are to go.
+        preset: How to train; None for what fits this machine.
 
     Raises:
         InputError: If the images or the weights are not there, or a recipe exists already.
@@ -68,6 +81,7 @@ def plan_own_recipes(*, name: str, images: Path, init: str, folder: Path) -> Own
         name,
         images,
         init,
+        preset or preset_for(this_machine()),
         config=cast(GenVISConfig, model.config),
         detector_layers=min(_DETECTOR_LAYERS, model.detector.sizes.layers),
         detector=folder / f"{name}_detector.yaml" if is_trained else None,
@@ -91,24 +105,33 @@ def write_own_recipes(recipes: OwnRecipes, *, train: Path, validation: Path | No
         InputError: If the annotations are not there or damaged.
     """
     labels = file_categories(train)
-    name, config = recipes.name, recipes.config
-    outputs = {stage: f"runs/{name}-{stage}" for stage in ("detector", "genvis")}
-    data = _data(train, validation=validation, images=recipes.images, config=config)
+    name, config, preset, folder = recipes.name, recipes.config, recipes.preset, recipes.genvis.parent
+    # Others than Mask2Former need frames of their own size.
+    keeps_aspect = (config.resizing or {}).get("rule", "shortest_edge") == "shortest_edge"
+    short_side = min(config.min_size_test, preset.short_side) if keeps_aspect else config.min_size_test
+    # In the preset for a CPU, too, a model that only knows emoji must learn to see.
+    knows_emoji_only = recipes.init == DEMO_MODEL
+    init = path_from(folder, recipes.init) if is_path(recipes.init, Path()) else recipes.init
+    model: dict[str, Any] = {"init": init, "categories": path_from(folder, train)}
+    if short_side < config.min_size_test:
+        longest = round(config.max_size_test * short_side / config.min_size_test)
+        model["config"] = {"min_size_test": short_side, "max_size_test": longest}
+    data = _data(recipes, train, validation=validation, short_side=short_side)
     classes = ", ".join(labels.names[:6]) + (", ..." if len(labels) > 6 else "")
-    model: dict[str, Any] = {"init": recipes.init, "categories": str(train)}
     title = f"The only stage for {name}: the tracker learns {len(labels)} classes ({classes}) on the frozen detector."
     if recipes.detector is not None:
+        unfrozen = {"freeze_backbone": False} if knows_emoji_only and preset.hardware == "cpu" else {}
         _write(
             recipes.detector,
             f"Stage 1 of 2 for {name}: the detector learns {len(labels)} classes ({classes}).",
             {
-                "base": "base-own-detector.yaml",
-                "model": model,
+                "base": f"base-own-detector{preset.suffix}.yaml",
+                "model": model | unfrozen,
                 "data": data,
-                "run": {"output": outputs["detector"]},
+                "run": {**preset.run, "output": f"runs/{name}-detector"},
             },
         )
-        model = {"init": f"{outputs['detector']}/model"}
+        model = {"init": f"runs/{name}-detector/model"}
         title = f"Stage 2 of 2 for {name}: the tracker, on the frozen detector of stage 1."
     clips = {"frames_per_clip": config.clip_length} if config.clip_length > 1 else {}
     layers = recipes.detector_layers
@@ -116,25 +139,31 @@ def write_own_recipes(recipes: OwnRecipes, *, train: Path, validation: Path | No
         recipes.genvis,
         title,
         {
-            "base": "base-own-genvis.yaml",
+            "base": f"base-own-genvis{preset.suffix}.yaml",
             "model": model,
             "data": {**data, **clips},
             **({"loss": {"detector_layers": layers}} if layers != _DETECTOR_LAYERS else {}),
-            "run": {"output": outputs["genvis"]},
+            **({"cache": {"folder": f"runs/{name}-cache"}} if preset.uses_cache else {}),
+            "run": {**preset.run, "output": f"runs/{name}-genvis"},
         },
     )
 
 
-def _data(train: Path, *, validation: Path | None, images: Path, config: GenVISConfig) -> dict[str, Any]:
-    scale = config.min_size_test / _PUBLISHED_SIDE
+def _data(recipes: OwnRecipes, train: Path, *, validation: Path | None, short_side: int) -> dict[str, Any]:
+    folder, config = recipes.genvis.parent, recipes.config
+    scale = short_side / _PUBLISHED_SIDE
+    images = path_from(folder, recipes.images)
+
+    def source(annotations: Path) -> dict[str, str]:
+        return {"kind": "youtube_vis", "annotations": path_from(folder, annotations), "images": images}
+
     return {
-        "sources": [{"kind": "youtube_vis", "annotations": str(train), "images": str(images)}],
-        "validation": None
-        if validation is None
-        else {"kind": "youtube_vis", "annotations": str(validation), "images": str(images)},
+        **recipes.preset.data,
+        "sources": [source(train)],
+        "validation": None if validation is None else source(validation),
         "augmentation": {
             "short_sides": [round(side * scale) for side in _PUBLISHED_SHORT_SIDES],
-            "max_size": round(1.2 * config.max_size_test),
+            "max_size": round(1.2 * config.max_size_test * short_side / config.min_size_test),
             "crop_size": [round(384 * scale), round(600 * scale)],
         },
     }

@@ -22,6 +22,8 @@ class ModelOptions:
         categories: Name of known categories, or an annotation file (JSON) that has them; by default that of the
             named model or of `init`. If the classes differ from those of the weights, the class heads are newly
             initialised.
+        freeze_backbone: Leave the detector's backbone as it is in the stages that train the detector: faster, and with
+            few images often as good.
         freeze_batch_norm: Keep the statistics and the affine values of the backbone's batch norm, as for backbones
             that are pretrained; switch it off to train from scratch.
         compile: Compile the network with torch.compile.
@@ -32,6 +34,7 @@ class ModelOptions:
     init: str = ""
     backbone: str = ""
     categories: str = ""
+    freeze_backbone: bool = False
     freeze_batch_norm: bool = True
     compile: bool = False
 

@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -20,6 +20,9 @@ from genvis.training.run.run import build_data, build_module
 from genvis.training.run.stand_ins import NoiseVideos, missing_data, without_missing_weights
 from genvis.training.stages.model_building import parameter_table
 from genvis.training.stages.stage import StageModule
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _MEASURED_STEPS = 2
 _MEASURED_VIEWS = 2
@@ -47,78 +50,129 @@ class Measurement:
     cache_bytes: int = 0
 
 
-def dry_run(recipe: Recipe) -> Measurement:
-    """Print what would be trained, its parameters, memory and time, without changing anything on disk.
+@dataclass(frozen=True)
+class DryRun:
+    """What a recipe would train, and its costs on this machine.
+
+    Attributes:
+        recipe: The recipe as it was measured, stand-ins for what is not here yet included.
+        parameters: Of each part of the network its name, its parameters, and how many of them are trained.
+        notes: What is not here yet, and what stood in for it.
+        measurement: Costs of a step.
+        output: Folder of the run, of which nothing was written.
+    """
+
+    recipe: Recipe
+    parameters: list[tuple[str, int, int]]
+    notes: list[str]
+    measurement: Measurement
+    output: Path
+
+    @property
+    def step_seconds(self) -> float:
+        """Time of an optimizer step, with the wait for its data."""
+        data, measured = self.recipe.data, self.measurement
+        batch = max(measured.seconds, measured.data_seconds / data.workers) if data.workers else 0.0
+        return self.recipe.run.accumulate * (batch or measured.seconds + measured.data_seconds)
+
+    @property
+    def seconds(self) -> float:
+        """Time of the whole run, with filling the cache, without validation."""
+        return self.step_seconds * self.recipe.run.max_steps + self.measurement.cache_seconds
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as a dictionary ready for JSON."""
+        return {
+            "stage": self.recipe.stage,
+            "steps": self.recipe.run.max_steps,
+            "batch": _batch(self.recipe),
+            "data": [_described(source) for source in self.recipe.data.sources],
+            "parts": [
+                {"name": name, "parameters": size, "trained": trained} for name, size, trained in self.parameters
+            ],
+            "notes": self.notes,
+            "step_seconds": self.step_seconds,
+            "seconds": self.seconds,
+            "measured": asdict(self.measurement),
+            "output": str(self.output),
+        }
+
+    def show(self, console: "Console") -> None:
+        """Print everything."""
+        from rich.table import Table
+
+        measured, recipe = self.measurement, self.recipe
+        console.print(f"[bold]Stage[/bold] {recipe.stage}, {recipe.run.max_steps:,} steps of {_batch(recipe)}")
+        for source in recipe.data.sources:
+            console.print(f"[bold]Data[/bold]  {_described(source)}")
+        table = Table("part", "parameters", "trained", box=None)
+        for name, size, trained in self.parameters:
+            table.add_row(name, f"{size:,}", f"{trained:,}" if trained else "frozen")
+        table.add_row(
+            "all",
+            f"{sum(row[1] for row in self.parameters):,}",
+            f"{sum(row[2] for row in self.parameters):,}",
+            style="bold",
+        )
+        console.print(table)
+        for note in self.notes:
+            console.print(note, style="yellow", soft_wrap=True)
+        console.print(
+            f"[bold]Time[/bold]  {self.step_seconds:.2f} s a step here ({measured.seconds:.2f} s to learn from a "
+            f"batch, {measured.data_seconds:.2f} s to prepare it), {duration(self.seconds)} in all"
+        )
+        if measured.cache_bytes:
+            console.print(
+                f"[bold]Cache[/bold] {recipe.cache.views:,} views, {measured.cache_bytes / 2**30:.1f} GB, "
+                f"{duration(measured.cache_seconds)} to fill in one process"
+            )
+        console.print(f"[bold]Memory[/bold] {measured.memory / 2**30:.2f} GB at the peak of each process")
+        console.print(f"[bold]Output[/bold] {self.output} (nothing was written)")
+
+
+def dry_run(recipe: Recipe, *, beside: Path | None = None, is_brief: bool = False) -> DryRun:
+    """Find out what a recipe would train, its parameters, memory and time, without changing anything on disk.
 
     Nothing is fetched. Weights and data that are not there yet are replaced by new weights and by noise of the same
-    size, and the output says so.
+    size, and the notes say so.
 
     Args:
         recipe: All of it.
-
-    Returns:
-        The measurement.
+        beside: Folder of the recipe. Where the weights of the stage before are missing, the recipe beside it that
+            makes them says what they will be.
+        is_brief: Take steps of one sample, and multiply their time: within about 10% on a CPU, too much on a GPU.
 
     Raises:
         InputError: If the recipe is impossible.
     """
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
     check_recipe(recipe)
-    model, notes = without_missing_weights(recipe.model)
+    output = Path(recipe.run.output).resolve()
+    model, notes = without_missing_weights(recipe.model, beside=beside)
     recipe = replace(recipe, model=model)
     missing = missing_data(recipe.data)
     if missing is not None:
         notes.append(f"The data '{missing}' is not here yet: measured on noise, without the time to prepare a batch.")
         recipe = replace(recipe, cache=CacheOptions())
     module = build_module(recipe)
-    console.print(f"[bold]Stage[/bold] {recipe.stage}, {recipe.run.max_steps:,} steps of {_batch(recipe)}")
-    for source in recipe.data.sources:
-        console.print(f"[bold]Data[/bold]  {_described(source)}")
-    table = Table("part", "parameters", "trained", box=None)
-    rows = parameter_table(module.model)
-    for name, size, trained in rows:
-        table.add_row(name, f"{size:,}", f"{trained:,}" if trained else "frozen")
-    table.add_row("all", f"{sum(row[1] for row in rows):,}", f"{sum(row[2] for row in rows):,}", style="bold")
-    console.print(table)
-    for note in notes:
-        console.print(note, style="yellow", soft_wrap=True)
-    measured = measure(recipe, module, is_stand_in=missing is not None)
-    accumulate = recipe.run.accumulate
-    workers = max(1, recipe.data.workers)
-    step = accumulate * max(measured.seconds, measured.data_seconds / workers if recipe.data.workers else 0.0)
-    if not recipe.data.workers:
-        step += accumulate * measured.data_seconds
-    console.print(
-        f"[bold]Time[/bold]  {step:.2f} s a step here ({measured.seconds:.2f} s to learn from a batch, "
-        f"{measured.data_seconds:.2f} s to prepare it), {_hours(step * recipe.run.max_steps)} in all"
-    )
-    if measured.cache_bytes:
-        console.print(
-            f"[bold]Cache[/bold] {recipe.cache.views:,} views, {measured.cache_bytes / 2**30:.1f} GB, "
-            f"{_hours(measured.cache_seconds)} to fill in one process"
-        )
-    console.print(f"[bold]Memory[/bold] {measured.memory / 2**30:.2f} GB at the peak of each process")
-    console.print(f"[bold]Output[/bold] {Path(recipe.run.output).resolve()} (nothing was written)")
-    return measured
+    measured = measure(recipe, module, is_stand_in=missing is not None, most=1 if is_brief else None)
+    return DryRun(recipe, parameter_table(module.model), notes, measured, output)
 
 
-def measure(recipe: Recipe, module: StageModule, *, is_stand_in: bool = False) -> Measurement:
+def measure(recipe: Recipe, module: StageModule, *, is_stand_in: bool = False, most: int | None = None) -> Measurement:
     """Take a few steps with the recipe's model, data and losses, and time them; of a cache only some views are made.
 
     Args:
         recipe: All of it.
         module: Its stage.
         is_stand_in: Take noise of the size of the recipe's samples, whose preparation is not measured.
+        most: Samples of a measured step, if that is fewer than the recipe's; times are then multiplied.
     """
     if is_stand_in:
         noise = NoiseVideos.like(recipe.data, classes=module.model.config.num_classes)
-        return replace(_measure(recipe, module, noise, collate), data_seconds=0.0)
+        return replace(_measure(recipe, module, noise, collate, most=most), data_seconds=0.0)
     if not recipe.cache.folder:
         data = build_data(recipe, module)
-        return _measure(recipe, module, data.stream, data.collate_items)
+        return _measure(recipe, module, data.stream, data.collate_items, most=most)
     with TemporaryDirectory() as folder:
 
         def built(views: int) -> tuple[TrainingData, float]:
@@ -130,19 +184,25 @@ def measure(recipe: Recipe, module: StageModule, *, is_stand_in: bool = False) -
         _, filling = built(1 + _MEASURED_VIEWS)
         data, opening = built(1 + _MEASURED_VIEWS)
         size = sum(path.stat().st_size for path in Path(folder).iterdir()) / (1 + _MEASURED_VIEWS)
-        measured = _measure(recipe, module, data.stream, data.collate_items)
+        measured = _measure(recipe, module, data.stream, data.collate_items, most=most)
     views = recipe.cache.views
     seconds = opening + views * max(0.0, filling - opening) / _MEASURED_VIEWS
     return replace(measured, cache_seconds=seconds, cache_bytes=int(views * size))
 
 
 def _measure(
-    recipe: Recipe, module: StageModule, stream: Any, collate_items: Callable[[list[Any]], Any]
+    recipe: Recipe,
+    module: StageModule,
+    stream: Any,
+    collate_items: Callable[[list[Any]], Any],
+    *,
+    most: int | None = None,
 ) -> Measurement:
     device = torch.device("cuda" if torch.cuda.is_available() and recipe.run.accelerator != "cpu" else "cpu")
     module.to(device)
     processes = recipe.run.nodes * (recipe.run.devices if isinstance(recipe.run.devices, int) else 1)
-    share = max(1, recipe.data.batch_size // processes)
+    full = max(1, recipe.data.batch_size // processes)
+    share = min(full, most or full)
     learning: list[float] = []
     preparing: list[float] = []
     first = 0.0
@@ -164,7 +224,8 @@ def _measure(
     memory = torch.cuda.max_memory_allocated() if device.type == "cuda" else peak_memory()
     # AdamW keeps two more numbers for each trained one.
     memory += sum(2 * 4 * parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
-    return Measurement(mean(learning[counted]), mean(preparing[counted]), memory, first)
+    scale = full / share
+    return Measurement(scale * mean(learning[counted]), scale * mean(preparing[counted]), memory, first)
 
 
 def _dtype(recipe: Recipe) -> torch.dtype:
@@ -184,7 +245,8 @@ def _described(source: SourceOptions) -> str:
     return f"{source.kind} {source.annotations} with images in {source.images} (weight {source.weight:g})"
 
 
-def _hours(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return a time in words, for example ``"12 min"``."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -9,6 +9,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+_FORETELL_AFTER = 3  # Steps.
+_LONG = 600.0  # Seconds.
+
 
 class TrainingProgress(ProgressBar):
     """Prints how far the run is.
@@ -42,6 +45,8 @@ class TrainingProgress(ProgressBar):
         """Renew the line."""
         if not self._every or (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
+        if trainer.global_step - self._begun[0] == _FORETELL_AFTER:
+            self._foretell(trainer)
         if self._live is not None:
             self._live.update(Text(self.line(trainer)))
         elif trainer.global_step % self._every == 0:
@@ -72,6 +77,18 @@ class TrainingProgress(ProgressBar):
         return (
             f"step {step:,} of {last:,}{shown}{self._scores}  {_rate(seconds)}  {_time_left(seconds * (last - step))}"
         )
+
+    def _foretell(self, trainer: Trainer) -> None:
+        """Leave a line with the time that the run will take, if that is long."""
+        seconds = (time.monotonic() - self._begun[1]) / _FORETELL_AFTER
+        left = seconds * (trainer.max_steps - trainer.global_step)
+        if left > _LONG:
+            self._console.print(
+                f"{trainer.max_steps - trainer.global_step:,} steps to go at {_rate(seconds)}: {_time_left(left)}. "
+                "Ctrl-C stops; the same command continues.",
+                soft_wrap=True,
+                highlight=False,
+            )
 
     def _stop(self) -> None:
         if self._live is not None:

@@ -64,6 +64,11 @@ def train(recipe: Recipe) -> Path:
         if start is not None and start.step == recipe.run.max_steps and (output / "model" / "config.json").is_file():
             print(f"The run in {output} has finished its {start.step:,} steps; a larger run.max_steps continues it.")
             return output / "model"
+        if start is None and recipe.run.resume and (output / "model" / "config.json").is_file():
+            print(
+                f"The run in {output} has finished, and its checkpoints are gone; --run.resume false trains it again."
+            )
+            return output / "model"
         if is_first:
             save_recipe(recipe, output / "recipe.yaml")
         data = build_data(recipe, module)
@@ -105,6 +110,7 @@ def build_module(recipe: Recipe) -> StageModule:
         max_steps=recipe.run.max_steps,
         seed=recipe.run.seed,
         freeze_batch_norm=recipe.model.freeze_batch_norm,
+        freeze_backbone=recipe.model.freeze_backbone,
     )
 
 

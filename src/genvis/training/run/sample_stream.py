@@ -51,6 +51,19 @@ class SingleImages:
         return None if image is None else keep_visible(augment(image, self.transform, key.generator()))
 
 
+@dataclass(frozen=True)
+class VideosAndImages:
+    """Clips of the videos of a data set, and pseudo videos of those that have a single frame."""
+
+    clips: VideoClips
+    pseudo: PseudoVideos
+
+    def draw(self, key: RandomKey) -> VideoSample | None:
+        """Return a sample of the video or image whose turn it is, or None if it shows no object."""
+        is_image = self.clips.videos.length(key.choose(len(self.clips.videos))) == 1
+        return (self.pseudo if is_image else self.clips).draw(key)
+
+
 class ValidationVideos(Dataset[VideoSample]):
     """The first videos of a data set, whole, in their order."""
 
@@ -116,10 +129,9 @@ def _training_source(source: SourceOptions, options: DataOptions, labels: Catego
         transform = video_transform(
             short_sides=how.short_sides, max_size=how.max_size, crop=how.crop, crop_size=how.crop_size
         )
-    if source.kind == "youtube_vis":
-        return VideoClips(files, sampling, transform)
     if source.kind == "coco":
         return SingleImages(files, transform)
+    clips = VideoClips(files, sampling, transform)
     if how.kind == "video":
         transform = pseudo_video_transform(
             short_sides=how.short_sides,
@@ -128,7 +140,10 @@ def _training_source(source: SourceOptions, options: DataOptions, labels: Catego
             crop_size=how.crop_size,
             rotation=how.rotation,
         )
-    return PseudoVideos(files, sampling.frames, transform)
+    pseudo = PseudoVideos(files, sampling.frames, transform)
+    if source.kind == "coco_pseudo":
+        return pseudo
+    return VideosAndImages(clips, pseudo) if sampling.frames > 1 else clips
 
 
 def _files(source: SourceOptions, labels: Categories, *, skip_empty: bool) -> VideoDataset:

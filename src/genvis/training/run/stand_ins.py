@@ -6,30 +6,66 @@ from statistics import median_low
 
 import torch
 
-from genvis.checkpoints.hub import local_folder
+from genvis.checkpoints.hub import is_on_hub, local_folder
 from genvis.data.samples.sample import VideoSample
+from genvis.errors import InputError
 from genvis.training.recipe.data_options import AugmentationOptions, DataOptions, SourceOptions
-from genvis.training.recipe.recipe import ModelOptions
+from genvis.training.recipe.loading import load_recipe
+from genvis.training.recipe.recipe import ModelOptions, Recipe
 
 _OBJECTS = 5
+_MOST_RECIPES = 100
 
 
-def without_missing_weights(model: ModelOptions) -> tuple[ModelOptions, list[str]]:
+def without_missing_weights(model: ModelOptions, *, beside: Path | None = None) -> tuple[ModelOptions, list[str]]:
     """Return the options of the model without weights that are not on this machine, and what to say about them.
 
-    Weights that also tell what the network is are kept: without them there is nothing to measure.
+    Weights that also tell what the network is are kept: without them there is nothing to measure. Those of the stage
+    before are known by its recipe, if it lies beside this one.
 
     Args:
         model: Of a recipe.
+        beside: Folder of the recipe.
+
+    Raises:
+        InputError: If weights that are not here are of the Hub: nothing is fetched.
     """
-    notes = []
-    if model.init and not _is_here(model.init) and (model.name or model.config):
-        notes.append(f"The weights '{model.init}' are not here yet: measured with newly initialised ones.")
-        model = replace(model, init="")
+    notes: list[str] = []
+    if model.init and not _is_here(model.init):
+        before = None if beside is None or model.name or model.config else _maker(model.init, beside)
+        if before is not None:
+            path, recipe = before
+            model, notes = without_missing_weights(
+                replace(recipe.model, categories=model.categories or recipe.model.categories)
+            )
+            return model, [
+                f"The stage before ({path}) has not run yet: measured with the weights it starts from.",
+                *notes,
+            ]
+        if model.name or model.config:
+            notes.append(f"The weights '{model.init}' are not here yet: measured with newly initialised ones.")
+            model = replace(model, init="")
+        elif is_on_hub(model.init):
+            raise InputError(
+                f"The weights '{model.init}' are not here, and a dry run fetches nothing: run `genvis models fetch "
+                f"{model.init}` first."
+            )
     if model.backbone and not model.init and not _is_here(model.backbone):
         notes.append(f"The backbone '{model.backbone}' is not here yet: measured with a newly initialised one.")
         model = replace(model, backbone="")
     return model, notes
+
+
+def _maker(weights: str, folder: Path) -> tuple[Path, Recipe] | None:
+    """Return the recipe of a folder whose run leaves these weights, or None."""
+    for path in sorted(folder.glob("*.yaml"))[:_MOST_RECIPES]:
+        try:
+            recipe = load_recipe(path)
+        except InputError:  # No recipe, or one that is being written.
+            continue
+        if (Path(recipe.run.output) / "model").resolve() == Path(weights).resolve():
+            return path, recipe
+    return None
 
 
 def missing_data(data: DataOptions) -> str | None:

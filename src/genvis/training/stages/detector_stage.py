@@ -9,7 +9,7 @@ from genvis.model.detector.mask2former import as_mask2former
 from genvis.model.outputs import FramePrediction
 from genvis.training.process_group import gathered
 from genvis.training.stages.detector_input import detector_input
-from genvis.training.stages.stage import StageModule, batch_norms
+from genvis.training.stages.stage import StageModule, frozen_detector_parts
 from genvis.training.validation.validation_scores import average_precision_percent, evaluated_frame, frame_instances
 
 
@@ -19,9 +19,11 @@ class DetectorStage(StageModule):
     finds_videos = False
 
     def frozen_parts(self) -> list[nn.Module]:
-        """Return the tracker, and batch norm if it is frozen."""
+        """Return the tracker, and backbone and batch norm if they are frozen."""
         frozen: list[nn.Module] = [] if self.model.tracker is None else [self.model.tracker]
-        return frozen + (batch_norms(self.model.detector) if self.freeze_batch_norm else [])
+        return frozen + frozen_detector_parts(
+            self.model.detector, backbone=self.freeze_backbone, batch_norm=self.freeze_batch_norm
+        )
 
     def losses(self, batch: VideoBatch) -> dict[str, Tensor]:
         """Return class, mask and dice loss of every decoder layer, of the last one without a suffix."""

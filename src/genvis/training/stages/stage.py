@@ -9,6 +9,8 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from genvis.errors import InputError
+from genvis.model.detector.base import FrameDetector
+from genvis.model.detector.mask2former import as_mask2former
 from genvis.model.genvis import GenVIS
 from genvis.training.criterion.set_criterion import SetCriterion
 from genvis.training.recipe.loss_options import LossOptions
@@ -33,6 +35,7 @@ class StageModule(lightning.LightningModule):
         max_steps: Optimizer steps of the whole run.
         seed: Of the random numbers.
         freeze_batch_norm: Whether batch norm keeps its statistics and affine values.
+        freeze_backbone: Whether the detector's backbone is left as it is, where the stage trains the detector.
 
     Attributes:
         frame_criterion: Matches, and scores in training, the detector's predictions of single frames.
@@ -55,6 +58,7 @@ class StageModule(lightning.LightningModule):
         matches_classes: bool = True,
         seed: int = 0,
         freeze_batch_norm: bool = True,
+        freeze_backbone: bool = False,
     ) -> None:
         super().__init__()
         self.model = model
@@ -66,6 +70,7 @@ class StageModule(lightning.LightningModule):
         self.max_steps = max_steps
         self.seed = seed
         self.freeze_batch_norm = freeze_batch_norm
+        self.freeze_backbone = freeze_backbone
         if loss.detector_layers > model.detector.sizes.layers:
             raise InputError(
                 f"loss.detector_layers is {loss.detector_layers}, but the detector has {model.detector.sizes.layers} "
@@ -120,6 +125,12 @@ class StageModule(lightning.LightningModule):
             optimizer, lambda step: rate_factor(step, options=self.optimizer_options, max_steps=self.max_steps)
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def frozen_detector_parts(detector: FrameDetector, *, backbone: bool, batch_norm: bool) -> list[nn.Module]:
+    """Return the parts of a detector that is trained which are nevertheless left as they are."""
+    frozen = [as_mask2former(detector).parts()["backbone"]] if backbone else []
+    return frozen + (batch_norms(detector) if batch_norm else [])
 
 
 def batch_norms(model: nn.Module) -> list[nn.Module]:

@@ -7,15 +7,17 @@ from genvis.model.detector.mask2former import as_mask2former
 from genvis.training.cache.detected_videos import DetectedVideos
 from genvis.training.stages.detector_input import detector_input
 from genvis.training.stages.genvis_stage import VideoStage, clip_losses
-from genvis.training.stages.stage import batch_norms
+from genvis.training.stages.stage import frozen_detector_parts
 
 
 class VITAStage(VideoStage):
     """Trains everything: the detector by its own losses and, through its queries and features, by the tracker's."""
 
     def frozen_parts(self) -> list[nn.Module]:
-        """Return batch norm, if it is frozen."""
-        return batch_norms(self.model.detector) if self.freeze_batch_norm else []
+        """Return backbone and batch norm, if they are frozen."""
+        return frozen_detector_parts(
+            self.model.detector, backbone=self.freeze_backbone, batch_norm=self.freeze_batch_norm
+        )
 
     def losses(self, batch: VideoBatch) -> dict[str, Tensor]:
         """Return the detector's losses, named ``detector_...``, and the tracker's."""

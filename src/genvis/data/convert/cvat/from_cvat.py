@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -27,6 +27,7 @@ from genvis.masks import MaskError, RLEMask, encode_mask, merge_masks
 
 TRACK_IDENTITY = "track"
 GROUP_IDENTITY = "group"
+_SHOWN = 5
 MOST_MASKS = 5_000_000
 """Most masks of a file, those included that are filled in."""
 
@@ -37,22 +38,22 @@ class CvatOptions:
 
     Attributes:
         images: The image folder; None makes the names up.
-        video: The annotated video file, whose frames are written into ``images``.
+        videos: The annotated video files, whose frames are written into ``images``; see `assign_videos`.
         boxes: What becomes of boxes, which say nothing of an object's shape: left out, or filled rectangles.
         identity: What tells objects apart: "track" (CVAT's tracks), "group" (its groups), or the name of an attribute
             of the labels. CVAT exports masks, and shapes that are no tracks, as tracks of one frame each.
     """
 
     images: Path | None = None
-    video: Path | None = None
+    videos: tuple[Path, ...] = ()
     boxes: BoxMode = "skip"
     identity: str = TRACK_IDENTITY
 
 
 def read_cvat(
-    path: Path, options: CvatOptions, progress: Callable[[int, int], None] = lambda done, total: None
+    path: Path | Sequence[Path], options: CvatOptions, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> ConvertedDataset:
-    """Read an export of CVAT.
+    """Read one or more exports of CVAT, of tasks, jobs or projects.
 
     Shapes at a frame are taken as they are; ``outside`` ends a track until its next shape. Where a file has keyframes
     only, the frames between them are filled in as CVAT does: polygons, boxes and ellipses move evenly, and the last
@@ -60,42 +61,105 @@ def read_cvat(
     overlap, the higher one is in front, and the other has only its visible pixels.
 
     Args:
-        path: ``annotations.xml`` or the exported zip file.
+        path: ``annotations.xml`` or the exported zip file; or several of them.
         options: How to read it.
         progress: Called with the number of frames written from a video file, and their total.
 
     Returns:
-        One video for each task; the categories are the labels, in their order.
+        One video for each task; the categories are the labels, in their order, those of the same name as one.
 
     Raises:
-        InputError: If the file or the images cannot be used.
+        InputError: If a file, a video or the images cannot be used.
     """
-    if options.video is not None and options.images is None:
+    if options.videos and options.images is None:
         raise InputError("Frames of a video need a folder to be written into: name it with --images.")
-    file = read_cvat_xml(path)
-    is_project, tasks = len(file.tasks) > 1 or bool(file.subsets), file.tasks
-    if is_project:
-        tasks = with_offsets(file.tasks, file.tracks, subsets=file.subsets)
-    if options.video is not None and len(file.tasks) > 1:
-        raise InputError(f"'{path}' has {len(file.tasks)} tasks, but one video was given; export one task at a time.")
-    remarks = Remarks()
-    categories = numbered_categories(list(dict.fromkeys([*file.labels, *(track.label for track in file.tracks)])))
+    paths = [path] if isinstance(path, Path) else list(path)
+    exports = [_Export.of(place) for place in paths]
+    every_task = [task for export in exports for task in export.tasks]
+    names = iter(unique_names(Path(task.source).stem or task.name or f"task_{task.id}" for task in every_task))
+    videos_of = iter(assign_videos(options.videos, every_task))
+    labels = [label for export in exports for label in export.file.labels]
+    labels += [track.label for export in exports for track in export.file.tracks]
+    categories = numbered_categories(list(dict.fromkeys(labels)))
     category_ids = {category.name: category.id for category in categories}
-    tracks_of_task: dict[str, list[CvatTrack]] = {task.id: [] for task in tasks}
-    for track in file.tracks:
-        task_id = track.task_id if len(tasks) > 1 else tasks[0].id
-        if task_id in tracks_of_task:
-            tracks_of_task[task_id].append(track)
-        else:
-            remarks.add("Tracks of tasks that the file does not describe, left out: {n}.")
-    names = unique_names(Path(task.source).stem or task.name or f"task_{task.id}" for task in tasks)
-    videos = []
-    budget = _MaskBudget(path)
-    for task, name in zip(tasks, names, strict=True):
-        converter = _TaskConverter(path, file, task, name, options, category_ids, remarks, budget)
-        videos.append(converter.convert(tracks_of_task[task.id], progress))
-    _remark_on_identities(file, options, remarks)
+    remarks, videos = Remarks(), []
+    for export in exports:
+        budget = _MaskBudget(export.path)
+        tracks_of_task = export.tracks_of_task(remarks)
+        for task in export.tasks:
+            converter = _TaskConverter(
+                export.path,
+                export.file,
+                task,
+                next(names),
+                options,
+                category_ids,
+                remarks,
+                budget,
+                video=next(videos_of),
+                is_alone=len(every_task) == 1,
+            )
+            videos.append(converter.convert(tracks_of_task[task.id], progress))
+        _remark_on_identities(export.file, options, remarks)
     return ConvertedDataset(categories, tuple(videos), remarks.sentences())
+
+
+@dataclass(frozen=True)
+class _Export:
+    """One exported file, and its tasks with the frame numbers that count in them."""
+
+    path: Path
+    file: CvatFile
+    tasks: tuple[CvatTask, ...]
+
+    @classmethod
+    def of(cls, path: Path) -> "_Export":
+        file = read_cvat_xml(path)
+        is_project, tasks = len(file.tasks) > 1 or bool(file.subsets), file.tasks
+        if is_project:
+            tasks = with_offsets(file.tasks, file.tracks, subsets=file.subsets)
+        return cls(path, file, tuple(tasks))
+
+    def tracks_of_task(self, remarks: Remarks) -> dict[str, list[CvatTrack]]:
+        """Return the tracks of each task by its id."""
+        result: dict[str, list[CvatTrack]] = {task.id: [] for task in self.tasks}
+        for track in self.file.tracks:
+            task_id = track.task_id if len(self.tasks) > 1 else self.tasks[0].id
+            if task_id in result:
+                result[task_id].append(track)
+            else:
+                remarks.add("Tracks of tasks that the file does not describe, left out: {n}.")
+        return result
+
+
+def assign_videos(videos: Sequence[Path], tasks: Sequence[CvatTask]) -> list[Path | None]:
+    """Return the video file of each task: that of the name that CVAT notes, or else by their order.
+
+    Args:
+        videos: The files, in any order; none for tasks without.
+        tasks: Of all exports.
+
+    Raises:
+        InputError: If it is not clear which video belongs to a task, or a video belongs to none.
+    """
+    if not videos:
+        return [None] * len(tasks)
+    if len(videos) == len(tasks) == 1:
+        return [videos[0]]
+    by_name: dict[str, list[Path]] = defaultdict(list)
+    for video in videos:
+        by_name[video.name].append(video)
+    found = [by_name.get(Path(task.source).name, []) for task in tasks]
+    if all(len(named) == 1 for named in found) and {named[0] for named in found} == set(videos):
+        return [named[0] for named in found]
+    if len(videos) == len(tasks) and not any(found):
+        return list(videos)
+    wanted = ", ".join(f"'{Path(task.source).name or task.name or task.id}'" for task in tasks[:_SHOWN])
+    given = ", ".join(f"'{video.name}'" for video in videos[:_SHOWN])
+    raise InputError(
+        f"The tasks were made from {wanted}, but the videos are {given}: give --video once for each task, under the "
+        "name that it had in CVAT."
+    )
 
 
 def _remark_on_identities(file: CvatFile, options: CvatOptions, remarks: Remarks) -> None:
@@ -187,6 +251,8 @@ class _TaskConverter:
     category_ids: dict[str, int]
     remarks: Remarks
     budget: "_MaskBudget"
+    video: Path | None
+    is_alone: bool
 
     def convert(self, tracks: list[CvatTrack], progress: Callable[[int, int], None]) -> ConvertedVideo:
         numbers = self.task.file_numbers
@@ -214,12 +280,11 @@ class _TaskConverter:
         if images is None:
             self.remarks.add(f"Images are named '{self.name}/000000.jpg' and so on; give --images to use real ones.")
             return [f"{self.name}/{number:06d}.jpg" for number in numbers]
-        if self.options.video is not None:
-            names = extract_frames(self.options.video, images / self.name, numbers, progress=progress)
+        if self.video is not None:
+            names = extract_frames(self.video, images / self.name, numbers, progress=progress)
             return [f"{self.name}/{name}" for name in names]
-        only_video = len(self.file.tasks) == 1
         return images_of_subset(images, self.task) or images_by_number(
-            images, self.name, numbers, only_video=only_video
+            images, self.name, numbers, only_video=self.is_alone
         )
 
     def _size(self, file_names: list[str]) -> tuple[int, int]:
