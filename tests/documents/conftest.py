@@ -63,6 +63,7 @@ def reader_s_folder(clip: list[np.ndarray], hub_cache: Path, tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(hub_cache))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)  # Where completion is installed.
     for name in ("ride.mp4", "video.mp4", "reef.mp4", "new.mp4", "hour1.mp4", "hour2.mp4"):
         write_video(tmp_path / name, clip)
     (tmp_path / "clips").mkdir()

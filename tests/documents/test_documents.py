@@ -30,6 +30,9 @@ COMMANDS = {
     # README.md
     "pip install .": NOT_RUN,
     "pip install '.[test]'": NOT_RUN,
+    "pip install torch torchvision --index-url https://download.pytorch.org/whl/cpu": NOT_RUN,
+    "genvis doctor": AS_IT_IS,
+    "genvis --install-completion": "genvis --install-completion --shell bash -o completion.bash",
     "pytest": NOT_RUN,
     "genvis demo": AS_IT_IS,
     "genvis predict ride.mp4 -o out": AS_IT_IS,
@@ -40,7 +43,7 @@ COMMANDS = {
         "genvis predict {stream} --stop 4 --weights models/ytvis21 -o out/camera"
     ),
     "genvis data convert from-cvat export.zip reef.json --images images --video reef.mp4": AS_IT_IS,
-    "genvis data prepare reef.json --images images --init genvis_r50_ytvis21.pth": (
+    "genvis data prepare reef.json --images images": (
         "genvis data prepare reef.json --images images --init sprites-tiny --no-estimate"
     ),
     "genvis train reef_detector.yaml": f"genvis train reef_detector.yaml {BRIEF}",
