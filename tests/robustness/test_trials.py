@@ -10,8 +10,9 @@ from random import Random
 
 import pytest
 
+from tests.robustness import trials
 from tests.robustness.mutations import damage, mutate
-from tests.robustness.trials import Kill, Limits, count_file_steps, run_trial
+from tests.robustness.trials import HangWatch, Kill, Limits, Running, count_file_steps, run_trial
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks and limits of Linux")
 
@@ -59,6 +60,50 @@ def test_every_bad_end_is_seen(work, problem, tmp_path: Path) -> None:
 def test_a_hang_is_seen_and_ended(tmp_path: Path) -> None:
     outcome = run_trial(lambda: time.sleep(60), folder=_folder(tmp_path, "work"), limits=Limits(seconds=0.2))
     assert "hung" in str(outcome.problem())
+
+
+def spins() -> int:
+    while True:
+        pass
+
+
+def test_endless_work_is_seen_and_ended(tmp_path: Path) -> None:
+    outcome = run_trial(spins, folder=_folder(tmp_path, "work"), limits=Limits(seconds=0.2))
+    assert "hung" in str(outcome.problem())
+
+
+def test_a_trial_that_waits_for_one_that_works_does_not_hang(tmp_path: Path) -> None:
+    limits = Limits(seconds=0.7)
+    working = Running(lambda: time.sleep(0.1) or spins(), folder=_folder(tmp_path, "working"), limits=Limits(seconds=2))
+    waiting = Running(lambda: time.sleep(1.5), folder=_folder(tmp_path, "waiting"), limits=limits)
+    assert waiting.finish(working).problem() is None
+    assert "hung" in str(working.finish().problem())
+    alone = run_trial(lambda: time.sleep(1.5), folder=_folder(tmp_path, "alone"), limits=limits)
+    assert "hung" in str(alone.problem())
+
+
+def test_time_in_which_others_keep_the_processors_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, state = [0.0], [(0.0, True)]
+    monkeypatch.setattr(trials.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(trials, "activity", lambda group: state[0])
+    watch = HangWatch([1])
+
+    def seconds_until_it_hangs(used: float, is_busy: bool) -> int:
+        for second in range(1, 10_000):
+            clock[0], state[0] = clock[0] + 1, (state[0][0] + used, is_busy)
+            if watch.hangs(60):
+                return second
+        raise AssertionError("it never hangs")
+
+    for _ in range(1000):  # It gets no processor for a quarter of an hour.
+        clock[0] += 1
+        assert not watch.hangs(60)
+    assert seconds_until_it_hangs(used=0.01, is_busy=False) == 61
+    watch = HangWatch([1])
+    assert seconds_until_it_hangs(used=0.1, is_busy=True) == pytest.approx(10 * (60 - 0.7), abs=20)
+    state[0] = (0.0, True)
+    watch = HangWatch([1])
+    assert seconds_until_it_hangs(used=0.0, is_busy=True) == 30 * 60 + 1
 
 
 def test_a_kill_comes_before_the_nth_step_on_files(tmp_path: Path) -> None:

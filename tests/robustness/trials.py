@@ -24,6 +24,9 @@ from typing import Any
 Work = Callable[[], int | None]
 Hook = Callable[[str, tuple[Any, ...]], None]
 OUTPUT_KEPT = 20_000  # characters of what a trial printed
+WATCH_SECONDS = 0.2
+LITTLE = 0.05  # of a processor: one that only asks again and again whether it may go on stands still
+LONGEST = 30  # times the limit: whatever the others do
 _numbers = count()
 
 FILE_EVENTS = frozenset(
@@ -37,7 +40,8 @@ class Limits:
     """What a trial may use.
 
     Attributes:
-        seconds: A trial that takes longer hangs.
+        seconds: A trial hangs that takes longer: of processor time, or of time in which it stands still. Time in which
+            it waits for a processor or a disk that others keep busy does not count.
         memory: Bytes of address space on top of those of the warm process.
         file_bytes: Size that no file may exceed; writing more fails as on a full disk. None is no limit.
     """
@@ -131,11 +135,20 @@ class Running:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.setpgid(self._child, self._child)  # Here too: a kill may come before the child has come that far.
 
-    def finish(self) -> Outcome:
-        """Wait for the end, or kill the trial when its time has come."""
-        limit, wanted = self._limits.seconds, self._kill.seconds
-        asked = wanted is not None and wanted < limit
-        in_time = _wait(self._child, self._began + (wanted if wanted is not None and asked else limit))
+    def finish(self, *beside: "Running") -> Outcome:
+        """Wait for the end, or kill the trial when its time has come.
+
+        Args:
+            *beside: Trials that this one may wait for: while they go on, it does not stand still.
+        """
+        asked = self._kill.seconds is not None
+        if self._kill.seconds is not None:
+            in_time = _wait(self._child, self._began + self._kill.seconds)
+        else:
+            watch = HangWatch([self._child, *(other._child for other in beside)])
+            while not (in_time := _wait(self._child, time.monotonic() + WATCH_SECONDS)):
+                if watch.hangs(self._limits.seconds):
+                    break
         _kill_group(self._child)
         _, code = os.waitpid(self._child, 0)
         _kill_group(self._child)  # What it started may have outlived it.
@@ -154,6 +167,51 @@ class Running:
             stdout=stdout,
             stderr=stderr,
         )
+
+
+class HangWatch:
+    """Tells a trial that hangs from one that is slow because others keep the machine busy.
+
+    Args:
+        groups: Process groups; the first is the trial's own, the others are those that it may wait for.
+    """
+
+    def __init__(self, groups: list[int]) -> None:
+        self._groups = groups
+        self._began = self._seen = time.monotonic()
+        self._used = sum(activity(group)[0] for group in groups)
+        self._still = 0.0
+
+    def hangs(self, seconds: float) -> bool:
+        """Return whether the trial used so much processor time, or stood still for so long; to be asked often."""
+        now, activities = time.monotonic(), [activity(group) for group in self._groups]
+        passed, used = now - self._seen, sum(processor for processor, _ in activities)
+        if used - self._used < LITTLE * passed and not any(is_busy for _, is_busy in activities):
+            self._still += passed
+        self._seen, self._used = now, used
+        lasted = now - self._began
+        return activities[0][0] > seconds or self._still > seconds or lasted > LONGEST * seconds
+
+
+def activity(group: int) -> tuple[float, bool]:
+    """Return what a process group does.
+
+    Returns:
+        Seconds of processor time that it and its ended children used, and whether one of its threads runs now, or
+        waits for a processor or a disk.
+    """
+    used, is_busy = 0, False
+    for process in Path("/proc").iterdir():
+        if not process.name.isdecimal():
+            continue
+        with contextlib.suppress(OSError):  # It has ended.
+            # What precedes the last bracket is the number and the name; fields of proc(5) follow from the third on.
+            fields = (process / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[2]) == group:
+                used += sum(map(int, fields[11:15]))
+                for thread in (process / "task").iterdir():
+                    is_busy = is_busy or (thread / "stat").read_text().rpartition(")")[2].split()[0] in "RD"
+    return used / os.sysconf("SC_CLK_TCK"), is_busy
 
 
 def _printed(path: Path) -> str:

@@ -25,7 +25,7 @@ class TwoProcesses(Kills):
         first = Running(work(job), folder=folder, limits=LIMITS, kill=kill)
         time.sleep(pause)
         second = Running(work(job), folder=folder, limits=LIMITS)
-        outcomes = [first.finish(), second.finish()]
+        outcomes = [first.finish(second), second.finish()]
         problems = [outcome.problem(statuses=(0, 2)) for outcome in outcomes]
         problem = next((text for text in problems if text), None)
         one_folder = len(reference.folders) == 1  # Of several, each process may get some.
