@@ -1,5 +1,9 @@
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -65,6 +69,33 @@ def test_an_interrupted_run_continues_where_it_was(sprites, model_folder, tmp_pa
     assert (tmp_path / "b" / "videos" / "1.json").stat().st_mtime_ns == first
     assert json.loads(resumed.read_text()) == json.loads(straight.read_text())
     assert {entry["video_id"] for entry in json.loads(resumed.read_text())} == {1, 2, 3}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="kills")
+def test_a_killed_process_is_continued_to_the_same_scores(model_folder, tmp_path):
+    export_sprites(
+        SpriteVideos(12, height=48, width=64, length=4, difficulty="easy", split="validation"), tmp_path / "set"
+    )
+    data = ["--annotations", tmp_path / "set" / "annotations.json", "--images", tmp_path / "set" / "frames"]
+    words = ["eval", "--weights", model_folder, *data, "--workers", "1", "--device", "cpu", "-o"]
+    words = [str(word) for word in words]
+    assert main([*words, str(tmp_path / "straight")]) == 0
+    cut, kills = tmp_path / "cut" / "videos", 0
+    for number in (1, 4, 9):
+        process = subprocess.Popen([sys.executable, "-m", "genvis", *words, str(tmp_path / "cut")])
+        while process.poll() is None and not (cut / f"{number}.json").exists():
+            time.sleep(0.001)
+        process.kill()
+        kills += process.wait(timeout=60) == -signal.SIGKILL
+        done = {path.name: path.stat().st_mtime_ns for path in cut.glob("*.json")}
+        assert number <= len(done) < 12
+    assert kills == 3
+    assert main([*words, str(tmp_path / "cut")]) == 0
+    assert done.items() <= {path.name: path.stat().st_mtime_ns for path in cut.iterdir()}.items()
+    for name in ("results.json", "report.json", *(f"videos/{number}.json" for number in range(1, 13))):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "straight" / name).read_bytes(), name
+    assert not list((tmp_path / "cut").rglob(".*.part*"))
 
 
 @pytest.fixture

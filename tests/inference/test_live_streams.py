@@ -1,6 +1,7 @@
 """A stream that breaks off and comes back, from the address to the outputs."""
 
 import io
+from dataclasses import replace
 
 import av
 import numpy as np
@@ -9,10 +10,12 @@ from rich.console import Console
 
 from genvis import VideoResult, VideoSegmenter
 from genvis.cli.common.prediction_loop import PredictionLoop
-from genvis.errors import SourceLost
+from genvis.errors import InputError, SourceLost
 from genvis.inference.jobs import PredictionOptions
-from genvis.video import open_source
+from genvis.inference.live_jobs import predict_live
+from genvis.video import FrameRange, open_source
 from genvis.video.sources import reconnection
+from genvis.video.sources.frames_in_memory import ArraySource
 from tests.stream_server import StreamServer
 
 OPTIONS = PredictionOptions(score_threshold=0, outputs=("youtube_vis", "video"))
@@ -75,6 +78,62 @@ def test_a_lost_stream_is_an_error_after_its_last_frame(server, tiny_model, gold
     with pytest.raises(SourceLost, match="After 5 attempts to connect again it was given up"):
         watch()
     assert arrived == [0, 1, 2, 3]
+
+
+class Camera(ArraySource):
+    """Frames in memory that come as a camera's do: once."""
+
+    is_live = True
+
+
+@pytest.fixture
+def record(tiny_model, golden_frames, tmp_path, monkeypatch):
+    """A function that records a camera of some frames, and is killed at one of them."""
+    monkeypatch.setattr("genvis.inference.live_jobs.prefetch", patient_prefetch)
+
+    def recorded(*, frames, die_at=None, **options):
+        def die(progress):
+            if progress.frames == die_at:
+                raise MemoryError("as if killed")
+
+        source = Camera(golden_frames[:frames], name="camera0", frames=FrameRange(), frame_rate=10, bgr=False)
+        segmenter = VideoSegmenter(tiny_model, resolution=64)
+        options = replace(OPTIONS, **options)
+        return predict_live(segmenter, source, tmp_path / "out", options, on_progress=die, should_stop=lambda: False)
+
+    return recorded
+
+
+def frames_in(path):
+    with open_source(path) as video:
+        return len(list(video))
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_the_video_of_a_killed_stream_is_kept(resume, record, tmp_path):
+    for frames in (4, 3):
+        with pytest.raises(MemoryError):
+            record(frames=8, die_at=frames, resume=resume)
+    again = record(frames=8, resume=resume)
+    kept = [tmp_path / "out" / f"annotated.killed-{number}.mp4" for number in (1, 2)]
+    assert [frames_in(path) for path in (*kept, again.files.video)] == [4, 3, 8]
+    assert f"The video of an earlier run that was killed is kept as '{kept[1]}'." in again.notes
+    assert not list((tmp_path / "out").glob("*.part.mp4"))
+
+
+def test_the_video_of_a_killed_stream_is_overwritten_where_that_is_asked_for(record, tmp_path):
+    with pytest.raises(MemoryError):
+        record(frames=8, die_at=4)
+    assert frames_in(record(frames=8, overwrite=True).files.video) == 8
+    assert [path.name for path in (tmp_path / "out").glob("*.mp4")] == ["annotated.mp4"]
+
+
+def test_a_result_of_a_stream_is_never_taken_for_what_the_stream_sends_now(record, tmp_path):
+    record(frames=8)
+    before = (tmp_path / "out" / "result.json").read_bytes()
+    with pytest.raises(InputError, match=r"result of an earlier recording, and what 'camera0' sends now .* --overwrite"):
+        record(frames=8, resume=True)
+    assert (tmp_path / "out" / "result.json").read_bytes() == before
 
 
 def patient_prefetch(source, *, drop_late, **options):

@@ -1,10 +1,14 @@
+import io
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from genvis import InputError, VideoResult, VideoSegmenter
+from genvis.cli.common.prediction_loop import PredictionLoop
 from genvis.inference import jobs as prediction
 from genvis.inference.jobs import RUN_FOLDER, PredictionOptions, predict_video
 from genvis.inference.live_jobs import predict_live
@@ -225,6 +229,29 @@ def test_another_video_range_or_selection_is_never_taken_for_this_one(tiny_model
     assert len(list(more.files.pngs.iterdir())) == 8
     assert content(more.result) == content(finished.result)
     assert job(first, tmp_path / "done", resume).was_there
+
+
+def test_a_video_that_fails_leaves_its_namesake_s_folder_alone(tiny_model, golden_frames, tmp_path):
+    paths = [tmp_path / folder / "ride.mp4" for folder in ("first", "second")]
+    for path in paths:
+        path.parent.mkdir()
+    paths[0].write_bytes(b"no video")
+    with VideoWriter(paths[1], frame_rate=10) as writer:
+        writer.write(golden_frames[0], time=0)
+
+    def predict_all(**options):
+        console = Console(file=io.StringIO(), width=300)
+        loop = PredictionLoop(
+            segmenter=segmenter_of(tiny_model), out=tmp_path / "out", options=replace(OPTIONS, **options), console=console
+        )
+        return loop.run(paths)
+
+    assert predict_all() == 2
+    assert [path.name for path in (tmp_path / "out").iterdir() if path.is_dir()] == ["ride-2"]
+    shutil.copy(paths[1], paths[0])
+    assert predict_all(resume=True) == 0
+    for name, path in (("ride", paths[0]), ("ride-2", paths[1])):
+        assert str(path) in (tmp_path / "out" / name / "fingerprint.json").read_text()
 
 
 def test_overwriting_leaves_nothing_of_the_run_before(tiny_model, golden_frames, tmp_path):

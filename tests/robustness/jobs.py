@@ -27,11 +27,13 @@ class Job:
         name: For the table.
         words: What follows `genvis`; the outputs go to `out`.
         compared: Patterns of the outputs whose content must be that of a run without kills; the names of all must be.
+        final: Patterns of the outputs that are never written again once they are there.
     """
 
     name: str
     words: str
     compared: tuple[str, ...] = ("**/*",)
+    final: tuple[str, ...] = ()
 
 
 PREDICT = "predict {} -o out --resume --score-threshold 0 --resolution 64 --device cpu "
@@ -44,7 +46,11 @@ JOBS = (
     Job("predict, offline", PREDICT.format("a.mp4") + "--weights vita"),
     # Pictures of a live run that was interrupted are drawn at its end, with the final scores.
     Job("live", PREDICT.format("a.mp4") + "--weights model --live --session session.safetensors", ("**/*.json",)),
-    Job("eval", "eval --weights model --annotations instances.json --images images -o out --workers 1 --device cpu"),
+    Job(
+        "eval",
+        "eval --weights model --annotations instances.json --images images -o out --workers 1 --device cpu",
+        final=("videos/*.json",),
+    ),
     Job("train", "train recipe.yaml", MODEL_FILES),
     Job("train the detector", "train detector.yaml", MODEL_FILES),
     Job("train from a cache", "train cached.yaml", MODEL_FILES),
@@ -168,6 +174,12 @@ def snapshot(folder: Path, job: Job) -> dict[str, str]:
             counts = path in counted and path.name != FINGERPRINT_FILE  # Which holds times and places.
             files[str(path.relative_to(out))] = _digest(path) if counts else ""
     return files
+
+
+def final_files(folder: Path, job: Job) -> dict[str, tuple[int, int]]:
+    """Return which of a job's final outputs are there: their numbers on the disk and times of writing, by name."""
+    paths = sorted(path for pattern in job.final for path in (folder / "out").glob(pattern))
+    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in paths}
 
 
 def _digest(path: Path) -> str:

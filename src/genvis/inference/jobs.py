@@ -14,7 +14,7 @@ from genvis.fingerprint import FINGERPRINT_FILE, Fingerprint, claim, files_stamp
 from genvis.inference.segmenter import Progress, VideoSegmenter
 from genvis.inference.video_run import KIND, VideoRun
 from genvis.results.output_folder import SavedFiles, remove_other_outputs, save_result
-from genvis.results.output_names import FILE_NAMES, PICTURES, OutputName
+from genvis.results.output_names import FILE_NAMES, OutputName
 from genvis.results.overlaps import Overlaps
 from genvis.results.types import VideoResult
 from genvis.video import FrameSource, prefetch
@@ -211,7 +211,8 @@ def finished_result(
         None if there is work to do: the folder is free, or its run is to be continued or replaced.
 
     Raises:
-        InputError: If the folder holds a result or an unfinished run, and nothing was said of it, or of another run.
+        InputError: If the folder holds a result or an unfinished run, and nothing was said of it, or of another run;
+            or a result, where a stream or camera is to be continued.
     """
     remove_leftovers(folder)
     path, unfinished = folder / FILE_NAMES["result"], folder / RUN_FOLDER
@@ -231,6 +232,10 @@ def finished_result(
         return None
     if unfinished.exists() or not path.exists():
         return None
+    if source.is_live:
+        raise InputError(
+            f"{folder} holds the result of an earlier recording, and what '{source.name}' sends now is another: {REMEDY}."
+        )
     record = folder / FINGERPRINT_FILE
     earlier = Fingerprint.read(record, remedy=REMEDY)
     if earlier is None:
@@ -240,9 +245,7 @@ def finished_result(
     places = {name: folder / FILE_NAMES[name] for name in options.wanted}
     missing = tuple(name for name, place in places.items() if not place.exists())
     if missing:
-        drawable = None if source.is_live else source
-        outputs = tuple(name for name in missing if drawable is not None or name not in PICTURES)
-        save_result(result, folder, source=drawable, outputs=outputs, video_id=options.video_id, progress=on_drawing)
+        save_result(result, folder, source=source, outputs=missing, video_id=options.video_id, progress=on_drawing)
     files = SavedFiles(folder=folder, **{name: place for name, place in places.items() if place.exists()})
     return Prediction(result=result, files=files, is_complete=result.problem is None, was_there=not missing)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from itertools import dropwhile
+from itertools import count, dropwhile
 from pathlib import Path
 
 from genvis.files import make_folder, write_json
@@ -28,7 +28,7 @@ from genvis.results.types import VideoResult
 from genvis.video import FrameSource, prefetch
 from genvis.video.drawing.contact_sheet import ContactSheet
 from genvis.video.writing.background_writer import BackgroundWriter
-from genvis.video.writing.video_writer import video_writer
+from genvis.video.writing.video_writer import part_of, video_writer
 
 SESSION_FILE, RECORDED_FILE = "session.safetensors", "recorded-{}.json"
 
@@ -45,7 +45,8 @@ def predict_live(
 ) -> Prediction:
     """Segment a stream causally: every frame is drawn and written as it comes, and stays usable whatever happens.
 
-    A file that was interrupted is continued with ``options.resume``; its pictures are then drawn at the end.
+    A file that was interrupted is continued with ``options.resume``; its pictures are then drawn at the end. The video
+    that a killed run of a stream left is kept under another name, unless ``options.overwrite`` says otherwise.
 
     Args:
         segmenter: The model and how to run it.
@@ -70,6 +71,8 @@ def predict_live(
         with ExitStack() as stack:
             draws = "video" in options.outputs and not run.is_continued
             video = folder / FILE_NAMES["video"] if draws else None
+            if video and source.is_live and not options.overwrite:
+                run.keep_earlier_video(video)
             writer = video and stack.enter_context(BackgroundWriter(video_writer(video, source)))
             frames = stack.enter_context(prefetch(source, drop_late=source.is_live, should_stop=should_stop))
             remaining = dropwhile(lambda frame: frame.index <= run.last_index, frames)
@@ -154,6 +157,20 @@ class LiveRun:
                     f"'{source.name}' itself is read from its beginning."
                 ),
             )
+
+    def keep_earlier_video(self, video: Path) -> None:
+        """Rename the video of a run that was killed: a stream does not send it again.
+
+        Args:
+            video: Where the annotated video goes.
+        """
+        part = part_of(video)
+        if not part.exists():
+            return
+        names = (video.with_name(f"{video.stem}.killed-{number}{video.suffix}") for number in count(1))
+        kept = next(name for name in names if not name.exists())
+        part.rename(kept)
+        self.notes = (*self.notes, f"The video of an earlier run that was killed is kept as '{kept}'.")
 
     @property
     def last_index(self) -> int:

@@ -258,6 +258,25 @@ def test_the_assignment_has_the_greatest_total_and_nothing_below_the_threshold(
     assert sum(gains) == pytest.approx(best, abs=1e-5)
 
 
+def test_what_is_no_number_is_matched_with_nothing() -> None:
+    nan, inf = float("nan"), float("inf")
+    assert match(torch.tensor([[nan, 2.0], [2.0, nan]]), threshold=1.0).tolist() == [1, 0]
+    assert match(torch.tensor([[nan, 2.0], [nan, 3.0]]), threshold=1.0).tolist() == [-1, 1]
+    assert match(torch.tensor([[nan, nan], [-inf, nan]]), threshold=1.0).tolist() == [-1, -1]
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_query_that_is_no_number_takes_no_id_and_the_others_keep_theirs(bad: float) -> None:
+    broken = scripted_frame([0, 1, 2])
+    broken.queries[1] = bad
+    (first, during, after), _ = run([scripted_frame([0, 1, 2]), broken, scripted_frame([0, 1, 2], seed=1)])
+    ids = dict(zip(first.detections.tolist(), first.track_ids.tolist(), strict=True))
+    found = dict(zip(during.detections.tolist(), during.track_ids.tolist(), strict=True))
+    assert (found[0], found[2]) == (ids[0], ids[2])
+    assert found[1] not in ids.values()
+    assert dict(zip(after.detections.tolist(), after.track_ids.tolist(), strict=True)) == ids
+
+
 def test_certainty_of_masks() -> None:
     logits = torch.tensor([[[2.0, -3.0], [1.0, -1.0]], [[-1.0, -1.0], [-1.0, -1.0]]])
     torch.testing.assert_close(

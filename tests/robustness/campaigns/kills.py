@@ -5,7 +5,7 @@ from pathlib import Path
 from random import Random
 from shutil import copytree
 
-from tests.robustness.jobs import JOBS, LIMITS, Job, Reference, References, difference, snapshot, work
+from tests.robustness.jobs import JOBS, LIMITS, Job, Reference, References, difference, final_files, snapshot, work
 from tests.robustness.trials import Kill, run_trial
 from tests.robustness.verdicts import Verdict
 
@@ -36,8 +36,11 @@ class Kills:
                 break
         note = f"killed at {', '.join(moments)}"
         if not problem:
+            done = final_files(folder, job)
             outcome = run_trial(work(job), folder=folder, limits=LIMITS)
             problem = outcome.problem(statuses=(0,)) or difference(reference.files, snapshot(folder, job))
+            if not problem and not done.items() <= final_files(folder, job).items():
+                problem = f"what was done is done again: {', '.join(done)}"
         output = (outcome.stdout + outcome.stderr)[-3000:]
         return Verdict(group=job.name, problem=problem, note=note, output=output, tried=max(kills, bool(problem)))
 

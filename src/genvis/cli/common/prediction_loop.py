@@ -16,6 +16,7 @@ from genvis.inference.jobs import Prediction, PredictionOptions, predict_video
 from genvis.inference.live_jobs import predict_live
 from genvis.inference.segmenter import Progress, VideoSegmenter
 from genvis.video import FrameSource, NamedSource, open_source
+from genvis.video.sources.opening import source_name
 from genvis.video.sources.reconnection import DEFAULT_ATTEMPTS
 
 INTERRUPTED_STATUS = 130
@@ -84,13 +85,15 @@ class PredictionLoop:
         """
         statuses = [0]
         entries: list[dict[str, object]] = []
+        # Of all videos, before any is opened: one that fails must not rename the folder of another.
+        folders = [self.out / self._folder_name(source_name(video)) for video in videos]
         with stop_on_signals() as request:
             for number, video in enumerate(videos, start=1):
                 if request():
                     break
                 try:
                     with self._open(video, start=start, stop=stop, stride=stride) as source:
-                        prediction = self._predict(source, number, request)
+                        prediction = self._predict(source, folders[number - 1], number, request)
                 except GenVISError as error:
                     self.console.print(f"[red]Error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
                     statuses.append(2)
@@ -113,8 +116,7 @@ class PredictionLoop:
             on_drop=lambda sentence: self.console.print(f"[yellow]{escape(sentence)}[/]", highlight=False),
         )
 
-    def _predict(self, source: FrameSource, number: int, request: StopRequest) -> Prediction:
-        folder = self.out / self._folder_name(source.name)
+    def _predict(self, source: FrameSource, folder: Path, number: int, request: StopRequest) -> Prediction:
         options = replace(self.options, video_id=number)
         name = printable(source.name)
         with ProgressLine(self.console) as line:
@@ -163,7 +165,8 @@ class PredictionLoop:
 
     def _folder_name(self, name: str) -> str:
         """Return the video's name, made safe as a folder, with a number if another video has it."""
-        safe = "".join("_" if character in '/\\:*?"<>|' else character for character in name).strip(". ") or "video"
+        characters = ("_" if character in '/\\:*?"<>|' else character for character in printable(name))
+        safe = "".join(characters).strip(". ") or "video"
         candidate, count = safe, 1
         while candidate in self._names:
             count += 1

@@ -89,7 +89,7 @@ def open_source(
         return source
     live = partial(ContainerSource, frames=frames, reconnect=reconnect, on_drop=on_drop)
     if isinstance(source, int):
-        return live(camera(source, timeout), name=name or f"camera{source}")
+        return live(camera(source, timeout), name=name or source_name(source))
     if isinstance(source, str | Path):
         return _open_text(source, frames=frames, image_rate=image_rate, timeout=timeout, name=name, live=live)
     if isinstance(source, list | tuple) and source and all(isinstance(item, str | Path) for item in source):
@@ -97,7 +97,7 @@ def open_source(
         if missing := [str(path) for path in paths if not path.exists()]:
             more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
             raise InputError(f"There is no file {', '.join(map(repr, missing[:3]))}{more}: check the paths.")
-        return ImageSource(paths, name=name or _name_of(paths[0].parent), frames=frames, frame_rate=image_rate)
+        return ImageSource(paths, name=name or source_name(tuple(paths)), frames=frames, frame_rate=image_rate)
     images = _frames_in_memory(source)
     return ArraySource(images, name=name or "frames", frames=frames, frame_rate=image_rate, bgr=bgr)
 
@@ -135,14 +135,13 @@ def _open_text(
 ) -> FrameSource:
     if not str(source).strip():
         raise InputError(NO_SOURCE)
-    text, path = str(source), Path(source)
-    if ADDRESS.match(text) and not text.lower().startswith("file://"):
-        return live(_stream(text, timeout), name=name or _stream_name(text))
-    if text.lower().startswith("file://"):
-        path = Path(unquote(text[len("file://") :]))
-    if CAMERA_DEVICE.fullmatch(text) or (text.isdecimal() and not path.exists()):
-        number = int(text.removeprefix("/dev/video"))
-        return live(camera(number, timeout), name=name or f"camera{number}")
+    text = str(source)
+    if _is_address(text):
+        return live(_stream(text, timeout), name=name or source_name(text))
+    path = _path_of(text)
+    number = _camera_number(text)
+    if number is not None:
+        return live(camera(number, timeout), name=name or source_name(number))
     matches = [path] if path.exists() else _matches(text)
     if len(matches) == 1:
         path = matches[0]
@@ -163,6 +162,35 @@ def _open_text(
     # An absolute path, so that FFmpeg takes no colon in a name for a protocol.
     location = Location(str(path.absolute()), label=printable(path), path=path, options=LOCAL_OPTIONS)
     return ContainerSource(location, name=name or path.stem, frames=frames)
+
+
+def source_name(source: NamedSource) -> str:
+    """Return the name of the video that a source is, for its outputs, whether it can be opened or not."""
+    if isinstance(source, tuple):
+        return _name_of(source[0].parent)
+    text = str(source)
+    number = source if isinstance(source, int) else _camera_number(text)
+    if number is not None:
+        return f"camera{number}"
+    if _is_address(text):
+        return _stream_name(text)
+    path = _path_of(text)
+    return _name_of(path) if path.is_dir() else path.stem
+
+
+def _is_address(text: str) -> bool:
+    return bool(ADDRESS.match(text)) and not text.lower().startswith("file://")
+
+
+def _path_of(text: str) -> Path:
+    return Path(unquote(text[len("file://") :]) if text.lower().startswith("file://") else text)
+
+
+def _camera_number(text: str) -> int | None:
+    """Return the number of the camera that a text names; a file of such a name goes before."""
+    if CAMERA_DEVICE.fullmatch(text) or (text.isdecimal() and not Path(text).exists()):
+        return int(text.removeprefix("/dev/video"))
+    return None
 
 
 def _matches(pattern: str) -> list[Path]:

@@ -72,7 +72,7 @@ class VideoWriter:
         self.path = Path(path)
         if self.path.suffix.lower() != ".mp4":
             raise InputError(f"'{path}' must end in .mp4.")
-        self.part = self.path.with_name(f"{self.path.stem}.part.mp4")
+        self.part = part_of(self.path)
         self.frames = 0
         self._step = max(1, min(LONGEST_STEP, round(TICKS / (frame_rate or 25))))
         self._intervals: deque[int] = deque(maxlen=INTERVALS)
@@ -200,6 +200,11 @@ class VideoWriter:
             self._close_part()
         sentence = str(cannot_write(self.path, OSError(error.errno or 0, error.strerror or str(error))))
         return OutputError(f"{sentence} '{self.part}' holds the video so far." if self.frames else sentence)
+
+
+def part_of(path: Path) -> Path:
+    """Return where a video grows, and what a process that is killed leaves of it."""
+    return path.with_name(f"{path.stem}.part.mp4")
 
 
 def video_writer(path: Path, source: FrameSource) -> VideoWriter:
