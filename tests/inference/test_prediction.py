@@ -242,7 +242,10 @@ def test_a_video_that_fails_leaves_its_namesake_s_folder_alone(tiny_model, golde
     def predict_all(**options):
         console = Console(file=io.StringIO(), width=300)
         loop = PredictionLoop(
-            segmenter=segmenter_of(tiny_model), out=tmp_path / "out", options=replace(OPTIONS, **options), console=console
+            segmenter=segmenter_of(tiny_model),
+            out=tmp_path / "out",
+            options=replace(OPTIONS, **options),
+            console=console,
         )
         return loop.run(paths)
 

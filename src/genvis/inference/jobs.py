@@ -234,7 +234,8 @@ def finished_result(
         return None
     if source.is_live:
         raise InputError(
-            f"{folder} holds the result of an earlier recording, and what '{source.name}' sends now is another: {REMEDY}."
+            f"{folder} holds the result of an earlier recording, and what '{source.name}' sends now is another: "
+            f"{REMEDY}."
         )
     record = folder / FINGERPRINT_FILE
     earlier = Fingerprint.read(record, remedy=REMEDY)

@@ -108,7 +108,7 @@ class Losses:
         lost = self._to_show - self._shown - len(self.damaged)
         if self._packets < listed:
             return f"of {listed} frames that it lists"
-        if path is not None and (damage := self._structural_damage(format_name, path)):
+        if path is not None and (damage := self._structural_damage(format_name, path, stream)):
             return f"and {damage}"
         if stream.codec_context.codec.canonical_name in ONE_FRAME_A_PACKET and not self._is_interlaced and lost > 0:
             return f"of {self._to_show} frames that it holds"
@@ -121,8 +121,8 @@ class Losses:
             return sum(entry.size > 0 for entry in stream.index_entries)
         return stream.frames
 
-    def _structural_damage(self, format_name: str, path: Path) -> str | None:
-        damage = structural_damage(path, format_name)
+    def _structural_damage(self, format_name: str, path: Path, stream: VideoStream) -> str | None:
+        damage = structural_damage(path, format_name, video=stream.id)
         # A reader of raw pictures leaves out a last one that is not whole.
         if damage is None and format_name == "yuv4mpegpipe" and path.is_file() and self._read_to < path.stat().st_size:
             return CUT_OFF

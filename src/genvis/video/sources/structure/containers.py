@@ -3,36 +3,7 @@
 import re
 import zlib
 
-import numpy as np
-
 from genvis.video.sources.structure.sized_file import CUT_OFF, SizedFile, StructureError, no_part
-
-SYNC = 0x47
-CHUNK_PACKETS = 50_000
-
-
-def check_transport_stream(file: SizedFile) -> None:
-    """Check that every packet begins with its sync byte, and that the last one is whole."""
-    head = np.frombuffer(file.read(0, min(file.size, 10_000)), np.uint8)
-    found = [
-        (length, start)
-        for length in (188, 192, 204)
-        for start in range(min(length, len(head)))
-        if (head[start::length][:5] == SYNC).all() and len(head[start::length]) >= min(5, file.size // length)
-    ]
-    if not found:
-        raise no_part(0)
-    length, start = found[0]
-    # A packet of 192 bytes begins with the 4 bytes of its time.
-    start = (start - 4) % length if length == 192 else start
-    for position in range(start, file.size, CHUNK_PACKETS * length):
-        data = np.frombuffer(file.read(position, min(CHUNK_PACKETS * length, file.size - position)), np.uint8)
-        wrong = np.flatnonzero(data[4 if length == 192 else 0 :: length] != SYNC)
-        if len(wrong):
-            raise no_part(position + int(wrong[0]) * length)
-    if (file.size - start) % length:
-        raise StructureError(CUT_OFF)
-
 
 BOX = re.compile(rb"[\x20-\x7e\xa9]{4}")
 CHUNK = re.compile(rb"[0-9A-Za-z_ #]{4}")
@@ -113,23 +84,6 @@ def check_flash_video(file: SizedFile) -> None:
         position += 15 + size
 
 
-ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
-
-
-def check_advanced_systems(file: SizedFile) -> None:
-    """Check a Windows Media file against the size that its header states; a broadcast states none."""
-    end = file.inside(file.number(16, 8, little=True))
-    position = 30
-    while position < end:
-        size = file.number(position + 16, 8, little=True)
-        if size < 24 or position + size > end:
-            raise no_part(position)
-        if file.read(position, 16) == ASF_FILE_PROPERTIES:
-            is_broadcast = file.number(position + 88, 4, little=True) & 1
-            file.inside(0 if is_broadcast else file.number(position + 40, 8, little=True))
-        position += size
-
-
 def check_material_exchange(file: SizedFile) -> None:
     """Check the keys of an MXF file (SMPTE 377), which may begin with up to 64 kB of something else."""
     position = max(0, file.read(0, min(file.size, 1 << 16)).find(b"\x06\x0e\x2b\x34"))
@@ -141,6 +95,16 @@ def check_material_exchange(file: SizedFile) -> None:
             head += size & 0x7F
             size = file.number(position + 17, size & 0x7F)
         position = file.inside(position + head + size)
+
+
+def check_interchange_video(file: SizedFile) -> None:
+    """Check the frames of an IVF file, each with its size and its time, which rises."""
+    position, time = file.number(6, 2, little=True), -1
+    while position < file.size:
+        size, later = file.number(position, 4, little=True), file.number(position + 4, 8, little=True)
+        if later <= time:
+            raise no_part(position)
+        position, time = file.inside(position + 12 + size), later
 
 
 MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))

@@ -11,26 +11,38 @@ from collections.abc import Callable
 from pathlib import Path
 
 from genvis.video.sources.structure.containers import (
-    check_advanced_systems,
     check_flash_video,
     check_fragments,
+    check_interchange_video,
     check_material_exchange,
     check_ogg,
     check_riff,
-    check_transport_stream,
 )
 from genvis.video.sources.structure.matroska import check_matroska
-from genvis.video.sources.structure.raw_streams import check_gif, check_motion_jpeg, check_playlist, check_start_codes
+from genvis.video.sources.structure.mpeg_streams import check_program_stream, check_transport_stream
+from genvis.video.sources.structure.nut import check_nut
+from genvis.video.sources.structure.raw_streams import (
+    check_animated_png,
+    check_gif,
+    check_motion_jpeg,
+    check_playlist,
+    check_start_codes,
+)
 from genvis.video.sources.structure.sized_file import SizedFile, StructureError
+from genvis.video.sources.structure.windows_media import check_advanced_systems
 
 CHECKS: dict[str, Callable[[SizedFile], None]] = {
     "matroska,webm": check_matroska,
     "gif": check_gif,
+    "apng": check_animated_png,
     "mpegts": check_transport_stream,
+    "mpeg": check_program_stream,
     "mov,mp4,m4a,3gp,3g2,mj2": check_fragments,
     "avi": check_riff,
     "flv": check_flash_video,
     "asf": check_advanced_systems,
+    "ivf": check_interchange_video,
+    "nut": check_nut,
     "mxf": check_material_exchange,
     "ogg": check_ogg,
     "h264": check_start_codes,
@@ -40,12 +52,13 @@ CHECKS: dict[str, Callable[[SizedFile], None]] = {
 }
 
 
-def structural_damage(path: Path, format_name: str) -> str | None:
+def structural_damage(path: Path, format_name: str, *, video: int) -> str | None:
     """Say how the structure of a video file is damaged; None if it is whole, or of a format without a check.
 
     Args:
         path: A regular file.
         format_name: FFmpeg's name of the format.
+        video: The container's own number of the video stream.
 
     Returns:
         Half a sentence, such as ``"the file ends in the middle of a part"``.
@@ -55,7 +68,7 @@ def structural_damage(path: Path, format_name: str) -> str | None:
         return None
     try:
         with path.open("rb") as stream:
-            check(SizedFile(path, stream))
+            check(SizedFile(path, stream, video=video))
     except StructureError as damage:
         return str(damage)
     except OSError as error:

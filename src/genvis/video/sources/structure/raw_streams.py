@@ -1,6 +1,7 @@
-"""Structure of what is no container: GIF, raw H.264, H.265 and MJPEG, and playlists."""
+"""Structure of what is no container: GIF, animated PNG, raw H.264, H.265 and MJPEG, and playlists."""
 
 import re
+import zlib
 
 from genvis.files import printable
 from genvis.video.sources.structure.sized_file import CUT_OFF, SizedFile, StructureError, no_part
@@ -28,6 +29,31 @@ def _color_table(flags: int) -> int:
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
+PNG_HEAD_BYTES = 8
+
+
+def check_animated_png(file: SizedFile) -> None:
+    """Check the chunks of an animated PNG: their checksums, the order of the frames' parts, and their number."""
+    position, parts, frames, announced = PNG_HEAD_BYTES, 0, 0, 0
+    while True:
+        size, kind = file.number(position, 4), file.read(position + 4, 4)
+        end = file.inside(position + 12 + size)
+        data = file.read(position + 4, size + 4)
+        if zlib.crc32(data) != file.number(end - 4, 4):
+            raise no_part(position)
+        if kind in (b"fcTL", b"fdAT"):
+            if int.from_bytes(data[4:8]) != parts:
+                raise no_part(position)
+            parts, frames = parts + 1, frames + (kind == b"fcTL")
+        elif kind == b"acTL":
+            announced = int.from_bytes(data[4:8])
+        elif kind == b"IEND":
+            break
+        position = end
+    if frames < announced:
+        raise StructureError(f"it has {frames} of the {announced} pictures that it announces")
+
+
 def check_start_codes(file: SizedFile) -> None:
     """Check raw H.264 or H.265 (Annex B): no picture holds three zeros in a row, but for the start of the next."""
     position, tail = 0, b""
@@ -39,10 +65,39 @@ def check_start_codes(file: SizedFile) -> None:
         tail = data[-4:]
 
 
+START_OF_IMAGE, END_OF_IMAGE, START_OF_SCAN = 0xD8, 0xD9, 0xDA
+# Within a scan a marker's first byte is followed by a zero, or is that of a restart.
+AFTER_SCAN = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")
+AFTER_PADDING = re.compile(rb"[^\x00\xff]")
+
+
 def check_motion_jpeg(file: SizedFile) -> None:
-    """Check that the last picture of raw Motion JPEG has its end."""
-    if not file.read(max(0, file.size - 4096), min(4096, file.size)).rstrip(b"\0").endswith(b"\xff\xd9"):
-        raise StructureError(CUT_OFF)
+    """Check that the pictures of raw Motion JPEG are whole, and follow one another (ITU-T T.81, annex B)."""
+    position = 0
+    while (start := file.find(AFTER_PADDING, position)) is not None:
+        if start == position or file.read(start - 1, 2) != bytes((0xFF, START_OF_IMAGE)):
+            raise no_part(position)
+        position = _end_of_picture(file, start + 1)
+
+
+def _end_of_picture(file: SizedFile, position: int) -> int:
+    """Walk the segments of a JPEG picture, and return where it ends."""
+    while True:
+        if file.number(position, 1) != 0xFF:
+            raise no_part(position)
+        while (code := file.number(position + 1, 1)) == 0xFF:
+            position += 1
+        position += 2
+        if code == END_OF_IMAGE:
+            return position
+        if not 0xC0 <= code <= 0xFE or 0xD0 <= code <= START_OF_IMAGE:
+            raise no_part(position - 2)
+        position = file.inside(position + max(2, file.number(position, 2)))
+        if code == START_OF_SCAN:
+            scan_end = file.find(AFTER_SCAN, position)
+            if scan_end is None:
+                raise StructureError(CUT_OFF)
+            position = scan_end
 
 
 def check_playlist(file: SizedFile) -> None:

@@ -1,8 +1,10 @@
 """Files read by position, and the sentence on one whose parts do not join."""
 
+import re
 from pathlib import Path
 from typing import BinaryIO
 
+FIRST_CHUNK_BYTES, CHUNK_BYTES, LONGEST_PATTERN = 1 << 12, 1 << 20, 16
 CUT_OFF = "the file ends in the middle of a part"
 
 
@@ -16,10 +18,12 @@ class SizedFile:
     Attributes:
         path: Where it lies.
         size: Bytes in the file.
+        video: The container's own number of the video stream.
     """
 
-    def __init__(self, path: Path, stream: BinaryIO) -> None:
+    def __init__(self, path: Path, stream: BinaryIO, *, video: int) -> None:
         self.path = path
+        self.video = video
         self._stream = stream
         self.size = stream.seek(0, 2)
 
@@ -36,6 +40,18 @@ class SizedFile:
     def number(self, position: int, count: int, *, little: bool = False) -> int:
         """Return an unsigned number of ``count`` bytes."""
         return int.from_bytes(self.read(position, count), "little" if little else "big")
+
+    def find(self, pattern: re.Pattern[bytes], position: int) -> int | None:
+        """Return the first place, from a position on, where a short pattern begins; None if there is none."""
+        chunk = FIRST_CHUNK_BYTES
+        while position < self.size:
+            data = self.read(position, min(chunk, self.size - position))
+            chunk = min(4 * chunk, CHUNK_BYTES)
+            if found := pattern.search(data):
+                return position + found.start()
+            # What begins in the last bytes may go on in the next ones.
+            position += max(1, len(data) - LONGEST_PATTERN) if position + len(data) < self.size else len(data)
+        return None
 
     def inside(self, end: int) -> int:
         """Return the end of a part if the file reaches it.

@@ -1,0 +1,111 @@
+"""Structure of MPEG transport and program streams (ISO/IEC 13818-1): packets, and the counts in them."""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genvis.video.sources.structure.sized_file import CUT_OFF, SizedFile, StructureError, no_part
+
+SYNC = 0x47
+HEAD_BYTES = 6
+CHUNK_PACKETS = 50_000
+PROGRAMS = 0
+
+
+@dataclass
+class _Counts:
+    """The counts of the packets of one kind, from 0 to 15 and on from 0, which tell missing ones.
+
+    Attributes:
+        number: That of the packets.
+        last: The count of the last one; None before the first.
+    """
+
+    number: int
+    last: int | None = None
+
+    def jumps(self, heads: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Return where packets are, and where they do not continue the one before.
+
+        Args:
+            heads: (N, 6), the first bytes of the next packets of all kinds.
+
+        Returns:
+            The rows of the packets that count, and those among them that jump.
+        """
+        numbers = (heads[:, 1] & 0x1F).astype(np.int64) << 8 | heads[:, 2]
+        rows = np.flatnonzero((numbers == self.number) & (heads[:, 3] & 0x10 > 0))  # Without a payload none counts.
+        if not len(rows):
+            return rows, rows
+        counts = (heads[rows, 3] & 0x0F).astype(np.int64)
+        steps = np.diff(counts, prepend=counts[0] if self.last is None else self.last) % 16
+        self.last = int(counts[-1])
+        says_so = (heads[rows, 3] & 0x20 > 0) & (heads[rows, 4] > 0) & (heads[rows, 5] & 0x80 > 0)
+        return rows, rows[(steps > 1) & ~says_so]  # A packet may come twice.
+
+
+def check_transport_stream(file: SizedFile) -> None:
+    """Check that every packet begins with its sync byte, none of the video is missing, and the last is whole."""
+    head = np.frombuffer(file.read(0, min(file.size, 10_000)), np.uint8)
+    found = [
+        (length, start)
+        for length in (188, 192, 204)
+        for start in range(min(length, len(head)))
+        if (head[start::length][:5] == SYNC).all() and len(head[start::length]) >= min(5, file.size // length)
+    ]
+    if not found:
+        raise no_part(0)
+    length, sync = found[0]
+    # A packet of 192 bytes begins with the 4 bytes of its time.
+    start = (sync - 4) % length if length == 192 else sync
+    sync = 4 if length == 192 else 0
+    video, programs, has_restarted = _Counts(file.video), _Counts(PROGRAMS), False
+    for position in range(start, file.size, CHUNK_PACKETS * length):
+        data = np.frombuffer(file.read(position, min(CHUNK_PACKETS * length, file.size - position)), np.uint8)
+        wrong = np.flatnonzero(data[sync::length] != SYNC)
+        if len(wrong):
+            raise no_part(position + int(wrong[0]) * length)
+        heads = data[: len(data) // length * length].reshape(-1, length)[:, sync : sync + HEAD_BYTES]
+        (rows, jumps), restarts = video.jumps(heads), programs.jumps(heads)[1]
+        for row in (*jumps, *rows[heads[rows, 1] & 0x80 > 0]):
+            # Where the list of programs jumps too, and a frame begins, two files were joined.
+            before = rows[rows < row].max(initial=-1)
+            restarts_here = ((before < restarts) & (restarts < row)).any() or (before < 0 and has_restarted)
+            if heads[row, 1] & 0x80 or not (restarts_here and heads[row, 1] & 0x40):
+                raise StructureError(f"packets of it are missing or damaged at byte {position + int(row) * length}")
+        has_restarted = bool((restarts > rows.max(initial=-1)).any()) or (has_restarted and not len(rows))
+    if (file.size - start) % length:
+        raise StructureError(CUT_OFF)
+
+
+PACK, PROGRAM_END, SYSTEM_HEADER = 0xBA, 0xB9, 0xBB
+SECTORS = (b"RIFF", b"\x00\xff\xff\xff")
+NOT_ZERO = re.compile(rb"[^\x00]")
+
+
+def check_program_stream(file: SizedFile) -> None:
+    """Check that packets follow one another, unless they are in the sectors of a Video CD."""
+    position = 0
+    if file.read(0, 4) in SECTORS:
+        return
+    while (one := file.find(NOT_ZERO, position)) is not None:  # Zeros may stand before a packet.
+        if one - position < 2 or file.number(one, 1) != 1:
+            raise no_part(position)
+        code, body = file.number(one + 1, 1), one + 2
+        if code == PACK:
+            kind = file.number(body, 1)
+            if kind >> 6 == 1:
+                position = body + 10 + (file.number(body + 9, 1) & 7)
+            elif kind >> 4 == 2:
+                position = body + 8
+            else:
+                raise no_part(position)
+        elif code == PROGRAM_END:
+            position = body
+        elif code >= SYSTEM_HEADER:
+            position = body + 2 + file.number(body, 2)
+        else:
+            raise no_part(position)
+        file.inside(position)
