@@ -26,6 +26,7 @@ Hook = Callable[[str, tuple[Any, ...]], None]
 OUTPUT_KEPT = 20_000  # characters of what a trial printed
 WATCH_SECONDS = 0.2
 LITTLE = 0.05  # of a processor: one that only asks again and again whether it may go on stands still
+LONGEST_STEP = 1.0
 LONGEST = 30  # times the limit: whatever the others do
 _numbers = count()
 
@@ -187,7 +188,7 @@ class HangWatch:
         now, activities = time.monotonic(), [activity(group) for group in self._groups]
         passed, used = now - self._seen, sum(processor for processor, _ in activities)
         if used - self._used < LITTLE * passed and not any(is_busy for _, is_busy in activities):
-            self._still += passed
+            self._still += min(passed, LONGEST_STEP)  # Unless all was stopped for a while, with the campaign.
         self._seen, self._used = now, used
         lasted = now - self._began
         return activities[0][0] > seconds or self._still > seconds or lasted > LONGEST * seconds

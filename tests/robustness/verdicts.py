@@ -8,6 +8,8 @@ from random import Random
 from shutil import rmtree
 from typing import Any, Protocol
 
+TRIALS_A_LINE = 100
+
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
@@ -102,6 +104,8 @@ def run_campaign(
             summary.add(index, verdict)
             if verdict.problem is not None:
                 print(f"{name} {index}: {verdict.group}: {verdict.problem} [{verdict.note}]", flush=True)
+            if summary.trials % TRIALS_A_LINE == 0:
+                print(f"{name}: {summary.survived} of {summary.tried} so far, in {summary.trials} trials", flush=True)
             if not (keep and verdict.problem is not None):
                 rmtree(place, ignore_errors=True)
         summary.was_stopped = False
