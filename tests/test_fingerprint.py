@@ -23,6 +23,7 @@ from genvis.fingerprint import (
     content_stamp,
     files_stamp,
     tensors_stamp,
+    turn,
     value_stamp,
 )
 
@@ -266,6 +267,42 @@ def test_a_worker_that_outlives_its_killed_parent_does_not_hold_the_claim(tmp_pa
         with claim(tmp_path):
             pass
         holder.stdout.close()
+
+
+TAKES_TURNS = """
+import sys, time
+from pathlib import Path
+from genvis.fingerprint import turn
+with turn(sys.argv[1]) as path:
+    print("its turn", flush=True)
+    time.sleep(0.5)
+    path.write_text("its own")
+"""
+
+
+def test_processes_write_one_file_in_turn_and_sweep_what_killed_ones_left_of_it(tmp_path):
+    path = tmp_path / "list[1].json"
+    left, others = tmp_path / ".list[1].4711.part.json", tmp_path / ".list1.4711.part.json"
+    for file in (left, others):
+        file.write_text("x")
+    words = [sys.executable, "-c", TAKES_TURNS, str(path)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "its turn\n"
+        with turn(path) as mine:
+            assert mine.read_text() == "its own"
+        assert other.wait() == 0
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "its turn\n"
+        other.kill()
+    with turn(path):
+        pass
+    assert sorted(tmp_path.iterdir()) == [others, path]
+
+
+def test_where_there_are_no_locks_everybody_writes(tmp_path, monkeypatch):
+    monkeypatch.setattr("filelock.FileLock.acquire", lambda *_, **__: (_ for _ in ()).throw(NotImplementedError))
+    with turn(tmp_path / "list.json") as path:
+        path.write_text("mine")
 
 
 def test_a_folder_that_cannot_be_made_is_an_output_error(tmp_path):

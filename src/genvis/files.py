@@ -141,6 +141,15 @@ def remove_leftovers(folder: Path) -> None:
                 path.unlink()
 
 
+def remove_leftovers_of(target: Path) -> None:
+    """Remove what killed writers of one file left of it; call it only where no other process writes it (see `turn`)."""
+    of_target = re.compile(rf"\.{re.escape(target.stem[:100])}\.\d+\.part{re.escape(target.suffix)}")
+    for path in target.parent.glob(".*.part*"):
+        if of_target.fullmatch(path.name):
+            with suppress(OSError):
+                path.unlink()
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write a text file, UTF-8, atomically; what UTF-8 cannot hold (lone surrogates) becomes a question mark.
 

@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genvis.errors import InputError
-from genvis.files import cannot_write, make_folder, remove_leftovers, write_text
+from genvis.files import cannot_write, make_folder, remove_leftovers, remove_leftovers_of, write_text
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 FINGERPRINT_FILE = "fingerprint.json"
 LOCK_FILE = ".genvis.lock"
+TURN_SECONDS = 60.0
 
 _FORMAT, _VERSION = "genvis fingerprint", 1
 # Records are small; a larger file is something else.
@@ -278,6 +279,36 @@ def claim(folder: str | Path) -> Iterator[Path]:
         # Removed while it is held: a process that opened the file before sees that it is gone.
         with suppress(OSError):
             (place / LOCK_FILE).unlink()
+        lock.release()
+
+
+@contextmanager
+def turn(path: str | Path) -> Iterator[Path]:
+    """Wait for the turn to write a file that several processes write, each in its own time, in a folder of nobody.
+
+    What killed ones left of it is removed. A file system without locks gives everybody the turn at once.
+
+    Args:
+        path: The file; its folder must exist.
+
+    Yields:
+        The file.
+    """
+    from filelock import FileLock, Timeout
+
+    target = Path(path)
+    lock = FileLock(target.with_name(f".{target.stem[:100]}.lock"), timeout=TURN_SECONDS)
+    try:
+        lock.acquire()
+    except (OSError, NotImplementedError, Timeout):
+        yield target  # The disk is full or refuses: writing says so.
+        return
+    try:
+        remove_leftovers_of(target)
+        yield target
+    finally:
+        with suppress(OSError):
+            Path(lock.lock_file).unlink()
         lock.release()
 
 

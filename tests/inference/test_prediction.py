@@ -239,6 +239,9 @@ def test_a_video_that_fails_leaves_its_namesake_s_folder_alone(tiny_model, golde
     with VideoWriter(paths[1], frame_rate=10) as writer:
         writer.write(golden_frames[0], time=0)
 
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".youtube_vis.12345.part.json").write_text("[")  # What a killed run left.
+
     def predict_all(**options):
         console = Console(file=io.StringIO(), width=300)
         loop = PredictionLoop(
@@ -250,7 +253,7 @@ def test_a_video_that_fails_leaves_its_namesake_s_folder_alone(tiny_model, golde
         return loop.run(paths)
 
     assert predict_all() == 2
-    assert [path.name for path in (tmp_path / "out").iterdir() if path.is_dir()] == ["ride-2"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["ride-2", "youtube_vis.json"]
     shutil.copy(paths[1], paths[0])
     assert predict_all(resume=True) == 0
     for name, path in (("ride", paths[0]), ("ride-2", paths[1])):

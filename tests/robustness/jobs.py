@@ -173,7 +173,7 @@ def snapshot(folder: Path, job: Job) -> dict[str, str]:
         if path.is_file():
             counts = path in counted and path.name != FINGERPRINT_FILE  # Which holds times and places.
             files[str(path.relative_to(out))] = _digest(path) if counts else ""
-    return files
+    return files | {f"../{path.name}": "" for path in folder.glob(".*.part*")}  # Of files that are kept elsewhere.
 
 
 def final_files(folder: Path, job: Job) -> dict[str, tuple[int, int]]:

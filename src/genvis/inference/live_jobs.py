@@ -9,7 +9,7 @@ from itertools import count, dropwhile
 from pathlib import Path
 
 from genvis.files import make_folder, write_json
-from genvis.fingerprint import FINGERPRINT_FILE, Fingerprint, claim
+from genvis.fingerprint import FINGERPRINT_FILE, Fingerprint, claim, turn
 from genvis.inference import jobs
 from genvis.inference.jobs import (
     REMEDY,
@@ -206,7 +206,8 @@ class LiveRun:
                     old.unlink()
         if self._session_file is not None:
             # After the run's own: a run that is continued must not find frames in it that it has not recorded.
-            self.session.save(self._session_file)
+            with turn(self._session_file):
+                self.session.save(self._session_file)
 
     def write(self, *, problem: str | None, video: Path | None) -> tuple[VideoResult, SavedFiles]:
         """Write the outputs of what was reported.

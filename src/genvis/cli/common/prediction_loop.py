@@ -12,9 +12,11 @@ from genvis.cli.common.progress_line import ProgressLine, memory_used
 from genvis.cli.common.stopping import StopRequest, stop_on_signals
 from genvis.errors import GenVISError
 from genvis.files import printable, write_json
+from genvis.fingerprint import turn
 from genvis.inference.jobs import Prediction, PredictionOptions, predict_video
 from genvis.inference.live_jobs import predict_live
 from genvis.inference.segmenter import Progress, VideoSegmenter
+from genvis.results.output_names import FILE_NAMES
 from genvis.video import FrameSource, NamedSource, open_source
 from genvis.video.sources.opening import source_name
 from genvis.video.sources.reconnection import DEFAULT_ATTEMPTS
@@ -102,7 +104,8 @@ class PredictionLoop:
                 entries += prediction.result.to_youtube_vis(number)
                 statuses.append(0 if prediction.is_complete else 1)
             if len(videos) > 1 and "youtube_vis" in self.options.outputs:
-                write_json(self.out / "youtube_vis.json", entries)
+                with turn(self.out / FILE_NAMES["youtube_vis"]) as path:
+                    write_json(path, entries)
             return INTERRUPTED_STATUS if request() else max(statuses)
 
     def _open(self, video: NamedSource, *, start: int, stop: int | None, stride: int) -> FrameSource:

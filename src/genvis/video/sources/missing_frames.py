@@ -122,7 +122,7 @@ class Losses:
         return stream.frames
 
     def _structural_damage(self, format_name: str, path: Path, stream: VideoStream) -> str | None:
-        damage = structural_damage(path, format_name, video=stream.id)
+        damage = structural_damage(path, format_name, video=stream.id, shown=self._to_show + self.leading)
         # A reader of raw pictures leaves out a last one that is not whole.
         if damage is None and format_name == "yuv4mpegpipe" and path.is_file() and self._read_to < path.stat().st_size:
             return CUT_OFF

@@ -1,55 +1,12 @@
-"""Structure of containers of packets, boxes, chunks, tags, keys and pages."""
+"""Structure of containers of chunks, tags, keys and pages."""
 
 import re
 import zlib
 
-from genvis.video.sources.structure.sized_file import CUT_OFF, SizedFile, StructureError, no_part
+from genvis.video.sources.structure.sized_file import SizedFile, no_part
 
-BOX = re.compile(rb"[\x20-\x7e\xa9]{4}")
 CHUNK = re.compile(rb"[0-9A-Za-z_ #]{4}")
 UNKNOWN_SIZES = (0, 0xFFFFFFFF)
-
-
-def check_fragments(file: SizedFile) -> None:
-    """Check the boxes of a fragmented MP4 (ISO/IEC 14496-12); one with an index is checked by that."""
-    position, is_fragmented = 0, False
-    while position < file.size:
-        rest = file.size - position
-        if rest < 8:
-            break
-        size, kind = file.number(position, 4), file.read(position + 4, 4)
-        is_fragmented = is_fragmented or kind in (b"moof", b"sidx")
-        if size == 1:
-            size = file.number(position + 8, 8)
-        elif size == 0:
-            break
-        if size < 8 or not BOX.fullmatch(kind):
-            if is_fragmented:
-                raise no_part(position)
-            return
-        if size > rest and is_fragmented:
-            raise StructureError(CUT_OFF)
-        if kind == b"moof":
-            _check_fragment(file, position + 8, position + size)
-        position += size
-    if is_fragmented and any(file.read(position, min(8, max(0, file.size - position)))):
-        raise StructureError(CUT_OFF)
-
-
-def _check_fragment(file: SizedFile, position: int, end: int) -> None:
-    """Check the boxes within one that describes a fragment, down to the lists of its frames."""
-    while position < end:
-        size, kind = file.number(position, 4), file.read(position + 4, 4)
-        if not 8 <= size <= end - position or not BOX.fullmatch(kind):
-            raise no_part(position)
-        if kind == b"traf":
-            _check_fragment(file, position + 8, position + size)
-        elif kind == b"trun":
-            flags, frames = file.number(position + 9, 3), file.number(position + 12, 4)
-            a_frame = 4 * (flags >> 8 & 0xF).bit_count()
-            if size != 16 + 4 * (flags & 1) + (flags & 4) + frames * a_frame:
-                raise no_part(position)
-        position += size
 
 
 def check_riff(file: SizedFile) -> None:

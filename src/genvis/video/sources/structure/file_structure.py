@@ -12,12 +12,12 @@ from pathlib import Path
 
 from genvis.video.sources.structure.containers import (
     check_flash_video,
-    check_fragments,
     check_interchange_video,
     check_material_exchange,
     check_ogg,
     check_riff,
 )
+from genvis.video.sources.structure.iso_media import check_iso_media
 from genvis.video.sources.structure.matroska import check_matroska
 from genvis.video.sources.structure.mpeg_streams import check_program_stream, check_transport_stream
 from genvis.video.sources.structure.nut import check_nut
@@ -37,7 +37,7 @@ CHECKS: dict[str, Callable[[SizedFile], None]] = {
     "apng": check_animated_png,
     "mpegts": check_transport_stream,
     "mpeg": check_program_stream,
-    "mov,mp4,m4a,3gp,3g2,mj2": check_fragments,
+    "mov,mp4,m4a,3gp,3g2,mj2": check_iso_media,
     "avi": check_riff,
     "flv": check_flash_video,
     "asf": check_advanced_systems,
@@ -52,13 +52,14 @@ CHECKS: dict[str, Callable[[SizedFile], None]] = {
 }
 
 
-def structural_damage(path: Path, format_name: str, *, video: int) -> str | None:
+def structural_damage(path: Path, format_name: str, *, video: int, shown: int) -> str | None:
     """Say how the structure of a video file is damaged; None if it is whole, or of a format without a check.
 
     Args:
         path: A regular file.
         format_name: FFmpeg's name of the format.
         video: The container's own number of the video stream.
+        shown: How many of its frames were read and are to be shown.
 
     Returns:
         Half a sentence, such as ``"the file ends in the middle of a part"``.
@@ -68,7 +69,7 @@ def structural_damage(path: Path, format_name: str, *, video: int) -> str | None
         return None
     try:
         with path.open("rb") as stream:
-            check(SizedFile(path, stream, video=video))
+            check(SizedFile(path, stream, video=video, shown=shown))
     except StructureError as damage:
         return str(damage)
     except OSError as error:

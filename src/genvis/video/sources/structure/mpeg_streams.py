@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from genvis.video.sources.structure.sized_file import CUT_OFF, SizedFile, StructureError, no_part
 
 SYNC = 0x47
-HEAD_BYTES = 6
+HEAD_BYTES, PACKET_BYTES = 4, 188
+BEGINS = 0x40
 CHUNK_PACKETS = 50_000
 PROGRAMS = 0
 
@@ -26,23 +27,23 @@ class _Counts:
     number: int
     last: int | None = None
 
-    def jumps(self, heads: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    def jumps(self, packets: NDArray[np.uint8]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Return where packets are, and where they do not continue the one before.
 
         Args:
-            heads: (N, 6), the first bytes of the next packets of all kinds.
+            packets: (N, 188), the next packets of all kinds.
 
         Returns:
             The rows of the packets that count, and those among them that jump.
         """
-        numbers = (heads[:, 1] & 0x1F).astype(np.int64) << 8 | heads[:, 2]
-        rows = np.flatnonzero((numbers == self.number) & (heads[:, 3] & 0x10 > 0))  # Without a payload none counts.
+        numbers = (packets[:, 1] & 0x1F).astype(np.int64) << 8 | packets[:, 2]
+        rows = np.flatnonzero((numbers == self.number) & (packets[:, 3] & 0x10 > 0))  # Without a payload none counts.
         if not len(rows):
             return rows, rows
-        counts = (heads[rows, 3] & 0x0F).astype(np.int64)
+        counts = (packets[rows, 3] & 0x0F).astype(np.int64)
         steps = np.diff(counts, prepend=counts[0] if self.last is None else self.last) % 16
         self.last = int(counts[-1])
-        says_so = (heads[rows, 3] & 0x20 > 0) & (heads[rows, 4] > 0) & (heads[rows, 5] & 0x80 > 0)
+        says_so = (packets[rows, 3] & 0x20 > 0) & (packets[rows, 4] > 0) & (packets[rows, 5] & 0x80 > 0)
         return rows, rows[(steps > 1) & ~says_so]  # A packet may come twice.
 
 
@@ -61,23 +62,68 @@ def check_transport_stream(file: SizedFile) -> None:
     # A packet of 192 bytes begins with the 4 bytes of its time.
     start = (sync - 4) % length if length == 192 else sync
     sync = 4 if length == 192 else 0
-    video, programs, has_restarted = _Counts(file.video), _Counts(PROGRAMS), False
+    video, programs, frames = _Counts(file.video), _Counts(PROGRAMS), _Units()
+    has_restarted = False
     for position in range(start, file.size, CHUNK_PACKETS * length):
         data = np.frombuffer(file.read(position, min(CHUNK_PACKETS * length, file.size - position)), np.uint8)
         wrong = np.flatnonzero(data[sync::length] != SYNC)
         if len(wrong):
             raise no_part(position + int(wrong[0]) * length)
-        heads = data[: len(data) // length * length].reshape(-1, length)[:, sync : sync + HEAD_BYTES]
-        (rows, jumps), restarts = video.jumps(heads), programs.jumps(heads)[1]
-        for row in (*jumps, *rows[heads[rows, 1] & 0x80 > 0]):
+        packets = data[: len(data) // length * length].reshape(-1, length)[:, sync : sync + PACKET_BYTES]
+        (rows, jumps), restarts = video.jumps(packets), programs.jumps(packets)[1]
+        for row in jumps:
             # Where the list of programs jumps too, and a frame begins, two files were joined.
             before = rows[rows < row].max(initial=-1)
-            restarts_here = ((before < restarts) & (restarts < row)).any() or (before < 0 and has_restarted)
-            if heads[row, 1] & 0x80 or not (restarts_here and heads[row, 1] & 0x40):
-                raise StructureError(f"packets of it are missing or damaged at byte {position + int(row) * length}")
+            is_joint = ((before < restarts) & (restarts < row)).any() or (before < 0 and has_restarted)
+            if not (is_joint and packets[row, 1] & BEGINS):
+                raise _missing(position + int(row) * length)
         has_restarted = bool((restarts > rows.max(initial=-1)).any()) or (has_restarted and not len(rows))
+        broken = frames.broken(packets, rows)
+        if broken is not None:
+            raise _missing(position + broken * length)
     if (file.size - start) % length:
         raise StructureError(CUT_OFF)
+
+
+def _missing(position: int) -> StructureError:
+    return StructureError(f"packets of it are missing or damaged at byte {position}")
+
+
+@dataclass
+class _Units:
+    """The frames, as the packets of a transport stream carry them: each begins with its size, or with 0.
+
+    Attributes:
+        size: Bytes of the last one as it says; 0 if it does not.
+        filled: Bytes of it so far.
+    """
+
+    size: int = 0
+    filled: int = 0
+
+    def broken(self, packets: NDArray[np.uint8], rows: NDArray[np.intp]) -> int | None:
+        """Return the row after which a frame does not have the size that it states, or that is marked as damaged.
+
+        Args:
+            packets: (N, 188), the next packets.
+            rows: Those of the video.
+        """
+        heads = HEAD_BYTES + np.where(packets[rows, 3] & 0x20, 1 + packets[rows, HEAD_BYTES].astype(np.int64), 0)
+        begins = packets[rows, 1] & BEGINS > 0
+        bad = (packets[rows, 1] & 0x80 > 0) | (heads > PACKET_BYTES) | (begins & (heads > PACKET_BYTES - 6))
+        if bad.any():
+            return int(rows[np.argmax(bad)])
+        first = np.flatnonzero(begins)
+        starts = packets[rows[first, None], heads[first, None] + np.arange(6)].astype(np.int64)  # (F, 6)
+        sizes = starts[:, 4] << 8 | starts[:, 5]
+        if (wrong := (starts[:, :3] != (0, 0, 1)).any(axis=1)).any():
+            return int(rows[first[np.argmax(wrong)]])
+        filled = np.concatenate(([0], np.cumsum(PACKET_BYTES - heads)))
+        fills = np.diff(filled[first], prepend=-self.filled, append=filled[-1])
+        stated = np.concatenate(([self.size], np.where(sizes > 0, sizes + 6, 0)))
+        wrong = (stated[:-1] > 0) & (stated[:-1] != fills[:-1])
+        self.size, self.filled = int(stated[-1]), int(fills[-1])
+        return int(rows[first[np.argmax(wrong)]]) if wrong.any() else None
 
 
 PACK, PROGRAM_END, SYSTEM_HEADER = 0xBA, 0xB9, 0xBB

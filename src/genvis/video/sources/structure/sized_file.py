@@ -19,11 +19,12 @@ class SizedFile:
         path: Where it lies.
         size: Bytes in the file.
         video: The container's own number of the video stream.
+        shown: How many of its frames were read and are to be shown.
     """
 
-    def __init__(self, path: Path, stream: BinaryIO, *, video: int) -> None:
+    def __init__(self, path: Path, stream: BinaryIO, *, video: int, shown: int) -> None:
         self.path = path
-        self.video = video
+        self.video, self.shown = video, shown
         self._stream = stream
         self.size = stream.seek(0, 2)
 
