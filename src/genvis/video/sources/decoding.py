@@ -31,6 +31,7 @@ FALLBACK_STEP = 0.04
 MOST_PIXELS = 100_000_000
 # FFmpeg's AVFMT_NOTIMESTAMPS; PyAV's types take it for something that is no number.
 NO_TIMESTAMPS = 0x80
+STRICT = {"err_detect": "explode"}
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,10 @@ class Decoding:
             if other is not best:
                 other.discard = Discard.all
         self._decoder = self._with_alpha() or self.stream.codec_context
-        self._decoder.options = {"max_pixels": str(MOST_PIXELS)}
+        # Of pictures without a container only their decoder can tell that two of them have become one.
+        is_strict = self.container.format.name == "mjpeg" and location.path is not None
+        self._decoder.options = {"max_pixels": str(MOST_PIXELS), **(STRICT if is_strict else {})}
+        self._lenient = CodecContext.create("mjpeg", "r") if is_strict else None
         # Frame threads decode ahead, which delays what is live, and may miss the errors of a frame: without a container
         # nothing else tells of damage.
         self._decoder.thread_type = "SLICE" if location.live or not self._has_times else "AUTO"
@@ -116,7 +120,7 @@ class Decoding:
         self._is_open = False
         self.container.close()
         # Their threads end when nothing refers to them; to this object the traceback of an error may still refer.
-        del self.container, self.stream, self._decoder, self._reformatter
+        del self.container, self.stream, self._decoder, self._lenient, self._reformatter
 
     @property
     def now(self) -> float:
@@ -162,12 +166,23 @@ class Decoding:
         except av.error.EOFError:
             return
         except av.error.FFmpegError:
-            self.losses.damaged.append(self._clock.now)
-            return
+            frames, is_whole = self._decoded_in_part(packet), False
+            if not frames:
+                self.losses.damaged.append(self._clock.now)
+                return
+        else:
+            is_whole = True
         for frame in frames:
             time = self._clock.time_of(frame)
-            self.losses.add_frame(frame, time)
+            self.losses.add_frame(frame, time, is_whole=is_whole)
             yield time, frame
+
+    def _decoded_in_part(self, packet: "Packet[VideoStream] | None") -> list[VideoFrame]:
+        """Decode a picture that a strict decoder refused."""
+        try:
+            return [] if self._lenient is None else self._lenient.decode(packet)
+        except av.error.FFmpegError:
+            return []
 
     def image_of(self, frame: VideoFrame) -> RGBImage | None:
         """Convert a frame to (H, W, 3) uint8 RGB, upright; None if FFmpeg cannot.

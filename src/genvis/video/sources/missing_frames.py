@@ -76,14 +76,14 @@ class Losses:
         elif not packet.is_discard:
             self._to_show += 1
 
-    def add_frame(self, frame: VideoFrame, time: float) -> None:
-        """Count a frame that was decoded, shown at ``time`` seconds."""
+    def add_frame(self, frame: VideoFrame, time: float, *, is_whole: bool = True) -> None:
+        """Count a frame that was decoded, be it in part, shown at ``time`` seconds."""
         self._is_interlaced = self._is_interlaced or bool(frame.interlaced_frame)
         if not self._has_key or self._is_before_key(frame.pts):
             self.leading -= 1
             return
         self._shown += 1
-        if frame.is_corrupt:
+        if frame.is_corrupt or not is_whole:
             self.incomplete.append(time)
 
     def _is_before_key(self, pts: int | None) -> bool:
@@ -119,7 +119,10 @@ class Losses:
     def _listed_frames(self, format_name: str, stream: VideoStream) -> int:
         if format_name in INDEXED_FORMATS:
             return sum(entry.size > 0 for entry in stream.index_entries)
-        return stream.frames
+        # One frame for each unit of time: the length of the video is their number.
+        is_counted = format_name == "mxf" and stream.duration is not None and stream.time_base is not None
+        counts = is_counted and stream.time_base * (stream.average_rate or 0) == 1
+        return stream.duration if counts else stream.frames
 
     def _structural_damage(self, format_name: str, path: Path, stream: VideoStream) -> str | None:
         damage = structural_damage(path, format_name, video=stream.id, shown=self._to_show + self.leading)

@@ -17,6 +17,7 @@ from genvis.video.sources.structure.containers import (
     check_ogg,
     check_riff,
 )
+from genvis.video.sources.structure.h264 import check_h264
 from genvis.video.sources.structure.iso_media import check_iso_media
 from genvis.video.sources.structure.matroska import check_matroska
 from genvis.video.sources.structure.mpeg_streams import check_program_stream, check_transport_stream
@@ -45,7 +46,7 @@ CHECKS: dict[str, Callable[[SizedFile], None]] = {
     "nut": check_nut,
     "mxf": check_material_exchange,
     "ogg": check_ogg,
-    "h264": check_start_codes,
+    "h264": check_h264,
     "hevc": check_start_codes,
     "mjpeg": check_motion_jpeg,
     "hls": check_playlist,

@@ -4,6 +4,7 @@ from genvis.video.sources.structure.sized_file import CUT_OFF, SizedFile, Struct
 
 SEGMENT, CLUSTER, TRACKS, TRACK_ENTRY, TRACK_NUMBER = 0x18538067, 0x1F43B675, 0x1654AE6B, 0xAE, 0xD7
 SIMPLE_BLOCK, BLOCK_GROUP, BLOCK = 0xA3, 0xA0, 0xA1
+XIPH_SIZES, FIXED_SIZES = 1, 2
 VOID_OR_CHECKSUM = frozenset({0xEC, 0xBF})
 IN_SEGMENT = VOID_OR_CHECKSUM | {
     CLUSTER,
@@ -77,8 +78,39 @@ def _in_cluster(file: SizedFile, element: int, body: int, end: int, tracks: set[
         else:
             raise no_part(body)
         body = inner
-    if element in (SIMPLE_BLOCK, BLOCK) and tracks and _vint(file, body)[0] not in tracks:
-        raise no_part(body)
+    if element in (SIMPLE_BLOCK, BLOCK):
+        track, position = _vint(file, body)
+        if tracks and track not in tracks:
+            raise no_part(body)
+        if lacing := file.number(position + 2, 1) >> 1 & 3:
+            _laces(file, position + 3, end, lacing)
+
+
+def _laces(file: SizedFile, position: int, end: int, lacing: int) -> None:
+    """Check the sizes of the frames that share a block, which all but the last one state."""
+    start, stated = position, file.number(position, 1)
+    position += 1
+    rest = 0
+    if lacing == FIXED_SIZES:
+        if (end - position) % (stated + 1):
+            raise no_part(start)
+        return
+    size = 0
+    for number in range(stated):
+        if lacing == XIPH_SIZES:
+            size = 0
+            while (byte := file.number(position, 1)) == 255:
+                size, position = size + 255, position + 1
+            size, position = size + byte, position + 1
+        else:  # The first size, and then the steps from each to the next.
+            value, after = _vint(file, position)
+            step = 0 if number == 0 else (1 << 7 * (after - position) - 1) - 1
+            size, position = size + (value if value is not None else 2 * step + 1) - step, after
+        if size < 0:
+            raise no_part(start)
+        rest += size
+    if position + rest > end:
+        raise no_part(start)
 
 
 def _track_numbers(file: SizedFile, position: int, tracks_end: int) -> set[int]:

@@ -10,8 +10,13 @@ EXTENSION, IMAGE, TRAILER = 0x21, 0x2C, 0x3B
 
 
 def check_gif(file: SizedFile) -> None:
-    """Check the blocks of a GIF (version 89a)."""
+    """Check the blocks of a GIF (version 89a).
+
+    A picture is a chain of blocks, all of one size but the last. Where another one is smaller, the end of a picture and
+    the beginning of the next are lost; unless the writer of the file makes such chains everywhere.
+    """
     position = 13 + _color_table(file.number(10, 1))
+    pictures, broken = 0, []
     # Some writers forget the trailer: a file may end wherever a block does.
     while position < file.size and (mark := file.number(position, 1)) != TRAILER:
         if mark == EXTENSION:
@@ -20,9 +25,16 @@ def check_gif(file: SizedFile) -> None:
             position += 11 + _color_table(file.number(position + 9, 1))
         else:
             raise no_part(position)
+        start, largest, previous, is_broken = position, 0, 0, False
         while size := file.number(position, 1):
+            is_broken = is_broken or previous < largest
+            largest, previous = max(largest, size), size
             position += 1 + size
         position += 1
+        pictures += mark == IMAGE
+        broken += [start] * (mark == IMAGE and is_broken)
+    if 0 < len(broken) < pictures / 2:
+        raise no_part(broken[0])
 
 
 def _color_table(flags: int) -> int:
