@@ -119,10 +119,10 @@ class Losses:
     def _listed_frames(self, format_name: str, stream: VideoStream) -> int:
         if format_name in INDEXED_FORMATS:
             return sum(entry.size > 0 for entry in stream.index_entries)
-        # One frame for each unit of time: the length of the video is their number.
-        is_counted = format_name == "mxf" and stream.duration is not None and stream.time_base is not None
-        counts = is_counted and stream.time_base * (stream.average_rate or 0) == 1
-        return stream.duration if counts else stream.frames
+        if format_name == "mxf" and stream.duration and stream.time_base and stream.average_rate:
+            # One frame for each unit of time: the length of the video is their number.
+            return stream.duration if stream.time_base * stream.average_rate == 1 else stream.frames
+        return stream.frames
 
     def _structural_damage(self, format_name: str, path: Path, stream: VideoStream) -> str | None:
         damage = structural_damage(path, format_name, video=stream.id, shown=self._to_show + self.leading)

@@ -3,11 +3,11 @@
 Nothing else tells of a picture that was taken out: the decoder predicts from another one and says nothing.
 """
 
-import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from genvis.video.sources.structure.raw_streams import check_start_codes
 from genvis.video.sources.structure.sized_file import SizedFile, StructureError, no_part
@@ -88,13 +88,13 @@ def _check_orders(orders: list[tuple[int, int]]) -> None:
     A sender that leaves out pictures by itself makes steps of all lengths: such a stream is not judged.
     """
     places = sorted(orders)
-    steps = Counter(later[0] - earlier[0] for earlier, later in itertools.pairwise(places))
+    steps = Counter(later[0] - earlier[0] for earlier, later in pairwise(places))
     if not steps:
         return
     step, count = steps.most_common(1)[0]
     if 2 * count <= steps.total():
         return
-    for (earlier, _), (later, position) in itertools.pairwise(places):
+    for (earlier, _), (later, position) in pairwise(places):
         if later - earlier == 0 or later - earlier > step:
             raise _missing(position)
 
@@ -107,9 +107,9 @@ def _pictures(file: SizedFile) -> Iterator[_Picture]:
     """Read the first slice of every picture that is no field."""
     sequences: dict[int, _Sequence] = {}
     of_picture: dict[int, int] = {}
-    position: int | None = 0
-    while (position := file.find(START, position)) is not None:
-        position += 3
+    position = 0
+    while (start := file.find(START, position)) is not None:
+        position = start + 3
         data = file.read(position, min(HEAD_BYTES, file.size - position))
         kind = data[0] & 0x1F if data else 0
         # Up to the next start; a zero, zero, three stands for a zero, zero.

@@ -65,7 +65,7 @@ EDITS = (
     np.dtype([("lasts", ">u4"), ("begins", ">i4"), ("rate", ">u4")]),
     np.dtype([("lasts", ">u8"), ("begins", ">i8"), ("rate", ">u4")]),
 )
-SLACK = 0.02
+MOST_TIMES_LONGER = 10
 Box = tuple[int, int]
 """Where the content of a box begins, and where it ends."""
 
@@ -73,8 +73,8 @@ Box = tuple[int, int]
 def _check_edits(file: SizedFile) -> None:
     """Check the edit list of the video, if it hides frames, against the frames.
 
-    Players show what the list says, so a damaged one loses frames, and so do damaged times. A sound list begins at a
-    frame, and the frames last as long as the head of the track says.
+    Players show what the list says, so a damaged one loses frames, and so do damaged times. A sound list begins where
+    there is a frame, and the frames do not last many times longer than the head of the track says.
     """
     for movie in _inside(file, (0, file.size), b"moov"):
         for track in _inside(file, movie, b"trak"):
@@ -107,8 +107,9 @@ def _edits_fit(file: SizedFile, movie: Box, track: Box) -> bool:
     begins = entries["begins"][entries["begins"] >= 0]
     # Where frames have times of their own, the first one is not shown at 0.
     earliest = int(runs[1]["value"][0]) if len(runs) > 1 and len(runs[1]) else 0
-    is_as_announced = abs(media - media_announced) <= SLACK * (1 + media)
-    return is_as_announced and not (len(begins) and int(begins.min()) < earliest)
+    # What a writer states there may leave out what the list hides, but no more.
+    is_absurd = 0 < MOST_TIMES_LONGER * (1 + media_announced) < media
+    return not is_absurd and not (len(begins) and int(begins.min()) < earliest)
 
 
 def _inside(file: SizedFile, box: Box, kind: bytes, *kinds: bytes) -> list[Box]:

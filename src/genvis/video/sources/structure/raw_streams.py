@@ -42,6 +42,7 @@ def _color_table(flags: int) -> int:
 
 
 PNG_HEAD_BYTES = 8
+UNKNOWN_NUMBER = 1 << 31
 
 
 def check_animated_png(file: SizedFile) -> None:
@@ -62,7 +63,7 @@ def check_animated_png(file: SizedFile) -> None:
         elif kind == b"IEND":
             break
         position = end
-    if frames < announced:
+    if frames < announced < UNKNOWN_NUMBER:
         raise StructureError(f"it has {frames} of the {announced} pictures that it announces")
 
 
