@@ -55,23 +55,22 @@ class _Picture:
 def check_h264(file: SizedFile) -> None:
     """Check that pictures follow one another, as their numbers and places in the order of display say."""
     check_start_codes(file)
-    previous: _Picture | None = None
+    steps: list[tuple[int, int]] = []
     orders: list[tuple[int, int]] = []
-    reference = 0
+    reference: int | None = None
     for picture in _pictures(file):
         if picture.is_first:
-            _check_orders(orders)
+            steps += _steps(orders)
             orders, reference = [], 0
-        elif previous is not None and not picture.sequence.may_skip:
-            next_number = (reference + 1) % (1 << picture.sequence.number_bits)
-            if picture.number not in (reference, next_number):
+        elif reference is not None and not picture.sequence.may_skip:
+            following = (reference + 1) % (1 << picture.sequence.number_bits)
+            if picture.number not in (reference, following):
                 raise _missing(picture.position)
-        if picture.is_reference:
+        if picture.is_reference or reference is None:
             reference = picture.number
         if picture.order is not None:
             orders.append((_unwrapped(picture, orders), picture.position))
-        previous = picture
-    _check_orders(orders)
+    _check_steps(steps + _steps(orders))
 
 
 def _unwrapped(picture: _Picture, orders: list[tuple[int, int]]) -> int:
@@ -82,20 +81,19 @@ def _unwrapped(picture: _Picture, orders: list[tuple[int, int]]) -> int:
     return last + (picture.order - last + turn // 2) % turn - turn // 2
 
 
-def _check_orders(orders: list[tuple[int, int]]) -> None:
-    """Check the places of the pictures from one refresh to the next: steps of one length, and none twice.
+def _steps(orders: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the steps from one place of display to the next, and the positions of the pictures after them."""
+    return [(later - earlier, position) for (earlier, _), (later, position) in pairwise(sorted(orders))]
+
+
+def _check_steps(steps: list[tuple[int, int]]) -> None:
+    """Check that steps are of one length.
 
     A sender that leaves out pictures by itself makes steps of all lengths: such a stream is not judged.
     """
-    places = sorted(orders)
-    steps = Counter(later[0] - earlier[0] for earlier, later in pairwise(places))
-    if not steps:
-        return
-    step, count = steps.most_common(1)[0]
-    if 2 * count <= steps.total():
-        return
-    for (earlier, _), (later, position) in pairwise(places):
-        if later - earlier == 0 or later - earlier > step:
+    (usual, count), *_ = Counter(step for step, _ in steps).most_common(1) or [(0, 0)]
+    for step, position in steps if 2 * count > len(steps) else []:
+        if step == 0 or step > usual:
             raise _missing(position)
 
 

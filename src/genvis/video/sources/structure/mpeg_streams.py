@@ -41,10 +41,11 @@ class _Counts:
         if not len(rows):
             return rows, rows
         counts = (packets[rows, 3] & 0x0F).astype(np.int64)
-        steps = np.diff(counts, prepend=counts[0] if self.last is None else self.last) % 16
+        steps = np.diff(counts, prepend=counts[0] - 1 if self.last is None else self.last) % 16
         self.last = int(counts[-1])
         says_so = (packets[rows, 3] & 0x20 > 0) & (packets[rows, 4] > 0) & (packets[rows, 5] & 0x80 > 0)
-        return rows, rows[(steps > 1) & ~says_so]  # A packet may come twice.
+        # One that comes twice, as the standard allows, is read twice by the decoder too.
+        return rows, rows[(steps != 1) & ~says_so]
 
 
 def check_transport_stream(file: SizedFile) -> None:
