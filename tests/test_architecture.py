@@ -19,8 +19,8 @@ PACKAGE = ROOT / "src" / "genvis"
 # Imports point down: a file may import files of its own room and of the rooms below. Rooms of one line do not know each
 # other. Below them all lie the files without a room (masks, categories, files, fingerprint, errors, ...).
 FLOORS = (
-    ("cli", "app"),
-    ("integrations",),
+    ("cli",),
+    ("app", "integrations"),
     ("training",),
     ("evaluation", "benchmarking"),
     ("inference",),

@@ -21,6 +21,7 @@ VERBS = {
     "models": ("genvis.cli.models:app", "List, fetch or show pretrained models."),
     "eval": ("genvis.cli.eval:evaluate", "Score results, or a model, against annotations."),
     "train": ("genvis.cli.train:train", "Train a model from a recipe."),
+    "app": ("genvis.cli.app:app", "Watch, correct and take along results in the browser."),
     "data": ("genvis.cli.data.data_verbs:app", "Get, check, convert, merge, split, prepare or generate data sets."),
     "cvat": ("genvis.cli.cvat_verbs:app", "Write a result into a task of a CVAT server."),
     "convert": ("genvis.cli.convert:convert", "Turn a published checkpoint into a model folder."),

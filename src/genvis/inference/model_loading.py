@@ -1,4 +1,4 @@
-"""A model of the command line: by name, on a device, in a dtype."""
+"""A model by name, on a device, in a dtype."""
 
 from typing import TypeVar
 

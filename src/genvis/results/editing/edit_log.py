@@ -64,15 +64,18 @@ class EditLog:
     Args:
         result: The folder of a result, or its JSON file. It is only read.
         path: The log. It is made by the first edit if it does not exist; None for ``edits.jsonl`` beside the result.
+        original: The content of the file, if it was read already.
 
     Raises:
         InputError: If there is no result, the log belongs to another one, or it is damaged.
     """
 
-    def __init__(self, result: str | Path, path: str | Path | None = None) -> None:
+    def __init__(
+        self, result: str | Path, path: str | Path | None = None, *, original: VideoResult | None = None
+    ) -> None:
         file = _result_file(result)
         self.path = file.with_name(EDITS_FILE) if path is None else Path(path)
-        self.original = load(file)
+        self.original = load(file) if original is None else original
         self._fingerprint = _fingerprint(file, self.original)
         self._states = [self.original]
         self._edits: list[Edit] = []

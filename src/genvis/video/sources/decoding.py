@@ -160,6 +160,20 @@ class Decoding:
             # The decoder may still hold frames.
             yield from self._timed(None)
 
+    def seek(self, stamp: int) -> None:
+        """Go to a key frame at or before a time stamp, as far as the container's index knows; then call `frames` anew.
+
+        The times that `frames` delivers afterwards mean nothing: compare the stamps of the frames themselves.
+
+        Args:
+            stamp: In units of the stream's time base.
+
+        Raises:
+            av.error.FFmpegError: If the container cannot be searched.
+        """
+        self.container.seek(stamp, stream=self.stream)
+        self._decoder.flush_buffers()
+
     def _timed(self, packet: "Packet[VideoStream] | None") -> Iterator[tuple[float, VideoFrame]]:
         try:
             frames = self._decoder.decode(packet)

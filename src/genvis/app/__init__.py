@@ -1,0 +1,1 @@
+"""The web application: watch results, correct them, take them along."""

@@ -1,0 +1,1 @@
+"""The server: who may ask, what is asked for, and the answers."""

@@ -1,0 +1,1 @@
+"""Jobs in processes of their own: segmenting, reading results in, writing them out."""
