@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genvis.masks import encode_mask
-from genvis.results.overlaps import numbered_by_appearance, resolve_overlaps, resolve_video
+from genvis.results.overlaps import ids_by_appearance, resolve_overlaps, resolve_video
 from genvis.results.types import FrameResult, FrameStamp, Instance, Track, VideoResult
 
 STAMP = FrameStamp(index=0, time=0.0, name="0")
@@ -111,4 +111,4 @@ def test_masks_of_a_resolved_video_are_disjoint_and_nothing_else_changes():
 def test_ids_follow_the_order_in_which_objects_appear():
     place = ((10, 30), (10, 30))
     tracks = (track(7, 0.9, None, place, place), track(9, 0.5, place, None, None), track(3, 0.7, place, None, None))
-    assert [(one.id, one.score) for one in numbered_by_appearance(tracks)] == [(1, 0.7), (2, 0.5), (3, 0.9)]
+    assert ids_by_appearance(tracks) == {3: 1, 9: 2, 7: 3}

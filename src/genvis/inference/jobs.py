@@ -13,6 +13,7 @@ from genvis.files import remove_leftovers
 from genvis.fingerprint import FINGERPRINT_FILE, Fingerprint, claim, files_stamp
 from genvis.inference.segmenter import Progress, VideoSegmenter
 from genvis.inference.video_run import KIND, VideoRun
+from genvis.results.editing.appearance import APPEARANCE_FILE, Appearance, save_appearance
 from genvis.results.output_folder import SavedFiles, remove_other_outputs, save_result
 from genvis.results.output_names import FILE_NAMES, OutputName
 from genvis.results.overlaps import Overlaps
@@ -140,7 +141,7 @@ def predict_video(
             video_id=options.video_id,
             progress=on_drawing,
         )
-        finish(folder, options, fingerprint, is_complete=is_complete)
+        finish(folder, options, fingerprint, is_complete=is_complete, looks=run.appearance())
     return Prediction(result=result, files=files, is_complete=is_complete and problem is None, notes=source.notes)
 
 
@@ -251,8 +252,19 @@ def finished_result(
     return Prediction(result=result, files=files, is_complete=result.problem is None, was_there=not missing)
 
 
-def finish(folder: Path, options: PredictionOptions, fingerprint: Fingerprint, *, is_complete: bool) -> None:
-    """Write down what the outputs belong to, and remove what another run left."""
+def finish(
+    folder: Path,
+    options: PredictionOptions,
+    fingerprint: Fingerprint,
+    *,
+    is_complete: bool,
+    looks: Appearance | None = None,
+) -> None:
+    """Write the looks of the tracks and what the outputs belong to, and remove what another run left."""
+    if looks:
+        save_appearance(looks, folder)
+    else:
+        (folder / APPEARANCE_FILE).unlink(missing_ok=True)
     remove_other_outputs(folder, options.wanted)
     fingerprint.write(folder / FINGERPRINT_FILE)
     if is_complete:

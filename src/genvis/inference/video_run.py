@@ -11,6 +11,7 @@ import torch
 from genvis.errors import InputError
 from genvis.files import make_folder
 from genvis.fingerprint import Fingerprint
+from genvis.inference.appearance_recorder import AppearanceRecorder
 from genvis.inference.mask_geometry import mask_geometry
 from genvis.inference.mask_store import MaskStore
 from genvis.inference.run_setup import FrameSizes, RunSetup
@@ -18,11 +19,14 @@ from genvis.inference.scoring import Selection, TrackScores
 from genvis.inference.state_file import count, damage_as_input_error, pair, part, read_state, write_state
 from genvis.inference.trackers.video_tracker import TrackedClip, on_cpu
 from genvis.masks import RLEMask
-from genvis.results.overlaps import Overlaps, numbered_by_appearance, resolve_video
+from genvis.results.editing.appearance import TrackAppearance
+from genvis.results.overlaps import Overlaps, ids_by_appearance, resolve_video
 from genvis.results.types import FrameStamp, Track, VideoResult
 from genvis.video.sources.source import Frame
 
 KIND = "prediction"
+# Below this probability to be visible, an embedding says nothing of an object.
+SURELY_VISIBLE = 0.3
 STATE_FILE, MASKS_FILE = "state.safetensors", "masks.bin"
 
 
@@ -62,6 +66,8 @@ class VideoRun:
         self._state: Any = None
         self._scores = TrackScores(setup.tracker.score_rule, classes=len(setup.categories.names))
         self._store = MaskStore(None if self._folder is None else self._folder / MASKS_FILE)
+        self._looks = AppearanceRecorder()
+        self._numbers: dict[int, int] = {}
         self._sizes: FrameSizes | None = None
         self._mask_size: tuple[int, int] | None = None
         self._stamps: list[FrameStamp] = []
@@ -111,6 +117,10 @@ class VideoRun:
         self._mask_size = (tracked.mask_logits.shape[-2], tracked.mask_logits.shape[-1])
         evidence, observations, presence = on_cpu(tracked.class_evidence, tracked.observations, tracked.presence)
         self._scores.add(tracked.track_ids, evidence, observations)
+        if tracked.embeddings is not None:
+            visible = torch.nonzero(presence >= SURELY_VISIBLE).flatten()
+            embeddings = tracked.embeddings[visible.to(tracked.embeddings.device)].cpu()
+            self._looks.add(self._tracked_frames, tracked.track_ids[visible].tolist(), embeddings)
         present = torch.nonzero(presence >= self._presence_threshold).flatten()  # (N',)
         for logits in tracked.mask_logits:  # (N, h, w)
             kept = logits if len(present) == len(logits) else logits[present.to(logits.device)]
@@ -146,7 +156,13 @@ class VideoRun:
         )
         if self._overlaps == "resolve":
             result = resolve_video(result)
-        return replace(result, tracks=numbered_by_appearance(result.tracks))
+        ids = ids_by_appearance(result.tracks)
+        self._numbers = {ids[track.id]: self._numbers[track.id] for track in result.tracks}
+        return replace(result, tracks=tuple(replace(track, id=ids[track.id]) for track in result.tracks))
+
+    def appearance(self) -> dict[int, TrackAppearance]:
+        """Return the looks of the tracks of the last `result`, by track id; empty where the tracker has none."""
+        return self._looks.appearance(self._numbers)
 
     def _tracks(self, selection: Selection) -> tuple[Track, ...]:
         """Return the selected tracks with their final scores, ids in the order of the selection."""
@@ -155,6 +171,7 @@ class VideoRun:
         masks = self._masks({number for number, _, _ in pairs})
         quality = dict(zip(numbers, self._scores.quality().tolist(), strict=True))
         scored = [(number, label, score * quality[number]) for number, label, score in pairs]
+        self._numbers = {place: number for place, (number, _, _) in enumerate(scored, start=1)}
         categories = self._setup.categories
         return tuple(
             Track(
@@ -210,6 +227,7 @@ class VideoRun:
             return
         tensors = {f"tracker.{name}": value for name, value in self._setup.tracker.state_tensors(self._state).items()}
         tensors |= {f"scores.{name}": value for name, value in self._scores.tensors().items()}
+        tensors |= {f"looks.{name}": value for name, value in self._looks.tensors().items()}
         tensors["mask_index"] = torch.from_numpy(self._store.index())
         facts = {
             "sizes": self._sizes._asdict(),
@@ -241,6 +259,7 @@ class VideoRun:
             self._tracked_frames = len(self._stamps)
             self._store.restore(tensors["mask_index"].numpy().astype(np.int64), self._mask_size)
             self._scores.restore(part(tensors, "scores."))
+            self._looks.restore(part(tensors, "looks."))
             self._state = self._setup.tracker.state_from_tensors(part(tensors, "tracker."))
         return True
 

@@ -79,11 +79,11 @@ def _duplicates(result: VideoResult) -> set[int]:
     return {track_id for track_id, count in seen.items() if left[track_id] < LEAST_SHARE * count}
 
 
-def numbered_by_appearance(tracks: tuple[Track, ...]) -> tuple[Track, ...]:
-    """Return the tracks with ids from 1 in the order in which the objects first appear, best score first in a tie."""
+def ids_by_appearance(tracks: tuple[Track, ...]) -> dict[int, int]:
+    """Return new ids by old ids: from 1, in the order in which the objects first appear, best score first in a tie."""
 
     def first(track: Track) -> int:
         return next((place for place, mask in enumerate(track.masks) if mask is not None), len(track.masks))
 
     ordered = sorted(tracks, key=lambda track: (first(track), -track.score))
-    return tuple(replace(track, id=number) for number, track in enumerate(ordered, start=1))
+    return {track.id: number for number, track in enumerate(ordered, start=1)}

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from genvis.inference.scoring import ScoreRule
 from genvis.inference.trackers.frame_association import FrameDetections, FrameTracks, associate
@@ -94,12 +95,14 @@ def clip_of_frames(detections: Sequence[FrameDetections], tracks: Sequence[Frame
     evidence = first.class_probabilities.new_zeros(len(track_ids), first.class_probabilities.shape[1])
     observations = evidence.new_zeros(len(track_ids))
     presence = evidence.new_zeros(len(track_ids))
+    embeddings = evidence.new_zeros(len(track_ids), first.queries.shape[1])
     masks = evidence.new_full((len(tracks), len(track_ids), *first.mask_logits.shape[1:]), NO_MASK)
     for frame, (found, followed) in enumerate(zip(detections, tracks, strict=True)):
         rows = torch.searchsorted(track_ids, followed.track_ids)
         probabilities = found.class_probabilities[followed.detections]
         evidence[rows] += probabilities
         observations[rows] += 1
+        embeddings[rows] += normalize(found.queries[followed.detections].float(), dim=-1)
         presence[rows] = torch.maximum(presence[rows], probabilities.amax(dim=1))
         masks[frame, rows] = found.mask_logits[followed.detections].float()
     return TrackedClip(
@@ -108,4 +111,5 @@ def clip_of_frames(detections: Sequence[FrameDetections], tracks: Sequence[Frame
         observations=observations,
         presence=presence,
         mask_logits=masks,
+        embeddings=embeddings,
     )

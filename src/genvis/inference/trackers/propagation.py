@@ -58,7 +58,7 @@ class QueryPropagation(VideoTracker):
         mask_logits = projected_mask_logits(  # (T, Q, h, w)
             output.mask_embeddings[-1, 0], self.tracker.mask_features, detected.features
         )
-        return tracks_of_queries(output.class_logits[-1, 0], mask_logits), state
+        return tracks_of_queries(output.class_logits[-1, 0], mask_logits, state.instance_queries[0]), state
 
     def state_tensors(self, state: TrackerState | None) -> dict[str, Tensor]:
         """Return instance queries and memory: see `VideoTracker.state_tensors`."""
@@ -117,6 +117,7 @@ class VidEoMTPropagation(VideoTracker):
             observations=torch.full_like(presence, len(class_logits)),
             presence=presence,
             mask_logits=mask_logits,
+            embeddings=state[0],
         )
         return clip, state
 
@@ -133,12 +134,13 @@ class VidEoMTPropagation(VideoTracker):
         return queries
 
 
-def tracks_of_queries(class_logits: Tensor, mask_logits: Tensor) -> TrackedClip:
+def tracks_of_queries(class_logits: Tensor, mask_logits: Tensor, queries: Tensor | None = None) -> TrackedClip:
     """Return the tracks of a clip in which row q is track q.
 
     Args:
         class_logits: (Q, K + 1), "no object" last.
         mask_logits: (T, Q, h, w).
+        queries: (Q, C), the queries of this clip; None where they are those of the whole video.
     """
     probabilities = class_logits.float().softmax(dim=-1)  # (Q, K + 1)
     presence = 1 - probabilities[:, -1]  # (Q,)
@@ -148,6 +150,7 @@ def tracks_of_queries(class_logits: Tensor, mask_logits: Tensor) -> TrackedClip:
         observations=torch.ones_like(presence),
         presence=presence,
         mask_logits=mask_logits,
+        embeddings=queries,
     )
 
 

@@ -53,6 +53,7 @@ class QueryMatching(VideoTracker):
             observations=torch.ones_like(presence),
             presence=presence,
             mask_logits=torch.stack(masks),
+            embeddings=state,
         )
         return clip, state
 
@@ -91,7 +92,7 @@ class ClipMatching(QueryMatching):
         masks = projected_mask_logits(  # (T, Q, h, w)
             output.mask_embeddings[-1, 0], self.tracker.mask_features, detected.features
         )
-        return tracks_of_queries(output.class_logits[-1, 0][order], masks[:, order]), queries[order]
+        return tracks_of_queries(output.class_logits[-1, 0][order], masks[:, order], queries[order]), queries[order]
 
     def state_from_tensors(self, tensors: Mapping[str, Tensor]) -> Tensor | None:
         """Return the state again: see `VideoTracker.state_from_tensors`."""
