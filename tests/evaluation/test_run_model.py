@@ -93,8 +93,13 @@ def test_a_killed_process_is_continued_to_the_same_scores(model_folder, tmp_path
     assert kills == 3
     assert main([*words, str(tmp_path / "cut")]) == 0
     assert done.items() <= {path.name: path.stat().st_mtime_ns for path in cut.iterdir()}.items()
-    for name in ("results.json", "report.json", *(f"videos/{number}.json" for number in range(1, 13))):
+    for name in ("results.json", *(f"videos/{number}.json" for number in range(1, 13))):
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "straight" / name).read_bytes(), name
+    reports = [json.loads((tmp_path / folder / "report.json").read_text()) for folder in ("cut", "straight")]
+    assert [report.pop("results") for report in reports] == [
+        str(tmp_path / folder / "results.json") for folder in ("cut", "straight")
+    ]
+    assert reports[0] == reports[1]
     assert not list((tmp_path / "cut").rglob(".*.part*"))
 
 

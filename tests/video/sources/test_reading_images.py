@@ -268,6 +268,16 @@ def test_animations(tmp_path: Path, suffix: str) -> None:
     assert folder.notes == (f"1 image of '{tmp_path.name}' with several pictures: the first of each was taken.",)
 
 
+def test_a_gif_whose_pictures_state_no_time(tmp_path: Path) -> None:
+    pictures = [Image.new("RGB", (64, 48), (20 + 40 * number,) * 3) for number in range(5)]
+    pictures[0].save(tmp_path / "a.gif", save_all=True, append_images=pictures[1:])
+    with open_source(tmp_path / "a.gif") as source:
+        frames = list(source)
+    assert [round((frame.image.mean() - 20) / 40) for frame in frames] == list(range(5))
+    assert [frame.time for frame in frames] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
+    assert source.problem is None
+
+
 def test_a_truncated_animation(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     pictures = [Image.fromarray(generator.integers(0, 255, (48, 64, 3), np.uint8)) for _ in range(6)]

@@ -1,4 +1,4 @@
-"""Animated still-image formats (PNG, WebP, AVIF) as sources; GIF is read as a video."""
+"""Animated still-image formats (PNG, WebP, AVIF) as sources; GIF is one only if pictures of it state no time."""
 
 from collections.abc import Generator
 from functools import partial

@@ -19,6 +19,7 @@ from genvis.video.sources.frames_in_memory import ArraySource, FrameLike
 from genvis.video.sources.image_folders import ImageSource, natural_key
 from genvis.video.sources.reconnection import DEFAULT_ATTEMPTS, Tell
 from genvis.video.sources.source import FrameRange, FrameSource
+from genvis.video.sources.structure.raw_streams import has_untimed_pictures
 
 Source = str | Path | int | Sequence[Path] | FrameLike | Iterable[FrameLike] | FrameSource
 """Anything that :func:`open_source` takes."""
@@ -148,7 +149,8 @@ def _open_text(
     images = images_in(path) if path.is_dir() else [match for match in matches if is_image(match)]
     if not path.is_dir() and len(matches) == 1 and not path.is_file():
         raise InputError(f"'{printable(path)}' is a pipe or a device, and no file: name a file, or a stream's address.")
-    if path.is_file() and images and animation_length(path) > 1:
+    is_untimed = path.suffix.lower() == ".gif" and path.is_file() and has_untimed_pictures(path)
+    if is_untimed or (path.is_file() and images and animation_length(path) > 1):
         return AnimationSource(path, name=name or path.stem, frames=frames)
     if images:
         stem = path.stem if path.is_file() else _name_of(path if path.is_dir() else images[0].parent)

@@ -2,11 +2,30 @@
 
 import re
 import zlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 from genvis.files import printable
 from genvis.video.sources.structure.sized_file import CUT_OFF, SizedFile, StructureError, no_part
 
-EXTENSION, IMAGE, TRAILER = 0x21, 0x2C, 0x3B
+EXTENSION, IMAGE, TRAILER, GRAPHIC_CONTROL = 0x21, 0x2C, 0x3B, 0xF9
+
+
+@dataclass(frozen=True)
+class _GifPart:
+    """An extension or a picture of a GIF.
+
+    Attributes:
+        position: Where it begins.
+        kind: ``IMAGE``, or the label of an extension.
+        is_broken: Whether a block of its chain, other than the last, is smaller than one before.
+    """
+
+    position: int
+    kind: int
+    is_broken: bool
 
 
 def check_gif(file: SizedFile) -> None:
@@ -15,26 +34,41 @@ def check_gif(file: SizedFile) -> None:
     A picture is a chain of blocks, all of one size but the last. Where another one is smaller, the end of a picture and
     the beginning of the next are lost; unless the writer of the file makes such chains everywhere.
     """
+    pictures = [part for part in _gif_parts(file) if part.kind == IMAGE]
+    broken = [part.position for part in pictures if part.is_broken]
+    if 0 < len(broken) < len(pictures) / 2:
+        raise no_part(broken[0])
+
+
+def has_untimed_pictures(path: Path) -> bool:
+    """Whether a GIF has several pictures, some of which state no time: FFmpeg takes those for one packet."""
+    try:
+        with path.open("rb") as stream:
+            kinds = Counter(part.kind for part in _gif_parts(SizedFile(path, stream, video=0, shown=0)))
+    except (OSError, StructureError):
+        return False
+    return kinds[IMAGE] > max(1, kinds[GRAPHIC_CONTROL])
+
+
+def _gif_parts(file: SizedFile) -> Iterator[_GifPart]:
     position = 13 + _color_table(file.number(10, 1))
-    pictures, broken = 0, []
     # Some writers forget the trailer: a file may end wherever a block does.
     while position < file.size and (mark := file.number(position, 1)) != TRAILER:
+        start, kind = position, mark
         if mark == EXTENSION:
+            kind = file.number(position + 1, 1)
             position += 2
         elif mark == IMAGE:
             position += 11 + _color_table(file.number(position + 9, 1))
         else:
             raise no_part(position)
-        start, largest, previous, is_broken = position, 0, 0, False
+        largest, previous, is_broken = 0, 0, False
         while size := file.number(position, 1):
             is_broken = is_broken or previous < largest
             largest, previous = max(largest, size), size
             position += 1 + size
         position += 1
-        pictures += mark == IMAGE
-        broken += [start] * (mark == IMAGE and is_broken)
-    if 0 < len(broken) < pictures / 2:
-        raise no_part(broken[0])
+        yield _GifPart(start, kind, is_broken)
 
 
 def _color_table(flags: int) -> int:
