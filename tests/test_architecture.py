@@ -21,13 +21,14 @@ PACKAGE = ROOT / "src" / "genvis"
 FLOORS = (
     ("cli",),
     ("app", "integrations"),
-    ("training",),
+    ("training", "scaling"),
     ("evaluation", "benchmarking"),
     ("inference",),
     ("results",),
     ("data",),
     ("checkpoints", "video"),
     ("model",),
+    ("storage",),
 )
 GROUND = len(FLOORS)
 # The package's own two files: they offer names of all floors, and start the command line. What others import from the

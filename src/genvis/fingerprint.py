@@ -70,6 +70,12 @@ class Fingerprint:
         names = dict.fromkeys([*self.parts, *earlier.parts])
         return [name for name in names if not _same(self.parts.get(name, _ABSENT), earlier.parts.get(name, _ABSENT))]
 
+    def without(self, name: str) -> "Fingerprint":
+        """Return the fingerprint without one of its parts."""
+        result = Fingerprint(self.kind)
+        result.parts = {part: value for part, value in self.parts.items() if part != name}
+        return result
+
     def require(self, earlier: "Fingerprint", *, where: str | Path, remedy: str) -> None:
         """Make sure that an earlier result is of this fingerprint.
 

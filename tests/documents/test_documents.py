@@ -64,6 +64,11 @@ COMMANDS = {
     # docs/editing.md
     "genvis edit out/reef out/reef/edits.jsonl -o corrected/reef": AS_IT_IS,
     "genvis edit out/reef out/reef/edits.jsonl -o drawn --outputs csv,video --video reef.mp4 --json": AS_IT_IS,
+    # docs/scaling.md
+    "genvis predict 'clips/*.mkv' -o out --shard 1/2": AS_IT_IS,
+    "genvis predict 'clips/*.mkv' -o out --shard 2/2": AS_IT_IS,
+    "genvis status out": AS_IT_IS,
+    "genvis collect out --outputs youtube_vis,csv,parquet": AS_IT_IS,
     # docs/sprites.md
     "genvis data sprites sprites/train --videos 200 --difficulty normal": (
         f"genvis data sprites sprites/train --videos 2 --difficulty normal {SMALL}"
@@ -76,7 +81,7 @@ COMMANDS = {
 }
 # Blocks with one of these take more than a few seconds.
 SLOW = ("genvis demo", "genvis train", "genvis eval")
-DOCUMENTS = ("docs/inference.md", "docs/editing.md", "docs/video.md", "docs/sprites.md")
+DOCUMENTS = ("docs/inference.md", "docs/editing.md", "docs/video.md", "docs/sprites.md", "docs/scaling.md")
 
 
 def cases() -> list[Any]:

@@ -1,6 +1,7 @@
 """The long commands that campaigns interrupt, their inputs, and what a run without interruptions gives."""
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from tests.robustness.sample_videos import VideoKind, write_video
 from tests.robustness.trials import Limits, count_file_steps, run_trial
 from tests.tiny_network import CONFIG
 
-FINGERPRINT_FILE = "fingerprint.json"
+FINGERPRINT_FILE, MANIFESTS = "fingerprint.json", "manifests"
 LIMITS = Limits(seconds=120, memory=8 << 30)
 
 
@@ -171,9 +172,18 @@ def snapshot(folder: Path, job: Job) -> dict[str, str]:
     files = {}
     for path in sorted(out.rglob("*")):
         if path.is_file():
-            counts = path in counted and path.name != FINGERPRINT_FILE  # Which holds times and places.
+            # Fingerprints and manifests hold times and places.
+            counts = path in counted and path.name != FINGERPRINT_FILE and path.parent.name != MANIFESTS
             files[str(path.relative_to(out))] = _digest(path) if counts else ""
-    return files | {f"../{path.name}": "" for path in folder.glob(".*.part*")}  # Of files that are kept elsewhere.
+    files |= {f"../{path.name}": "" for path in folder.glob(".*.part*")}  # Of files that are kept elsewhere.
+    return _with_numbered_manifests(files)
+
+
+def _with_numbered_manifests(files: dict[str, str]) -> dict[str, str]:
+    """Return the files with numbers for the keys of manifests, which depend on where the trial's folder lies."""
+    named = [name for name in files if re.fullmatch(MANIFESTS + r"/[0-9a-f]{16}\.json", name)]
+    numbered = {name: f"{MANIFESTS}/{number}.json" for number, name in enumerate(named, start=1)}
+    return {numbered.get(name, name): digest for name, digest in files.items()}
 
 
 def final_files(folder: Path, job: Job) -> dict[str, tuple[int, int]]:

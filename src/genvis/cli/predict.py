@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Group, Parameter
 
 from genvis.checkpoints.registry import DEFAULT_MODEL
-from genvis.cli.common.option_types import AsJson, Out, Words
+from genvis.cli.common.option_types import AsJson, Place, Words
 from genvis.errors import InputError
 from genvis.inference.trackers.choose import TrackerName
 from genvis.inference.trackers.matching_options import MemoryMatchingOptions
 
 if TYPE_CHECKING:
+    from genvis.scaling.shards import Shard
+    from genvis.storage.stores import Store
     from genvis.video import NamedSource
 
 EMOJI_MODEL = "sprites-tiny"
@@ -22,13 +24,14 @@ _INPUT = Parameter(group=Group("Input and output", sort_key=1))
 _SELECTION = Parameter(group=Group("Selection of objects", sort_key=2))
 _RUN = Parameter(group=Group("How the model is run", sort_key=3))
 _LIVE = Parameter(group=Group("Cameras and streams", sort_key=4))
-_MATCHING = Parameter(group=Group("Tracker 'memory'", sort_key=5))
+_MANY = Parameter(group=Group("Many videos", sort_key=5))
+_MATCHING = Parameter(group=Group("Tracker 'memory'", sort_key=6))
 
 
 def predict(
     sources: Annotated[list[str], _INPUT],
     *,
-    out: Annotated[Out, _INPUT] = Path("out"),
+    out: Annotated[Place, _INPUT] = "out",
     weights: Annotated[str, _INPUT] = DEFAULT_MODEL,
     device: Annotated[str, _RUN] = "auto",
     dtype: Annotated[Literal["float32", "bfloat16", "float16"], _RUN] = "float32",
@@ -50,6 +53,9 @@ def predict(
     session: Annotated[Path | None, _LIVE] = None,
     timeout: Annotated[float, _LIVE] = 10.0,
     reconnect: Annotated[int, _LIVE] = 5,
+    shard: Annotated[str | None, _MANY] = None,
+    skip_finished: Annotated[bool, _MANY] = False,
+    time_limit: Annotated[float | None, _MANY] = None,
     outputs: Annotated[Words | None, _INPUT] = None,
     overwrite: Annotated[bool, _INPUT] = False,
     resume: Annotated[bool, _INPUT] = False,
@@ -58,10 +64,11 @@ def predict(
     """Segment videos and write, for each, a folder with an annotated video, a contact sheet and result files.
 
     Args:
-        sources: Video files, folders or patterns of images, camera numbers, rtsp:// or http:// addresses, or - for a
-            list on standard input.
-        out: Folder for the outputs; each video gets a folder of its name in it.
-        weights: A name that `genvis models` lists, a model folder, a published .pth file, or a Hub id.
+        sources: Video files, folders or patterns of images, camera numbers, rtsp:// or http:// addresses, videos,
+            folders or patterns in a store (s3://bucket/day1/*.mp4), or - for a list on standard input.
+        out: Folder for the outputs, here or in a store; each video gets a folder of its name in it.
+        weights: A name that `genvis models` lists, a model folder, a published .pth file, a Hub id, or a folder or file
+            in a store.
         device: auto, cpu, cuda, cuda:1, mps ...
         dtype: Of the network. The lower ones are for GPUs.
         tracker: Method that follows the objects: propagation (GenVIS, VidEoMT), offline (VITA), memory (no training:
@@ -86,6 +93,12 @@ def predict(
         timeout: Seconds without a frame after which a stream or camera counts as stalled.
         reconnect: How often in a row a stream or camera that stalls or drops is connected to again, after pauses of 1,
             2, 4, ... at most 30 seconds, with the same track ids. 0 gives up at once.
+        shard: Do one share of the videos: 3/64, or auto for the number of this task in a Slurm array or an indexed
+            Kubernetes Job. A video's share depends on where it is alone. Implies --skip-finished, unless --overwrite is
+            given.
+        skip_finished: Leave videos alone that are finished, continue interrupted ones, and go on whatever one fails of.
+            `genvis status OUT` says what is missing.
+        time_limit: Seconds that a video may take before it counts as failed.
         outputs: Which files besides result.json: youtube_vis, mots, pngs, csv, parquet, video, contact_sheet. Default:
             youtube_vis,video,contact_sheet
         overwrite: Replace results that are there already.
@@ -94,10 +107,20 @@ def predict(
     """
     if overwrite and resume:
         raise InputError("--overwrite and --resume contradict each other: give one of them.")
+    if overwrite and skip_finished:
+        raise InputError("--overwrite and --skip-finished contradict each other: give one of them.")
     if not timeout > 0:
         raise InputError(f"--timeout is {timeout:g}; it must be more than 0 seconds.")
+    if time_limit is not None and not time_limit > 0:
+        raise InputError(f"--time-limit is {time_limit:g}; it must be more than 0 seconds.")
     if session is not None and not live:
         raise InputError("--session keeps track ids over live runs: add --live.")
+    if live and shard is not None:
+        raise InputError("--live is for one stream after the other, and --shard for many files: give one of them.")
+    from genvis.storage.stores import open_store
+
+    store = open_store(out)
+    share = None if shard is None else _shard(shard, store)
     videos = _named(sources)
     from genvis.checkpoints.hub import check_name
     from genvis.cli.common.console import Console
@@ -106,7 +129,9 @@ def predict(
 
     wanted = output_names(outputs)
     check_name(weights)
-    make_folder(out)
+    local = store.local("")
+    if local is not None:
+        make_folder(local)
     # The heavy libraries are loaded when all that can be refused at once was looked at.
     from genvis.cli.common.prediction_loop import PredictionLoop
     from genvis.inference.jobs import PredictionOptions
@@ -141,7 +166,7 @@ def predict(
     )
     loop = PredictionLoop(
         segmenter=segmenter,
-        out=out,
+        out=store if local is None else local,
         options=options,
         console=console,
         live=live,
@@ -149,8 +174,20 @@ def predict(
         timeout=timeout,
         reconnect=reconnect,
         as_json=json,
+        shard=share,
+        skip_finished=skip_finished or (share is not None and not overwrite),
+        time_limit=time_limit,
     )
     return loop.run(videos, start=start, stop=stop, stride=stride)
+
+
+def _shard(text: str, store: "Store") -> "Shard":
+    """Return the share that was asked for; Slurm arrays that name some tasks again continue an earlier numbering."""
+    from genvis.scaling.job_list import read_head
+    from genvis.scaling.shards import parsed_shard
+
+    head = read_head(store) if text == "auto" else None
+    return parsed_shard(text, known=(head.shards, head.first) if head else None)
 
 
 def _named(sources: Sequence[str]) -> "list[NamedSource]":

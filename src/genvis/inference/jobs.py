@@ -18,7 +18,7 @@ from genvis.results.output_folder import SavedFiles, remove_other_outputs, save_
 from genvis.results.output_names import FILE_NAMES, OutputName
 from genvis.results.overlaps import Overlaps
 from genvis.results.types import VideoResult
-from genvis.video import FrameSource, prefetch
+from genvis.video import FrameRange, FrameSource, prefetch
 
 RUN_FOLDER = ".unfinished"
 SAVE_EVERY_SECONDS = 30.0
@@ -70,6 +70,7 @@ class Prediction:
         files: Where the outputs are.
         is_complete: Whether the whole source was segmented; otherwise ``result.problem`` says why not.
         was_there: Whether a finished result was found; only outputs that were missing were written.
+        was_stopped: Whether it was stopped before the end of the source.
         notes: What was done to frames, though none is missing.
     """
 
@@ -77,6 +78,7 @@ class Prediction:
     files: SavedFiles
     is_complete: bool
     was_there: bool = False
+    was_stopped: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -142,7 +144,13 @@ def predict_video(
             progress=on_drawing,
         )
         finish(folder, options, fingerprint, is_complete=is_complete, looks=run.appearance())
-    return Prediction(result=result, files=files, is_complete=is_complete and problem is None, notes=source.notes)
+    return Prediction(
+        result=result,
+        files=files,
+        is_complete=is_complete and problem is None,
+        was_stopped=not is_complete,
+        notes=source.notes,
+    )
 
 
 def _run(
@@ -175,10 +183,23 @@ def prediction_fingerprint(
     segmenter: VideoSegmenter, source: FrameSource, options: PredictionOptions, *, live: bool = False
 ) -> Fingerprint:
     """Return what a result belongs to: weights, video and range of frames, settings, selection; not the files."""
+    return _fingerprint(segmenter, options, source=source_identity(source), live=live)
+
+
+def run_fingerprint(
+    segmenter: VideoSegmenter, frames: FrameRange, options: PredictionOptions, *, live: bool = False
+) -> Fingerprint:
+    """Return what the results of all videos of a run belong to: `prediction_fingerprint` without the video itself."""
+    return _fingerprint(segmenter, options, source=_range(frames), live=live)
+
+
+def _fingerprint(
+    segmenter: VideoSegmenter, options: PredictionOptions, *, source: dict[str, Any], live: bool
+) -> Fingerprint:
     return Fingerprint(
         KIND,
         weights=segmenter.weights,
-        source=source_identity(source),
+        source=source,
         settings=segmenter.settings(),
         selection={
             "detections": options.detections,
@@ -192,10 +213,16 @@ def prediction_fingerprint(
 
 
 def source_identity(source: FrameSource) -> dict[str, Any]:
-    """Return which video a source is, by its files, their sizes and times of modification, and which of its frames."""
+    """Return which video a source is, by its files, their sizes and times of modification, and which of its frames.
+
+    A copy of a file elsewhere is known by that file.
+    """
     video = files_stamp(source.files, name=str(source.files[0])) if source.files else source.name
-    frames = source.frames
-    return {"video": video, "start": frames.start, "stop": frames.stop, "stride": frames.stride}
+    return {"video": source.origin or video, **_range(source.frames)}
+
+
+def _range(frames: FrameRange) -> dict[str, Any]:
+    return {"start": frames.start, "stop": frames.stop, "stride": frames.stride}
 
 
 def finished_result(

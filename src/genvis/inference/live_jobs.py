@@ -96,7 +96,13 @@ def predict_live(
         result, files = run.write(problem=problem, video=video)
         is_complete = result.problem is None
         finish(folder, options, fingerprint, is_complete=not is_interrupted)
-    return Prediction(result=result, files=files, is_complete=is_complete, notes=(*run.notes, *frames.notes))
+    return Prediction(
+        result=result,
+        files=files,
+        is_complete=is_complete,
+        was_stopped=is_interrupted,
+        notes=(*run.notes, *frames.notes),
+    )
 
 
 class LiveRun:

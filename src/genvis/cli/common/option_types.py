@@ -17,5 +17,8 @@ Out = Annotated[Path, Parameter(alias="-o")]
 AsJson = Annotated[bool, Parameter(name="--json")]
 """Whether to print JSON for programs instead of a table."""
 
+Place = Annotated[str, Parameter(alias="-o")]
+"""Where outputs go, here or in a store (``s3://bucket/out``): ``--out`` or ``-o``."""
+
 Words = Annotated[list[str], Parameter(converter=_at_commas)]
 """Words with commas between them: ``--classes cat,dog``; the option may also be repeated."""

@@ -3,15 +3,18 @@
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from glob import glob, has_magic
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TextIO, cast
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 from genvis.errors import InputError
 from genvis.files import printable
 from genvis.image_files import is_image
+from genvis.storage.addresses import is_stored, scheme_of, stem_of, without_credentials
+from genvis.storage.fetching import FetchCache, RemoteFile, matching_files, remote_file
 from genvis.video.sources.animations import AnimationSource, animation_length
 from genvis.video.sources.container import ContainerSource
 from genvis.video.sources.decoding import Location
@@ -21,10 +24,10 @@ from genvis.video.sources.reconnection import DEFAULT_ATTEMPTS, Tell
 from genvis.video.sources.source import FrameRange, FrameSource
 from genvis.video.sources.structure.raw_streams import has_untimed_pictures
 
-Source = str | Path | int | Sequence[Path] | FrameLike | Iterable[FrameLike] | FrameSource
+Source = str | Path | int | RemoteFile | Sequence[Path] | FrameLike | Iterable[FrameLike] | FrameSource
 """Anything that :func:`open_source` takes."""
 
-NamedSource = str | Path | int | tuple[Path, ...]
+NamedSource = str | Path | int | RemoteFile | tuple[Path, ...]
 """A source that can be named on a command line, as :func:`expand_sources` returns it."""
 
 VIDEO_SUFFIXES = frozenset(
@@ -63,7 +66,8 @@ def open_source(
     Args:
         source: A video file of any container that FFmpeg reads; an image; a folder or a pattern (``"shots/*.png"``) of
             images, sorted naturally; a camera's number (0, or ``"0"`` where no file is called so); an address
-            (``rtsp://``, ``http://`` and others); a sequence of image paths; an array (T, H, W, 3) uint8 RGB, a tensor
+            (``rtsp://``, ``http://`` and others); a file in a store (``s3://`` and whatever fsspec opens), which is
+            fetched into a bounded cache first; a sequence of image paths; an array (T, H, W, 3) uint8 RGB, a tensor
             of that or (T, 3, H, W), one PIL image, or an iterable of frames (arrays, tensors, PIL images); or an open
             source, which is returned as it is.
         start: First frame to take, from 0.
@@ -88,6 +92,9 @@ def open_source(
         if (frames, name) != (FrameRange(), None):
             raise InputError("An open source keeps its own range and name: give them where it is opened.")
         return source
+    if isinstance(source, RemoteFile) or (isinstance(source, str) and is_stored(source)):
+        file = source if isinstance(source, RemoteFile) else remote_file(source)
+        return _open_fetched(file, frames=frames, image_rate=image_rate, name=name or source_name(file))
     live = partial(ContainerSource, frames=frames, reconnect=reconnect, on_drop=on_drop)
     if isinstance(source, int):
         return live(camera(source, timeout), name=name or source_name(source))
@@ -101,6 +108,34 @@ def open_source(
         return ImageSource(paths, name=name or source_name(tuple(paths)), frames=frames, frame_rate=image_rate)
     images = _frames_in_memory(source)
     return ArraySource(images, name=name or "frames", frames=frames, frame_rate=image_rate, bgr=bgr)
+
+
+def _open_fetched(file: RemoteFile, *, frames: FrameRange, image_rate: float, name: str) -> FrameSource:
+    """Open a file of a store; its local copy stays in the cache as long as the source is open."""
+    with ExitStack() as stack:
+        path, label = stack.enter_context(FetchCache().fetched(file)), without_credentials(file.address)
+        try:
+            source = _open_text(
+                path,
+                frames=frames,
+                image_rate=image_rate,
+                timeout=0,
+                name=name,
+                live=ContainerSource,
+                label=label,
+            )
+        except InputError as error:  # People know the address, and not where its copy lies.
+            raise InputError(str(error).replace(str(path), label)) from None
+        source.came_from(file.stamp, release=stack.pop_all())
+        return source
+
+
+def is_camera(source: NamedSource) -> bool:
+    """Whether a source is a camera or an address that only ever is live."""
+    if isinstance(source, RemoteFile | tuple):
+        return False
+    text = str(source)
+    return isinstance(source, int) or _camera_number(text) is not None or scheme_of(text) in LIVE_SCHEMES
 
 
 def _frames_in_memory(source: Any) -> Iterable[FrameLike]:
@@ -133,6 +168,7 @@ def _open_text(
     timeout: float,
     name: str | None,
     live: Callable[..., ContainerSource],
+    label: str | None = None,
 ) -> FrameSource:
     if not str(source).strip():
         raise InputError(NO_SOURCE)
@@ -162,12 +198,14 @@ def _open_text(
             f"'{printable(text)}' matches {len(matches)} files where one video is wanted: name one of them."
         )
     # An absolute path, so that FFmpeg takes no colon in a name for a protocol.
-    location = Location(str(path.absolute()), label=printable(path), path=path, options=LOCAL_OPTIONS)
+    location = Location(str(path.absolute()), label=label or printable(path), path=path, options=LOCAL_OPTIONS)
     return ContainerSource(location, name=name or path.stem, frames=frames)
 
 
 def source_name(source: NamedSource) -> str:
     """Return the name of the video that a source is, for its outputs, whether it can be opened or not."""
+    if isinstance(source, RemoteFile):
+        return stem_of(unquote(source.address))
     if isinstance(source, tuple):
         return _name_of(source[0].parent)
     text = str(source)
@@ -240,7 +278,7 @@ def expand_sources(sources: Sequence[str | Path | int], *, stdin: TextIO | None 
 
 
 def missing_files(sources: Sequence[NamedSource]) -> list[str]:
-    """Return the names of files among some sources that do not exist; cameras and addresses are no files."""
+    """Return the names of local files among some sources that do not exist; cameras and addresses are none."""
     return [
         str(source)
         for source in sources
@@ -253,8 +291,8 @@ def missing_files(sources: Sequence[NamedSource]) -> list[str]:
 def _expand(entry: str | Path | int) -> list[NamedSource | Path]:
     if not str(entry).strip():
         raise InputError(NO_SOURCE)
-    if isinstance(entry, int) or ADDRESS.match(str(entry)):
-        return [entry]
+    if isinstance(entry, int) or (ADDRESS.match(str(entry)) and not str(entry).lower().startswith("file://")):
+        return [entry] if isinstance(entry, int) else _expand_address(str(entry))
     path = Path(entry)
     if path.is_dir():
         if images_in(path):
@@ -270,6 +308,28 @@ def _expand(entry: str | Path | int) -> list[NamedSource | Path]:
     if not found:
         raise InputError(f"'{printable(entry)}' matches no image, no video and no folder.")
     return list(found)
+
+
+def _expand_address(address: str) -> list[NamedSource | Path]:
+    """Return what an address stands for: a stream, a file of a store, or the videos of a folder or pattern there."""
+    is_pattern = any(sign in urlsplit(address).path for sign in "*[")
+    if scheme_of(address) in ("http", "https") and is_pattern:
+        files: list[NamedSource | Path] = [file.address for file in matching_files(address) if _is_video_name(file)]
+    elif not is_stored(address):
+        return [address]
+    else:
+        found = matching_files(address)
+        is_one = (
+            not is_pattern and len(found) == 1 and PurePosixPath(found[0].address).name == PurePosixPath(address).name
+        )
+        files = list(found) if is_one else [file for file in found if _is_video_name(file)]
+    if not files:
+        raise InputError(f"'{without_credentials(address)}' holds no video.")
+    return files
+
+
+def _is_video_name(file: RemoteFile) -> bool:
+    return PurePosixPath(urlsplit(file.address).path).suffix.lower() in VIDEO_SUFFIXES
 
 
 def _is_video(path: Path) -> bool:
@@ -325,13 +385,8 @@ def _stream(address: str, timeout: float) -> Location:
     # RTSP over UDP loses packets on busy networks; cameras speak TCP as well.
     options = {"rtsp_transport": "tcp", "fflags": "nobuffer"} if scheme in ("rtsp", "rtsps") else {}
     return Location(
-        address, label=_without_password(address), options=options, timeout=timeout, live=scheme in LIVE_SCHEMES
+        address, label=without_credentials(address), options=options, timeout=timeout, live=scheme in LIVE_SCHEMES
     )
-
-
-def _without_password(address: str) -> str:
-    parts = urlsplit(address)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def _stream_name(address: str) -> str:

@@ -1,8 +1,9 @@
 """Base of all sources: frames with their place and time, a range of them, and what went wrong."""
 
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image
 
 from genvis.errors import InputError
 from genvis.files import printable
+from genvis.fingerprint import Stamp
 
 RGBImage = NDArray[np.uint8]
 
@@ -122,12 +124,27 @@ class FrameSource(ABC):
     Args:
         name: Name of the video, for output files.
         frames: Which frames to take.
+
+    Attributes:
+        origin: Identity of the file elsewhere that was fetched; None for all others.
     """
 
     def __init__(self, *, name: str, frames: FrameRange) -> None:
         self.name = printable(name)
         self.frames = frames
+        self.origin: Stamp | None = None
         self._damage = Damage()
+        self._release = ExitStack()
+
+    def came_from(self, origin: Stamp, *, release: ExitStack) -> None:
+        """Take note that the file is a copy.
+
+        Args:
+            origin: Identity of the file that it is a copy of.
+            release: Closed when the source is left: the copy is no longer needed.
+        """
+        self.origin, self._release = origin, release
+        weakref.finalize(self, release.close)
 
     @property
     @abstractmethod
@@ -220,6 +237,7 @@ class FrameSource(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+        self._release.close()
 
 
 def letterbox(image: RGBImage, *, height: int, width: int) -> RGBImage:

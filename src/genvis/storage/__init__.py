@@ -1,0 +1,1 @@
+"""Files behind addresses (``s3://``, ``gs://``, ``hf://``, ``https://``, ...) and on this machine, alike."""
