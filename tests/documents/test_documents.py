@@ -69,6 +69,11 @@ COMMANDS = {
     "genvis predict 'clips/*.mkv' -o out --shard 2/2": AS_IT_IS,
     "genvis status out": AS_IT_IS,
     "genvis collect out --outputs youtube_vis,csv,parquet": AS_IT_IS,
+    "genvis predict 's3://videos/day1/*.mp4' -o s3://results/out --weights s3://models/reef --shard 3/64": (
+        "genvis predict 'clips/*.mkv' -o memory://results/out --shard 1/1"
+    ),
+    "genvis status s3://results/out": "genvis status memory://results/out",
+    "genvis collect s3://results/out -o collected": "genvis collect memory://results/out -o collected",
     # docs/sprites.md
     "genvis data sprites sprites/train --videos 200 --difficulty normal": (
         f"genvis data sprites sprites/train --videos 2 --difficulty normal {SMALL}"

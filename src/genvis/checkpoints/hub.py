@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from genvis.checkpoints.registry import DEMO_MODEL, did_you_mean, find_entry, weights_elsewhere
 from genvis.errors import GenVISError, InputError
 from genvis.files import REASONS, atomic_folder, cannot_write, require_file
+from genvis.storage.addresses import is_remote
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo
@@ -34,6 +35,8 @@ def check_name(name: str) -> None:
     """
     from huggingface_hub import constants
 
+    if is_remote(name):
+        return  # Found out when it is fetched.
     path, folder = Path(name), local_folder(name)
     if is_published_file(path):
         require_file(path)
@@ -232,7 +235,7 @@ def _files_to_fetch(hub_id: str) -> HubFiles:
     except Exception as error:
         raise _failure(hub_id, error) from error
     sizes = {sibling.rfilename: sibling.size or 0 for sibling in information.siblings or []}
-    names = _wanted(tuple(sizes))
+    names = model_files(tuple(sizes))
     if "config.json" not in names or len(names) == len([name for name in names if name.endswith(".json")]):
         raise InputError(
             f"'{hub_id}' holds no model that this program reads: it has no config.json with model.safetensors or "
@@ -246,8 +249,8 @@ def _files_to_fetch(hub_id: str) -> HubFiles:
     )
 
 
-def _wanted(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return which files of a repository to fetch: safetensors where there are any."""
+def model_files(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return which files of a repository, or of a folder elsewhere, are the model: safetensors where there are any."""
     configurations = [name for name in names if name in _CONFIGURATIONS]
     weights = [name for name in names if name == "model.safetensors"]
     weights = weights or [name for name in names if _shard(name) or name == "model.safetensors.index.json"]

@@ -9,7 +9,7 @@ from torch import nn
 from transformers import PreTrainedConfig, ResNetConfig, ResNetModel, SwinConfig, SwinModel
 
 from genvis.checkpoints.build import build_config, build_network
-from genvis.checkpoints.hub import find_folder, is_published_file
+from genvis.checkpoints.hub import find_folder, is_published_file, model_files, require_model_folder
 from genvis.checkpoints.hub_families import (
     DETECTOR_FAMILIES,
     check_divisor,
@@ -25,6 +25,8 @@ from genvis.errors import InputError
 from genvis.model.config import GenVISConfig
 from genvis.model.genvis import GenVIS
 from genvis.model.tracker.videomt import VidEoMT, VidEoMTConfig
+from genvis.storage.addresses import is_remote, without_credentials
+from genvis.storage.fetching import FetchCache, fetched_folder, remote_file
 
 Model = GenVIS | VidEoMT
 ModelConfig = GenVISConfig | VidEoMTConfig
@@ -36,6 +38,7 @@ def load(name: str | Path, *, dtype: torch.dtype = torch.float32, settings: Publ
     Args:
         name: Tried in this order: a published ``.pth`` file of GenVIS, VITA, Mask2Former or VidEoMT; a model folder; a
             bundled model, for example ``"sprites-tiny"``; a name that ``genvis models`` lists; a Hub id ``owner/name``.
+            A file or folder in a store (``s3://bucket/model``) is fetched first.
             Folders and Hub models may be of any supported family: ``model_type`` of their ``config.json`` decides.
         dtype: Of the network. Weights may be stored in another; CPUs compute fastest in float32.
         settings: Settings of a ``.pth`` file that cannot be inferred from its tensors; None takes the published ones.
@@ -48,6 +51,8 @@ def load(name: str | Path, *, dtype: torch.dtype = torch.float32, settings: Publ
         InputError: If there is no such model, it is not cached and the Hub cannot be reached, its configuration is out
             of bounds, or its tensors do not fit it one by one.
     """
+    if is_remote(name):
+        return _load_from_store(str(name), dtype=dtype, settings=settings)
     path = Path(name)
     if is_published_file(path):
         model = load_published(path, settings=settings)
@@ -58,6 +63,16 @@ def load(name: str | Path, *, dtype: torch.dtype = torch.float32, settings: Publ
     folder = ModelFolder.read(find_folder(str(name)), name=str(name))
     family = _family(folder)
     return family.load(folder, family.config(folder), dtype)
+
+
+def _load_from_store(address: str, *, dtype: torch.dtype, settings: PublishedSettings | None) -> Model:
+    """Load a model folder, or a published file, that is fetched into the cache first."""
+    if Path(without_credentials(address)).suffix in (".pth", ".pt"):
+        with FetchCache().fetched(remote_file(address)) as path:
+            return load(path, dtype=dtype, settings=settings)
+    with fetched_folder(address, model_files) as folder:
+        require_model_folder(folder)
+        return load(folder, dtype=dtype, settings=settings)
 
 
 def load_genvis(name: str | Path, *, dtype: torch.dtype = torch.float32) -> GenVIS:

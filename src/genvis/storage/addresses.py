@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path, PurePosixPath
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit
 
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 # What FFmpeg reads by itself, while it arrives.
@@ -33,17 +33,16 @@ def without_credentials(address: str | Path) -> str:
     if not is_remote(address):
         return str(address)
     parts = urlsplit(str(address))
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def identity_of(address: str) -> str:
     """Return what identifies an address over time: without user and password, and without signatures in its query."""
     parts = urlsplit(address)
-    query = [
-        (name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if not _SECRET.search(name)
-    ]
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme.lower(), host, parts.path, urlencode(sorted(query)), ""))
+    query = sorted(pair for pair in parse_qsl(parts.query, keep_blank_values=True) if not _SECRET.search(pair[0]))
+    named = "&".join(f"{name}={value}" for name, value in query)
+    fragment = f"#{parts.fragment}" if parts.fragment else ""  # In stores a number sign is a part of a name.
+    return f"{without_credentials(address)}{'?' if named else ''}{named}{fragment}"
 
 
 def stem_of(address: str) -> str:

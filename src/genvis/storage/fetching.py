@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -76,7 +77,8 @@ def described(address: str, entry: dict[str, Any]) -> RemoteFile:
     """Return a file from what fsspec's ``info`` or ``ls`` says of it."""
     size = entry.get("size")
     names = ("ETag", "etag", "md5Hash", "content_md5", "checksum", "LastModified", "last_modified", "mtime", "created")
-    version = next((str(entry[name]) for name in names if entry.get(name)), "")
+    found = next((entry[name] for name in names if entry.get(name)), "")
+    version = str(found.timestamp() if isinstance(found, datetime) else found)
     return RemoteFile(address, size if isinstance(size, int) else None, version)
 
 
@@ -104,7 +106,15 @@ def matching_files(address: str) -> list[RemoteFile]:
     if not entries:
         raise InputError(f"No file matches '{label}'.")
     entries.sort(key=lambda entry: str(entry["name"]))
-    return [described(str(fs.unstrip_protocol(entry["name"])), entry) for entry in entries]
+    return [described(_address_of(str(entry["name"]), fs, like=(address, str(path))), entry) for entry in entries]
+
+
+def _address_of(name: str, fs: Any, *, like: tuple[str, str]) -> str:
+    """Return the address of a path of a file system, with the host of another address whose path is known."""
+    address, path = (text.rstrip("/") for text in like)
+    if address.endswith(path):
+        return address[: len(address) - len(path)] + name
+    return str(fs.unstrip_protocol(name))
 
 
 class FetchCache:
@@ -243,25 +253,25 @@ def _write_pin(pin: Path, *, reserved: int) -> None:
 
 
 @contextmanager
-def fetched_folder(address: str, wanted: Callable[[str], bool]) -> Iterator[Path]:
+def fetched_folder(address: str, choose: Callable[[tuple[str, ...]], tuple[str, ...]]) -> Iterator[Path]:
     """Give a local folder with the files of a folder elsewhere, as long as the block lasts.
 
     Args:
         address: Of the folder.
-        wanted: Whether a file is fetched, by its name.
+        choose: Takes the names of its files, and returns those to fetch.
 
     Raises:
         InputError: If there is no such folder, or no such file in it.
     """
-    files = [file for file in matching_files(address.rstrip("/") + "/") if wanted(PurePosixPath(file.address).name)]
-    if not files:
+    files = {PurePosixPath(file.address).name: file for file in matching_files(address.rstrip("/") + "/")}
+    names = choose(tuple(files))
+    if not names:
         raise InputError(f"'{without_credentials(address)}' holds no file of the kind that is looked for.")
     cache = FetchCache()
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="genvis-")))
-        for file in files:
-            name = PurePosixPath(file.address).name
-            (work / name).symlink_to(stack.enter_context(cache.fetched(file)))
+        for name in names:
+            (work / name).symlink_to(stack.enter_context(cache.fetched(files[name])).absolute())
         yield work
 
 

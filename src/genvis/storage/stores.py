@@ -271,7 +271,7 @@ class RemoteStore(Store):
         """Copy the files of a local folder into a folder of the store."""
         for path in sorted(local.rglob("*")):
             if path.is_file():
-                target = self._path(f"{name}/{path.relative_to(local).as_posix()}")
+                target = self._path(f"{name}/{path.relative_to(local).as_posix()}".lstrip("/"))
                 patiently(partial(self._put_file, path, target), self._at(name), writes=True)
 
     def _put_file(self, path: Path, target: str) -> None:
