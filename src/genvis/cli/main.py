@@ -18,8 +18,11 @@ VERBS = {
     "demo": ("genvis.cli.demo:demo", "Segment a bundled clip with the bundled model, and show where the outputs are."),
     "predict": ("genvis.cli.predict:predict", "Segment videos, image folders, cameras or streams."),
     "edit": ("genvis.cli.edit:edit", "Write a corrected result: a result with the edits of a log."),
-    "status": ("genvis.cli.job:status", "Say which videos of a job are finished, failed, missing or being done."),
-    "collect": ("genvis.cli.job:collect", "Merge the results of a job into one file each."),
+    "status": (
+        "genvis.cli.many_videos.job_verbs:status",
+        "Say which videos of a job are finished, failed, missing or being done.",
+    ),
+    "collect": ("genvis.cli.many_videos.job_verbs:collect", "Merge the results of a job into one file each."),
     "models": ("genvis.cli.models:app", "List, fetch or show pretrained models."),
     "eval": ("genvis.cli.eval:evaluate", "Score results, or a model, against annotations."),
     "train": ("genvis.cli.train:train", "Train a model from a recipe."),

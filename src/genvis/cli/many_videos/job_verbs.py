@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from genvis.cli.common.option_types import Place, Words
+from genvis.cli.common.option_types import AsJson, Place, Words
 from genvis.errors import InputError
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _SHOWN = 10
 
 
-def status(out: Annotated[str, Parameter(name="OUT")], *, json: bool = False) -> int:
+def status(out: Annotated[str, Parameter(name="OUT")], *, json: AsJson = False) -> int:
     """Say which videos of a job are finished, failed, missing or being done.
 
     Ends with 0 if every video has a result, and with 1 if not.

@@ -1,0 +1,1 @@
+"""Verbs about many videos: what became of them, and their results together."""
