@@ -64,6 +64,7 @@ COMMANDS = {
     # docs/editing.md
     "genvis edit out/reef out/reef/edits.jsonl -o corrected/reef": AS_IT_IS,
     "genvis edit out/reef out/reef/edits.jsonl -o drawn --outputs csv,video --video reef.mp4 --json": AS_IT_IS,
+    "genvis data append out/reef reef_set.json --images images --video reef.mp4 --log out/reef/edits.jsonl": AS_IT_IS,
     # docs/scaling.md
     "genvis predict 'clips/*.mkv' -o out --shard 1/2": AS_IT_IS,
     "genvis predict 'clips/*.mkv' -o out --shard 2/2": AS_IT_IS,

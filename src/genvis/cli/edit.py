@@ -1,10 +1,9 @@
 """``genvis edit``: a result and the log of its corrections become the corrected result."""
 
-from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genvis.cli.common.option_types import Out, Words
+from genvis.cli.common.option_types import AsJson, Out, Words
 from genvis.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ def edit(
     out: Out,
     outputs: Words | None = None,
     video: Path | None = None,
-    json: bool = False,
+    json: AsJson = False,
     overwrite: bool = False,
 ) -> None:
     """Write the corrected result: the edits of a log applied to the original result, which stays as it is.
@@ -31,9 +30,10 @@ def edit(
         outputs: Which files besides result.json: youtube_vis, mots, pngs, csv, parquet, video, contact_sheet. The last
             two need --video. Default: none.
         video: The video that was segmented, to draw on.
-        json: Print JSON instead of sentences.
+        json: Print JSON for programs.
         overwrite: Replace a result that is there already.
     """
+    from genvis.cli.common.console import print_json
     from genvis.files import require_file
     from genvis.fingerprint import FINGERPRINT_FILE, Fingerprint, claim, content_stamp
     from genvis.results.editing.edit_log import EditLog
@@ -58,7 +58,7 @@ def edit(
         origin = Fingerprint("corrected result", original=content_stamp(original), log=content_stamp(log))
         origin.write(out / FINGERPRINT_FILE)
     if json:
-        print(dumps(_as_json(edits, files), indent=1))
+        print_json(_as_json(edits, files))
         return
     counts = f"{len(edits.original.tracks)} tracks before, {len(edits.result.tracks)} now"
     print(f"{edits.result.name}: {len(edits.edits)} edits, {counts}.")

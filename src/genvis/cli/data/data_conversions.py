@@ -148,48 +148,63 @@ def from_mots(
 
 
 def to_coco(input: Path, output: Path, *, overwrite: bool = False) -> None:
-    """Turn a YouTube-VIS or OVIS file into a COCO file with an image for each frame and track ids.
+    """Turn a result, or a YouTube-VIS or OVIS file, into a COCO file with an image for each frame and track ids.
 
     Args:
-        input: The YouTube-VIS or OVIS file (JSON).
+        input: The folder of a result, its result.json, or a YouTube-VIS or OVIS file (JSON).
         output: The COCO file (JSON) to write.
         overwrite: Replace an existing file.
     """
     from genvis.data.convert.coco_tracks import write_coco_tracks
 
     _refuse_existing(output, overwrite)
-    annotations = _load(input)
+    annotations = _annotations(input)
     _report(annotations, output, write_coco_tracks(annotations, output))
 
 
 def to_indexed_png(input: Path, output: Path) -> None:
-    """Turn a YouTube-VIS or OVIS file into folders of indexed PNG files, as DAVIS and YouTube-VOS have them.
+    """Turn a result, or a YouTube-VIS or OVIS file, into indexed PNG files, as DAVIS and YouTube-VOS have them.
 
     Args:
-        input: The YouTube-VIS or OVIS file (JSON).
+        input: The folder of a result, its result.json, or a YouTube-VIS or OVIS file (JSON).
         output: The folder to make: Annotations/VIDEO/FRAME.png and meta.json.
     """
     from genvis.data.convert.indexed_png import write_indexed_png
 
-    annotations = _load(input)
+    annotations = _annotations(input)
     with live_progress() as progress:
         remarks = write_indexed_png(annotations, output, partial(progress, "Writing videos"))
     _report(annotations, output, remarks)
 
 
 def to_mots(input: Path, output: Path) -> None:
-    """Turn a YouTube-VIS or OVIS file into text files of MOTS.
+    """Turn a result, or a YouTube-VIS or OVIS file, into text files of MOTS.
 
     Args:
-        input: The YouTube-VIS or OVIS file (JSON).
+        input: The folder of a result, its result.json, or a YouTube-VIS or OVIS file (JSON).
         output: The folder to make: VIDEO.txt, labels.txt and seqmap.txt.
     """
     from genvis.data.convert.mots import write_mots
 
-    annotations = _load(input)
+    annotations = _annotations(input)
     with live_progress() as progress:
         remarks = write_mots(annotations, output, partial(progress, "Writing videos"))
     _report(annotations, output, remarks)
+
+
+def to_youtube_vis(input: Path, output: Path, *, overwrite: bool = False) -> None:
+    """Turn a result into a YouTube-VIS file; `genvis data append` writes the frames as images too.
+
+    Args:
+        input: The folder of a result, or its result.json.
+        output: The YouTube-VIS file (JSON) to write.
+        overwrite: Replace an existing file.
+    """
+    from genvis.results.formats.converted import tracks_of_result
+    from genvis.results.formats.genvis_json import load
+
+    _refuse_existing(output, overwrite)
+    _write(tracks_of_result(load(input)), output)
 
 
 def to_cvat(input: Path, output: Path, *, tolerance: float = 0.98, overwrite: bool = False) -> None:
@@ -242,6 +257,7 @@ for verb in (
     from_mots,
     from_burst,
     to_cvat,
+    to_youtube_vis,
     to_coco,
     to_indexed_png,
     to_mots,
@@ -253,6 +269,14 @@ for verb in (
 def _refuse_existing(output: Path, overwrite: bool) -> None:
     if output.exists() and not overwrite:
         raise InputError(f"'{output}' exists already; remove it, name another file, or add --overwrite.")
+
+
+def _annotations(path: Path) -> "VideoAnnotations":
+    """Return the annotations of a file, or those that a result makes."""
+    from genvis.results.exporting import annotations_of_result
+    from genvis.results.formats.genvis_json import load
+
+    return annotations_of_result(load(path)) if _is_result(path) else _load(path)
 
 
 def _load(path: Path) -> "VideoAnnotations":

@@ -5,6 +5,7 @@ from pathlib import Path
 from cyclopts import App
 
 from genvis.cli.common.option_types import AsJson
+from genvis.cli.data.data_append import append
 from genvis.cli.data.data_conversions import app as conversions
 from genvis.cli.data.data_get import get
 from genvis.cli.data.data_merge import merge
@@ -109,5 +110,5 @@ def split(
 
 
 app = App(name="data", help="Get, check, convert, merge, split, prepare or generate data sets.")
-for verb in (get, check, conversions, merge, split, prepare, sprites):
+for verb in (get, check, conversions, merge, append, split, prepare, sprites):
     app.command(verb)

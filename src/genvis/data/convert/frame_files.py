@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from genvis.errors import InputError
@@ -134,7 +135,7 @@ def extract_frames(
     Args:
         video: Any file that FFmpeg reads.
         folder: The folder to make. If it holds the images already, they are kept.
-        numbers: The frames to write, ascending and evenly spaced; the first frame of a video is 0.
+        numbers: The frames to write, ascending; the first frame of a video is 0.
         quality: JPEG quality, 1 to 100.
         progress: Called with the number of frames written and their total.
 
@@ -149,16 +150,18 @@ def extract_frames(
     names = [f"{number:06d}.jpg" for number in numbers]
     if folder.is_dir() and {path.name for path in images_in(folder)} == set(names):
         return names
-    stride = numbers[1] - numbers[0] if len(numbers) > 1 else 1
-    written = 0
+    steps = {second - first for first, second in pairwise(numbers)}
+    stride = steps.pop() if len(steps) == 1 else 1
+    wanted, written = set(numbers), 0
     with (
         atomic_folder(folder) as partial,
         open_source(video, start=numbers[0], stop=numbers[-1] + 1, stride=stride) as source,
     ):
-        for name, frame in zip(names, source, strict=False):
-            Image.fromarray(frame.image).save(partial / name, quality=quality)
-            written += 1
-            progress(written, len(names))
+        for frame in source:
+            if frame.index in wanted:
+                Image.fromarray(frame.image).save(partial / f"{frame.index:06d}.jpg", quality=quality)
+                written += 1
+                progress(written, len(names))
         if written < len(names):
             problem = f" ({source.problem})" if source.problem else ""
             raise InputError(
