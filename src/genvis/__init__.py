@@ -6,7 +6,7 @@ Names are imported on first use, so that ``import genvis`` takes a fraction of a
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOME = {
     "GenVIS": "genvis.model.genvis",

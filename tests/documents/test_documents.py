@@ -30,6 +30,7 @@ COMMANDS = {
     # README.md
     "pip install .": NOT_RUN,
     "pip install '.[test]'": NOT_RUN,
+    "pip install '.[docs]'": NOT_RUN,  # And the site is built by test_site.py.
     "pip install torch torchvision --index-url https://download.pytorch.org/whl/cpu": NOT_RUN,
     "genvis doctor": AS_IT_IS,
     "genvis --install-completion": "genvis --install-completion --shell bash -o completion.bash",
