@@ -19,7 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genvis.errors import InputError
+from genvis.errors import InputError, OutputError
 from genvis.files import cannot_write, make_folder, remove_leftovers, remove_leftovers_of, write_text
 
 if TYPE_CHECKING:
@@ -286,6 +286,17 @@ def claim(folder: str | Path) -> Iterator[Path]:
         with suppress(OSError):
             (place / LOCK_FILE).unlink()
         lock.release()
+
+
+def release_ended(folder: Path) -> None:
+    """Remove the claim of a process that was killed just before it ended one, from a folder that nobody claims again.
+
+    Args:
+        folder: The folder; nothing happens while somebody holds its claim.
+    """
+    if (folder / LOCK_FILE).exists():
+        with suppress(InputError, OutputError), claim(folder):
+            pass
 
 
 @contextmanager

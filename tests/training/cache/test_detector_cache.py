@@ -13,7 +13,7 @@ from genvis.categories import known_categories
 from genvis.data.sprites import SpriteVideos
 from genvis.data.sprites.sprite_export import export_sprites
 from genvis.errors import InputError
-from genvis.fingerprint import Fingerprint
+from genvis.fingerprint import LOCK_FILE, Fingerprint
 from genvis.training.cache.cached_stream import CachedViews, collate_views
 from genvis.training.cache.detector_cache import CachedView, DetectorCache
 from genvis.training.recipe.data_options import CacheOptions, DataOptions, SourceOptions
@@ -162,6 +162,15 @@ def test_a_run_fills_the_cache_once_and_never_calls_the_detector_again(
     monkeypatch.setattr(type(module.model.detector), "forward", refuse)
     train(recipe)
     assert (tmp_path / "cache" / "views.bin").stat().st_size == size
+
+
+def test_the_claim_of_a_process_that_was_killed_at_the_end_of_filling_is_removed(tmp_path: Path) -> None:
+    recipe = cached_recipe(tmp_path)
+    build_data(recipe, build_module(recipe))
+    lock = tmp_path / "cache" / LOCK_FILE
+    lock.touch()
+    build_data(recipe, build_module(recipe))
+    assert not lock.exists()
 
 
 def test_the_cache_needs_a_frozen_detector_and_the_same_data(tmp_path: Path) -> None:

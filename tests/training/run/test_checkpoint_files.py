@@ -133,6 +133,32 @@ def test_a_checkpoint_that_cannot_be_restored_is_one_sentence(tmp_path: Path, pa
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("lr_schedulers", 0, "base_lrs", 1), [0.001]),
+        (("lr_schedulers", 0, "last_epoch"), 0.5),
+        (("lr_schedulers", 0, "_last_lr"), [float("nan")]),
+        (("optimizer_states", 0, "param_groups", 0, "lr"), "x"),
+        (("optimizer_states", 0, "param_groups", 0, "betas"), [0.9]),
+        (("optimizer_states", 0, "param_groups", 0, "foreach"), 7),
+        (("optimizer_states", 0, "state", 0, "exp_avg"), torch.zeros(3)),
+        (("optimizer_states", 0, "state", 0, "step"), None),
+    ],
+)
+def test_values_that_are_taken_over_unseen_are_checked(place: tuple[Any, ...], value: Any, tmp_path: Path) -> None:
+    train(recipe_of(tmp_path, 2))
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    content = torch.load(path, weights_only=True)
+    part = content
+    for name in place[:-1]:
+        part = part[name]
+    part[place[-1]] = value
+    torch.save(content, path)
+    with pytest.raises(InputError, match=r"last\.ckpt cannot be used: its content is impossible"):
+        train(recipe_of(tmp_path, 3))
+
+
 def test_without_a_whole_checkpoint_nothing_starts_over_silently(tmp_path: Path) -> None:
     train(recipe_of(tmp_path, 2))
     for name in ("last.ckpt", "previous.ckpt"):

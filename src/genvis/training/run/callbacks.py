@@ -55,7 +55,12 @@ class Restoring(Callback):
         self._is_done = start is None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Everything is restored."""
+        """Everything is restored: what PyTorch takes over without looking at it is checked before it is used."""
+        if not self._is_done:
+            for optimizer in trainer.optimizers:
+                _check_optimizer(optimizer)
+            for config in trainer.lr_scheduler_configs:
+                _check_rates(config.scheduler.state_dict())
         self._is_done = True
 
     @contextmanager
@@ -74,6 +79,42 @@ class Restoring(Callback):
                 f"The checkpoint {self._start.path} cannot be used: its content is impossible. Remove it, and the same "
                 "command continues from the one before, or starts over."
             ) from error
+
+
+def _check_optimizer(optimizer: Optimizer) -> None:
+    """Check the options and moments of AdamW.
+
+    Raises:
+        ValueError: If they are none.
+    """
+    for group in optimizer.param_groups:
+        numbers = [group[name] for name in ("lr", "initial_lr", "eps", "weight_decay")] + list(group["betas"])
+        switches = [group[name] for name in ("amsgrad", "maximize", "foreach", "capturable", "differentiable", "fused")]
+        are_switches = all(switch is None or isinstance(switch, bool) for switch in switches)
+        if len(numbers) != 6 or not all(map(_is_amount, numbers)) or not are_switches:
+            raise ValueError(f"options of an optimizer: {numbers}, {switches}")
+        for parameter in group["params"]:
+            state = optimizer.state.get(parameter)
+            if state is None:
+                continue
+            step, *moments = (state[name] for name in ("step", "exp_avg", "exp_avg_sq"))
+            if not _is_amount(float(step)) or any(moment.shape != parameter.shape for moment in moments):
+                raise ValueError("moments of an optimizer")
+
+
+def _check_rates(state: dict[str, Any]) -> None:
+    """Check the state of a schedule of learning rates.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    counts, rates = (state["last_epoch"], state["_step_count"]), (*state["base_lrs"], *state["_last_lr"])
+    if not all(isinstance(count, int) and count >= 0 for count in counts) or not all(map(_is_amount, rates)):
+        raise ValueError(f"schedule of learning rates: {counts}, {rates}")
+
+
+def _is_amount(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value) and value >= 0
 
 
 class ResumableCheckpoint(ModelCheckpoint):

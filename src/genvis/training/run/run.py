@@ -12,7 +12,7 @@ from genvis.data.samples.batch import collate
 from genvis.data.sampling.clip_sampling import ClipSampling
 from genvis.data.sampling.mixture import SampleStream
 from genvis.errors import InputError
-from genvis.fingerprint import claim
+from genvis.fingerprint import claim, release_ended
 from genvis.training.cache.cached_stream import CachedViews, cached_data, collate_views, fill_cache, open_cache
 from genvis.training.process_group import is_first_process
 from genvis.training.recipe.checks import check_recipe
@@ -147,5 +147,7 @@ def _cached(recipe: Recipe, module: StageModule) -> CachedViews:
             raise InputError("Several processes need a finished cache: run the recipe once with --run.devices 1 first.")
         stream = training_stream(samples, labels=module.model.config.categories, seed=seed)
         fill_cache(cache, stream, views=cache_options.views, module=module, seed=seed, workers=data.workers)
+    elif is_first_process():
+        release_ended(cache.folder)
     drawn = ClipSampling(data.clips, data.frames_per_clip, data.frame_range) if cache_options.frames else None
     return CachedViews(cache, seed=recipe.run.seed, views=cache_options.views, sampling=drawn)

@@ -55,11 +55,11 @@ def check_material_exchange(file: SizedFile) -> None:
 
 
 def check_interchange_video(file: SizedFile) -> None:
-    """Check the frames of an IVF file, each with its size and its time, which rises."""
+    """Check the frames of an IVF file, each with its size and its time, which never falls."""
     position, time = file.number(6, 2, little=True), -1
     while position < file.size:
         size, later = file.number(position, 4, little=True), file.number(position + 4, 8, little=True)
-        if later <= time:
+        if later < time:
             raise no_part(position)
         position, time = file.inside(position + 12 + size), later
 

@@ -15,7 +15,7 @@ MAIN, STREAM, SYNCPOINT, INDEX, INFO = (
     0x4E49AB68B596BA78,
 )
 PACKETS = frozenset((MAIN, STREAM, SYNCPOINT, INDEX, INFO))
-LONGEST_WITHOUT_CHECKSUM = 4096
+LONGEST_WITHOUT_CHECKSUM, MOST_TIME_BASES = 4096, 1024
 CODED_PTS, STREAM_ID, SIZE_MSB, CHECKSUM, RESERVED, HEADER, MATCH_TIME, CODED, INVALID = (
     1 << bit for bit in (3, 4, 5, 6, 7, 10, 11, 12, 13)
 )
@@ -99,7 +99,7 @@ def _main_header(file: SizedFile, position: int) -> tuple[list[_FrameCode], list
     if numbers.next() > 3:
         numbers.next()  # The minor version.
     numbers.next(), numbers.next()  # Streams; the longest distance.
-    for _ in range(numbers.next()):  # Time bases.
+    for _ in islice(range(numbers.next()), MOST_TIME_BASES):
         numbers.next(), numbers.next()
     table: list[_FrameCode] = []
     factor, header = 1, 0
