@@ -9,6 +9,9 @@ from tests.robustness.jobs import JOBS, LIMITS, Job, Reference, References, diff
 from tests.robustness.trials import Kill, run_trial
 from tests.robustness.verdicts import Verdict
 
+CONTINUED = 0.6
+"""Share of a whole run in which one that continues is killed: most of it is done."""
+
 
 class Kills:
     """Every trial kills one job one to four times, at random times or steps on files, and lets it end at last."""
@@ -26,8 +29,8 @@ class Kills:
         reference = self._references[job]
         copytree(self._references.inputs, folder, dirs_exist_ok=True)
         kills, moments = 0, []
-        for _ in range(random.choice((1, 2, 3, 4))):
-            kill = moment(random, reference)
+        for number in range(random.choice((1, 2, 3, 4))):
+            kill = moment(random, reference, share=CONTINUED if number else 1.1)
             outcome = run_trial(work(job), folder=folder, limits=LIMITS, kill=kill)
             kills += outcome.was_killed
             moments.append(f"step {kill.file_step}" if kill.file_step else f"{kill.seconds:.2f} s")
@@ -45,8 +48,8 @@ class Kills:
         return Verdict(group=job.name, problem=problem, note=note, output=output, tried=max(kills, bool(problem)))
 
 
-def moment(random: Random, reference: Reference) -> Kill:
-    """Return a moment of a run, or shortly after it, by its time or by its steps on files."""
+def moment(random: Random, reference: Reference, *, share: float) -> Kill:
+    """Return a moment in the first part of a run, by its time or by its steps on files."""
     if random.random() < 0.5:
-        return Kill(file_step=random.randint(1, reference.file_steps + 1))
-    return Kill(seconds=random.uniform(0, 1.1 * reference.seconds))
+        return Kill(file_step=random.randint(1, 1 + int(share * reference.file_steps)))
+    return Kill(seconds=random.uniform(0, share * reference.seconds))
