@@ -317,13 +317,13 @@ def mutate_safetensors(data: bytes, random: Random) -> tuple[bytes, str]:
     if random.random() < 0.33:
         return damage(data, random)
     length = int.from_bytes(data[:8], "little")
-    header, said = mutate(json.loads(data[8 : 8 + length]), random)
-    facts = header.get("__metadata__") if isinstance(header, dict) else None
-    if isinstance(facts, dict) and random.random() < 0.7:  # The facts of our states are JSON within JSON.
+    sound = json.loads(data[8 : 8 + length])
+    header, said = mutate(sound, random)
+    facts = sound.get("__metadata__", {})
+    if facts and random.random() < 0.7:  # The facts of our states are JSON within JSON.
         for name, text in facts.items():
-            if isinstance(text, str) and text.startswith("{"):
+            if text.startswith("{"):
                 inner, said = mutate(json.loads(text), random)
-                facts[name] = json.dumps(inner)
-                header = {**json.loads(data[8 : 8 + length]), "__metadata__": facts}
+                header = {**sound, "__metadata__": {**facts, name: json.dumps(inner)}}
     written = json.dumps(header).encode("utf-8", "surrogatepass")
     return len(written).to_bytes(8, "little") + written + data[8 + length :], f"header: {said}"

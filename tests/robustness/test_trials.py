@@ -1,5 +1,6 @@
 """The campaign's own eyes: it sees crashes, hangs, tracebacks, kills, and what a trial leaves behind."""
 
+import json
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from random import Random
 import pytest
 
 from tests.robustness import trials
-from tests.robustness.mutations import damage, mutate
+from tests.robustness.mutations import damage, mutate, mutate_safetensors
 from tests.robustness.trials import HangWatch, Kill, Limits, Running, count_file_steps, run_trial
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks and limits of Linux")
@@ -153,6 +154,14 @@ def test_damage_is_reproducible_and_changes_something() -> None:
     mutants = [mutate(document, Random(number))[0] for number in range(100)]
     assert document == {"a": [1, 2, {"b": "c"}], "d": None}
     assert sum(mutant != document for mutant in mutants) > 90
+
+
+def test_damage_to_every_kind_of_file_can_be_made() -> None:
+    facts = {"state": json.dumps({"facts": {"frames_seen": 3}}), "checksum": "00"}
+    header = json.dumps({"__metadata__": facts, "a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    state = len(header).to_bytes(8, "little") + header + bytes(4)
+    changed = {mutate_safetensors(state, Random(number))[0] for number in range(300)}
+    assert len(changed - {state}) > 100
 
 
 def _folder(parent: Path, name: str) -> Path:
