@@ -28,9 +28,13 @@ BRIEF = (
 # What a document says -> what is run. {stream} is the address of a camera on this machine.
 COMMANDS = {
     # README.md
+    "pip install '.[app]'": NOT_RUN,
+    "genvis app out": AS_IT_IS,  # Its server is not started.
+    "mkdocs build --strict": NOT_RUN,  # tests/documents/test_site.py does.
+    # docs/index.md
     "pip install .": NOT_RUN,
     "pip install '.[test]'": NOT_RUN,
-    "pip install '.[docs]'": NOT_RUN,  # And the site is built by test_site.py.
+    "pip install '.[docs]'": NOT_RUN,
     "pip install torch torchvision --index-url https://download.pytorch.org/whl/cpu": NOT_RUN,
     "genvis doctor": AS_IT_IS,
     "genvis --install-completion": "genvis --install-completion --shell bash -o completion.bash",
@@ -59,6 +63,18 @@ COMMANDS = {
         "--images sprites/validation/frames -o report"
     ): AS_IT_IS,
     "genvis eval report/results.json --annotations sprites/validation/annotations.json --identity": AS_IT_IS,
+    # docs/coming_from.md
+    "genvis predict ride.mp4 --weights models/ytvis21 -o out": AS_IT_IS,
+    "genvis predict ride.mp4 --weights mask2former-t-coco --tracker queries -o out": (
+        "genvis predict ride.mp4 --weights sprites-tiny --tracker queries -o out"
+    ),
+    # docs/gpu.md
+    "genvis predict ride.mp4 --device cuda --dtype float16 -o out": (
+        "genvis predict ride.mp4 --device cpu --dtype bfloat16 --weights sprites-tiny -o out"
+    ),
+    "genvis bench ovis-r50-online --device cuda --dtype float16": (
+        "genvis bench sprites-tiny --device cpu --clips 1 --height 48 --width 80"
+    ),
     # docs/inference.md
     "genvis predict hour1.mp4 --live --session camera.session -o out": AS_IT_IS,
     "genvis predict hour2.mp4 --live --session camera.session -o out": AS_IT_IS,
@@ -88,7 +104,16 @@ COMMANDS = {
 }
 # Blocks with one of these take more than a few seconds.
 SLOW = ("genvis demo", "genvis train", "genvis eval")
-DOCUMENTS = ("docs/inference.md", "docs/editing.md", "docs/video.md", "docs/sprites.md", "docs/scaling.md")
+DOCUMENTS = (
+    "docs/index.md",
+    "docs/coming_from.md",
+    "docs/gpu.md",
+    "docs/inference.md",
+    "docs/editing.md",
+    "docs/video.md",
+    "docs/sprites.md",
+    "docs/scaling.md",
+)
 
 
 def cases() -> list[Any]:
@@ -103,7 +128,10 @@ def cases() -> list[Any]:
 
 
 @pytest.mark.parametrize("block", cases())
-def test_a_block_runs(block: Block, reader_s_folder: Path, stream: str, clip: list[np.ndarray]) -> None:
+def test_a_block_runs(
+    block: Block, reader_s_folder: Path, stream: str, clip: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("genvis.app.launch.serve", lambda *_args, **_options: None)
     if block.language == "python":
         exec(compile(block.text, block.place, "exec"), names_that_documents_use(clip))
         return
