@@ -1,6 +1,7 @@
 """The long commands that campaigns interrupt, their inputs, and what a run without interruptions gives."""
 
 import hashlib
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -193,7 +194,11 @@ def final_files(folder: Path, job: Job) -> dict[str, tuple[int, int]]:
 
 
 def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    data = path.read_bytes()
+    if path.suffix == ".safetensors":  # Its library writes the notes in the header in any order.
+        end = 8 + int.from_bytes(data[:8], "little")
+        data = json.dumps(json.loads(data[8:end]), sort_keys=True).encode() + data[end:]
+    return hashlib.sha256(data).hexdigest()
 
 
 def difference(expected: dict[str, str], found: dict[str, str]) -> str | None:

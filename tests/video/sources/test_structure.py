@@ -113,8 +113,9 @@ def test_every_packet_of_a_transport_stream_that_is_missing_is_told(
     monkeypatch.setattr(mpeg_streams, "CHUNK_PACKETS", chunk)
     packets = packets_of(sample("mpeg2.ts", tmp_path))
     video = [number for number, packet in enumerate(packets) if number_of(packet) == 256]
-    for missing in video[1:-1]:
-        with pytest.raises(StructureError, match="packets of it are missing or damaged at byte"):
+    # A last frame that is one packet leaves no trace.
+    for missing in video[1:] if not packets[video[-1]][1] & 0x40 else video[1:-1]:
+        with pytest.raises(StructureError, match=r"packets of it are missing or damaged at byte|ends in the middle"):
             check(mpeg_streams.check_transport_stream, packets[:missing] + packets[missing + 1 :], tmp_path)
     others = [number for number in range(len(packets)) if number not in video]
     check(mpeg_streams.check_transport_stream, [packets[number] for number in (*others, *video)], tmp_path)

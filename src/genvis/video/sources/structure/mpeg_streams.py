@@ -82,7 +82,7 @@ def check_transport_stream(file: SizedFile) -> None:
         broken = frames.broken(packets, rows)
         if broken is not None:
             raise _missing(position + broken * length)
-    if (file.size - start) % length:
+    if (file.size - start) % length or frames.filled < frames.size:
         raise StructureError(CUT_OFF)
 
 
