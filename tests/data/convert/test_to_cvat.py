@@ -240,3 +240,22 @@ def test_polygons_that_shrink_to_a_point_cover_nothing():
     (moved,) = polygons_between(point, point, [0.5])
     assert draw_polygons([moved], height=9, width=9) is None
     assert draw_polygons([np.array([[1.0, 1], [5, 5]])], height=9, width=9) is None
+
+
+def test_cvat_s_own_data_set_library_reads_the_same(tmp_path):
+    """datumaro reads keyframes, groups and `outside`; it needs an older pandas, so that it runs where it is alone."""
+    datumaro = pytest.importorskip("datumaro")
+    masks = [disc(20 + 2 * frame, 30, 12, hole=4 * (frame > 4)) & (frame != 3) for frame in range(9)]
+    write_cvat(one_video(masks), tmp_path / "swim.xml")
+    tracks = ElementTree.parse(tmp_path / "swim.xml").getroot().findall("track")
+    written = {
+        (int(track.get("id")), int(shape.get("frame")), int(track.get("group_id")), shape.get("outside") == "1")
+        for track in tracks
+        for shape in track
+    }
+    read = {
+        (note.attributes["track_id"], item.attributes["frame"], note.group, note.attributes["outside"])
+        for item in datumaro.Dataset.import_from(str(tmp_path / "swim.xml"), "cvat")
+        for note in item.annotations
+    }
+    assert read == written

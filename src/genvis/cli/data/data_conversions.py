@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from cyclopts import App
 
+from genvis.cli.common.option_types import Words
 from genvis.cli.common.progress_line import live_progress
 from genvis.errors import InputError
 
@@ -124,6 +125,26 @@ def from_burst(input: Path, output: Path, *, overwrite: bool = False) -> None:
 
     _refuse_existing(output, overwrite)
     _write(read_burst(input), output)
+
+
+def from_yolo(input: Path, output: Path, *, splits: Words | None = None, overwrite: bool = False) -> None:
+    """Turn a YOLO segmentation data set (data.yaml, images, labels) into a YouTube-VIS file.
+
+    Labels with track ids, as Ultralytics writes those of a tracked video, make videos. Other images become videos of
+    one frame, of which training makes pseudo videos. File names start from the folder of the data set.
+
+    Args:
+        input: The folder of the data set, or its data.yaml.
+        output: The YouTube-VIS file (JSON) to write.
+        splits: Which of train, val and test to read. Default: all that there are.
+        overwrite: Replace an existing file.
+    """
+    from genvis.data.convert.yolo import read_yolo
+
+    _refuse_existing(output, overwrite)
+    with live_progress() as progress:
+        dataset = read_yolo(input, splits=splits, progress=partial(progress, "Reading images"))
+    _write(dataset, output)
 
 
 def from_mots(
@@ -256,6 +277,7 @@ for verb in (
     from_indexed_png,
     from_mots,
     from_burst,
+    from_yolo,
     to_cvat,
     to_youtube_vis,
     to_coco,
