@@ -22,11 +22,12 @@ FLOORS = (
     ("cli",),
     ("app", "integrations"),
     ("training", "scaling"),
-    ("evaluation", "benchmarking"),
+    ("evaluation", "benchmarking", "export"),
     ("inference",),
     ("results",),
     ("data",),
     ("checkpoints", "video"),
+    ("runtimes",),
     ("model",),
     ("storage",),
 )

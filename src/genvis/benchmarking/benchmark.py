@@ -160,6 +160,7 @@ def _report(
     reference: _Reference | None,
 ) -> BenchReport:
     model, frames = setup.model, len(clip)
+    assert isinstance(model, GenVIS)
     parts = tuple(
         PartReport(
             name=part,

@@ -17,6 +17,8 @@ from genvis.benchmarking.machine import synchronize
 from genvis.inference.mask_geometry import MaskCrop, MaskGeometry, mask_geometry
 from genvis.inference.mask_store import positive_boxes
 from genvis.inference.run_setup import RunSetup
+from genvis.model.detector.mask2former import as_mask2former
+from genvis.model.genvis import GenVIS
 from genvis.model.mask_product import projected_mask_logits
 from genvis.model.outputs import TrackerState
 from genvis.video import Frame
@@ -72,7 +74,9 @@ class ClipBenchmark:
     """
 
     def __init__(self, setup: RunSetup, *, objects: int, stopwatch: Stopwatch) -> None:
+        assert isinstance(setup.model, GenVIS)
         self.setup = setup
+        self._detector, self._tracker = as_mask2former(setup.model.detector), setup.model.tracker
         self.objects = objects
         self.stopwatch = stopwatch
         self._state: TrackerState | None = None
@@ -84,8 +88,7 @@ class ClipBenchmark:
             return self._step(frames)
 
     def _step(self, frames: Sequence[Frame]) -> DrawnClip:
-        measure, model = self.stopwatch.part, self.setup.model
-        detector, tracker = model.detector, model.tracker
+        measure, detector, tracker = self.stopwatch.part, self._detector, self._tracker
         with measure("prepare"):
             pixel_values, sizes = self.setup.prepare(frames)
         with measure("backbone"):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from genvis.checkpoints.registry import DEMO_MODEL, did_you_mean, find_entry, weights_elsewhere
 from genvis.errors import GenVISError, InputError
 from genvis.files import REASONS, atomic_folder, cannot_write, require_file
+from genvis.runtimes.runtime_names import is_export
 from genvis.storage.addresses import is_remote
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def check_name(name: str) -> None:
     if is_published_file(path):
         require_file(path)
     elif folder is not None:
-        require_model_folder(folder)
+        if not is_export(folder):
+            require_model_folder(folder)
     else:
         hub_id = _hub_id(name)
         if constants.HF_HUB_OFFLINE:
@@ -52,8 +54,10 @@ def require_model_folder(folder: Path) -> Path:
     """Return the folder if it holds a model.
 
     Raises:
-        InputError: If it has no ``config.json``.
+        InputError: If it has no ``config.json``, or holds an export.
     """
+    if is_export(folder):
+        raise InputError(f"'{folder}' is an export, which only runs: give the model that it was made of.")
     if not (folder / "config.json").is_file():
         raise InputError(f"{folder} is no model folder: it has no config.json; save_pretrained writes one.")
     return folder

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedConfig, ResNetConfig, ResNetModel, SwinConfig, SwinModel
 
+from genvis.checkpoints.bounds import check_fields
 from genvis.checkpoints.build import build_config, build_network
 from genvis.checkpoints.hub import find_folder, is_published_file, model_files, require_model_folder
 from genvis.checkpoints.hub_families import (
@@ -25,15 +26,57 @@ from genvis.errors import InputError
 from genvis.model.config import GenVISConfig
 from genvis.model.genvis import GenVIS
 from genvis.model.tracker.videomt import VidEoMT, VidEoMTConfig
+from genvis.runtimes.description import read_description
+from genvis.runtimes.exported_model import ExportedGenVIS, ExportedVidEoMT, ExportFolder
+from genvis.runtimes.runtime_names import DESCRIPTION_FILE, RuntimeName, is_export
 from genvis.storage.addresses import is_remote, without_credentials
 from genvis.storage.fetching import FetchCache, fetched_folder, remote_file
 
-Model = GenVIS | VidEoMT
+Network = GenVIS | VidEoMT
+Model = Network | ExportedGenVIS | ExportedVidEoMT
 ModelConfig = GenVISConfig | VidEoMTConfig
 
 
-def load(name: str | Path, *, dtype: torch.dtype = torch.float32, settings: PublishedSettings | None = None) -> Model:
-    """Load a pretrained model.
+def load(
+    name: str | Path,
+    *,
+    dtype: torch.dtype = torch.float32,
+    settings: PublishedSettings | None = None,
+    runtime: RuntimeName | None = None,
+) -> Model:
+    """Load a pretrained model, or the folder of an export.
+
+    Args:
+        name: As in `load_network`; or a folder that ``genvis export`` wrote.
+        dtype: Of the network. Weights may be stored in another; CPUs compute fastest in float32. Exports compute in
+            float32 always.
+        settings: As in `load_network`.
+        runtime: Which library runs an export; None takes the one of its format. Others are run by PyTorch.
+
+    Returns:
+        The model, in evaluation mode, on the CPU. A detector that comes without a tracker is a `GenVIS` whose
+        ``tracker`` is None. Exports are an `ExportedGenVIS` or an `ExportedVidEoMT`, which `VideoSegmenter` takes too.
+
+    Raises:
+        InputError: As `load_network`; or if an export is damaged, or asked for another dtype.
+        MissingExtraError: If the runtime of an export is not installed.
+    """
+    folder = Path(name)
+    if not is_export(folder):
+        return load_network(name, dtype=dtype, settings=settings)
+    if dtype != torch.float32:
+        raise InputError(f"'{name}' is an export, which computes in float32: leave the dtype out.")
+    description = read_description(folder)
+    check_fields(description.config, file=str(folder / DESCRIPTION_FILE))
+    config_class = VidEoMTConfig if description.family == "videomt" else GenVISConfig
+    config = build_config(config_class, description.config, name=str(name))
+    return ExportFolder(folder, description, runtime=runtime).model(config).eval()
+
+
+def load_network(
+    name: str | Path, *, dtype: torch.dtype = torch.float32, settings: PublishedSettings | None = None
+) -> Network:
+    """Load a pretrained model as a network of PyTorch.
 
     Args:
         name: Tried in this order: a published ``.pth`` file of GenVIS, VITA, Mask2Former or VidEoMT; a model folder; a
@@ -49,11 +92,13 @@ def load(name: str | Path, *, dtype: torch.dtype = torch.float32, settings: Publ
 
     Raises:
         InputError: If there is no such model, it is not cached and the Hub cannot be reached, its configuration is out
-            of bounds, or its tensors do not fit it one by one.
+            of bounds, its tensors do not fit it one by one, or it is an export.
     """
     if is_remote(name):
         return _load_from_store(str(name), dtype=dtype, settings=settings)
     path = Path(name)
+    if is_export(path):
+        raise InputError(f"'{name}' is an export, which only runs: give the model that it was made of.")
     if is_published_file(path):
         model = load_published(path, settings=settings)
         nn.Module.to(model, dtype=dtype)  # The typed `to`: transformers' own only adds a guard for quantised models.
@@ -85,7 +130,7 @@ def load_genvis(name: str | Path, *, dtype: torch.dtype = torch.float32) -> GenV
     Raises:
         InputError: As `load`, and if the model is of another class.
     """
-    model = load(name, dtype=dtype)
+    model = load_network(name, dtype=dtype)
     if not isinstance(model, GenVIS):
         raise InputError(
             f"'{name}' is a {type(model).__name__}, which tracks by itself: choose a GenVIS or a detector."
@@ -138,7 +183,7 @@ class _Family(NamedTuple):
     """How the folders of one ``model_type`` become a configuration of ours, and that and the weights a model."""
 
     config: Callable[[ModelFolder], Any]
-    load: Callable[[ModelFolder, Any, torch.dtype], Model]
+    load: Callable[[ModelFolder, Any, torch.dtype], Network]
 
 
 def _family(folder: ModelFolder) -> _Family:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from genvis.errors import InputError
 
 if TYPE_CHECKING:
-    from genvis.checkpoints.load import Model
+    from genvis.checkpoints.load import Network
 
 
 def convert(
@@ -52,7 +52,7 @@ def convert(
     import torch
 
     from genvis.checkpoints.infer_config import PublishedSettings
-    from genvis.checkpoints.load import load
+    from genvis.checkpoints.load import load_network
     from genvis.checkpoints.save import check_folder, save_model
 
     check_folder(out, overwrite=overwrite)
@@ -63,16 +63,16 @@ def convert(
             encoder_window_size=6 if window is None else window,
             categories=categories,
         )
-        model = load(checkpoint, settings=settings)
+        model = load_network(checkpoint, settings=settings)
     else:
-        model = load(checkpoint)
+        model = load_network(checkpoint)
         model.config.clip_length = clip_length or model.config.clip_length
     torch.nn.Module.to(model, dtype=getattr(torch, dtype))
     save_model(model, out, overwrite=overwrite)
     print(f"{checkpoint}: {_summary(model)}.\nWrote {out}; use it with `genvis predict VIDEO --weights {out}`.")
 
 
-def _summary(model: "Model") -> str:
+def _summary(model: "Network") -> str:
     config = model.config
     kind = getattr(config, "method", config.model_type)
     categories = config.categories_name or "unnamed"

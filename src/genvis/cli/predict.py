@@ -35,6 +35,7 @@ def predict(
     weights: Annotated[str, _INPUT] = DEFAULT_MODEL,
     device: Annotated[str, _RUN] = "auto",
     dtype: Annotated[Literal["float32", "bfloat16", "float16"], _RUN] = "float32",
+    runtime: Annotated[Literal["torch", "onnxruntime", "openvino"] | None, _RUN] = None,
     tracker: Annotated[TrackerName | None, _RUN] = None,
     matching: Annotated[MemoryMatchingOptions | None, _MATCHING] = None,
     occupancy_weighted: Annotated[bool, _RUN] = False,
@@ -67,10 +68,12 @@ def predict(
         sources: Video files, folders or patterns of images, camera numbers, rtsp:// or http:// addresses, videos,
             folders or patterns in a store (s3://bucket/day1/*.mp4), or - for a list on standard input.
         out: Folder for the outputs, here or in a store; each video gets a folder of its name in it.
-        weights: A name that `genvis models` lists, a model folder, a published .pth file, a Hub id, or a folder or file
-            in a store.
+        weights: A name that `genvis models` lists, a model folder, a published .pth file, a Hub id, the folder of
+            an export, or a folder or file in a store.
         device: auto, cpu, cuda, cuda:1, mps ...
         dtype: Of the network. The lower ones are for GPUs.
+        runtime: What runs the network: torch, onnxruntime or openvino. For these two a model is exported first, for
+            the size of each video; `genvis export` does that once and for all. Default: torch; for an export its own.
         tracker: Method that follows the objects: propagation (GenVIS, VidEoMT), offline (VITA), memory (no training:
             detections are matched with a memory of every track) or queries (MinVIS). Default: the one that the model
             was made for; memory for models that only detect.
@@ -146,7 +149,13 @@ def predict(
             soft_wrap=True,
         )
     segmenter = VideoSegmenter(
-        load_model(weights, device=device, dtype=dtype),
+        load_model(
+            weights,
+            device=device,
+            dtype=dtype,
+            runtime=runtime,
+            on_export=lambda sentence: console.print(sentence, highlight=False, soft_wrap=True),
+        ),
         tracker=tracker,
         clip_length=clip_length,
         resolution=resolution,

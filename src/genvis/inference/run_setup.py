@@ -19,11 +19,11 @@ from genvis.inference.trackers.choose import TrackerName, default_tracker, make_
 from genvis.inference.trackers.matching_options import MemoryMatchingOptions
 from genvis.inference.trackers.video_tracker import VideoTracker
 from genvis.model.preprocessing import Preprocessing
+from genvis.runtimes.exported_model import ExportedModel
 from genvis.video.sources.frames_in_memory import FrameLike, rgb_pixels
 
 if TYPE_CHECKING:
-    from genvis.model.genvis import GenVIS
-    from genvis.model.tracker.videomt import VidEoMT
+    from genvis.checkpoints.load import Model
 
 # Frames that go through the detector together where the tracker does not ask for clips.
 FRAMES_AT_ONCE = 4
@@ -79,7 +79,7 @@ class RunSetup:
 
     def __init__(
         self,
-        model: "GenVIS | VidEoMT | str | Path",
+        model: "Model | str | Path",
         *,
         tracker: TrackerName | None = None,
         clip_length: int | None = None,
@@ -193,11 +193,14 @@ class RunSetup:
             "memory_clips": self.memory_clips,
             **({} if self.matching is None else {"matching": asdict(self.matching)}),
             **({"occupancy_weighted": True} if self.occupancy_weighted else {}),
+            **({"runtime": self.model.runtime} if isinstance(self.model, ExportedModel) else {}),
         }
 
     @cached_property
     def weights(self) -> Stamp:
         """Identity of the weights, by which saved sessions, runs and results know their model."""
+        if isinstance(self.model, ExportedModel):
+            return self.model.stamp
         name = getattr(self.model.config, "_name_or_path", None) or "a model"
         return tensors_stamp(self.model.state_dict(), name=name)
 

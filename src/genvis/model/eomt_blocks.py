@@ -83,7 +83,7 @@ def embed_patches(embeddings: EomtEmbeddings | VideomtEmbeddings, pixel_values: 
     tokens = patches.flatten(2).mT  # (F, gh·gw, C)
     tokens = tokens + resampled_positions(embeddings.position_embeddings.weight, grid)
     prefix = torch.cat([embeddings.cls_token, embeddings.register_tokens], dim=1)  # (1, 1 + R, C)
-    return embeddings.dropout(torch.cat([prefix.expand(len(tokens), -1, -1), tokens], dim=1))
+    return embeddings.dropout(torch.cat([prefix.expand(tokens.shape[0], -1, -1), tokens], dim=1))
 
 
 def resampled_positions(table: Tensor, grid: Grid) -> Tensor:

@@ -13,19 +13,6 @@ from genvis.model.mask_product import mask_logits
 from genvis.model.tracker.memory_bank import PrototypeMemory
 
 
-class DetectorOutput(NamedTuple):
-    """Per-frame detector outputs, which a tracker reads.
-
-    Attributes:
-        frame_queries: (L, F, Q_f, C_det), of the last L decoder layers, normalised; the last layer is at index -1.
-        features: (F, C_f, h, w) at stride 4; masks of a tracker are products with a projection of them. GenVIS reads
-            Mask2Former's map before the mask projection.
-    """
-
-    frame_queries: Tensor
-    features: Tensor
-
-
 class FramePrediction(NamedTuple):
     """Instances of single frames, as the detector itself predicts them.
 
@@ -33,7 +20,7 @@ class FramePrediction(NamedTuple):
         class_scores: (F, Q_f, K), 0..1: softmax without "no object", or sigmoid where a detector has no such class.
         mask_embeddings: (F, Q_f, C_m).
         mask_features: (F, C_m, h, w); mask logits are their product with the embeddings, plus the bias.
-        mask_bias: (), added to all mask logits; None is 0.
+        mask_bias: (F, Q_f), added to the mask logits of a query; None is 0.
     """
 
     class_scores: Tensor
@@ -49,10 +36,26 @@ class FramePrediction(NamedTuple):
             queries: (Q,) int64, the queries that are wanted; None for all Q_f.
         """
         embeddings = self.mask_embeddings[frame]  # (Q_f, C_m)
+        bias = None if self.mask_bias is None else self.mask_bias[frame]  # (Q_f,)
         if queries is not None:
-            embeddings = embeddings[queries]
-        bias = None if self.mask_bias is None else self.mask_bias.expand(len(embeddings))
+            embeddings, bias = embeddings[queries], None if bias is None else bias[queries]
         return mask_logits(embeddings, self.mask_features[frame : frame + 1], bias)[0]
+
+
+class DetectorOutput(NamedTuple):
+    """Per-frame detector outputs, which a tracker reads.
+
+    Attributes:
+        frame_queries: (L, F, Q_f, C_det), of the last L decoder layers, normalised; the last layer is at index -1.
+        features: (F, C_f, h, w) at stride 4; masks of a tracker are products with a projection of them. GenVIS reads
+            Mask2Former's map before the mask projection.
+        prediction: The detector's own prediction from the last layer, where it comes with the outputs, as those of
+            exported graphs do; None where `FrameDetector.predict` computes it.
+    """
+
+    frame_queries: Tensor
+    features: Tensor
+    prediction: FramePrediction | None = None
 
 
 class LayerPrediction(NamedTuple):
@@ -86,15 +89,20 @@ class TrackerOutput(NamedTuple):
 
     Attributes:
         class_logits: (D, B, Q, K + 1), for each object-decoder layer; the last layer, at index -1, is the prediction.
-        mask_embeddings: (D, B, Q, C_m), one embedding for all frames of the clip.
+        mask_embeddings: (D, B, Q, C_m), one embedding for all frames of the clip; `QueryTracker.mask_logits` makes
+            masks of it.
         frame_similarity: (B, T, Q_f, C), similarity embeddings of the encoded frame queries.
-        query_similarity: (B, Q, C), similarity embeddings of the last layer's instance prototypes.
+        query_similarity: (B, Q, C), similarity embeddings of the last layer's instance prototypes. Exported graphs
+            leave out both similarities, which only training reads.
+        mask_bias: (D, B, Q), added to the mask logits where embeddings are for the detector's features as they are
+            (exported graphs); None where the tracker projects them.
     """
 
     class_logits: Tensor
     mask_embeddings: Tensor
     frame_similarity: Tensor
     query_similarity: Tensor
+    mask_bias: Tensor | None = None
 
 
 class ClipMasks(NamedTuple):

@@ -6,9 +6,8 @@ from genvis.errors import InputError
 from genvis.inference.trackers.matching_options import MemoryMatchingOptions
 
 if TYPE_CHECKING:
+    from genvis.checkpoints.load import Model
     from genvis.inference.trackers.video_tracker import VideoTracker
-    from genvis.model.genvis import GenVIS
-    from genvis.model.tracker.videomt import VidEoMT
 
 TrackerName = Literal["propagation", "offline", "memory", "queries", "clip_queries"]
 """``propagation``: queries carried from clip to clip (GenVIS, VidEoMT). ``offline``: the whole video at once (VITA).
@@ -18,11 +17,12 @@ to frame (MinVIS), no training. ``clip_queries``: matched instance queries of cl
 TRACKER_NAMES: tuple[TrackerName, ...] = get_args(TrackerName)
 
 
-def default_tracker(model: "GenVIS | VidEoMT") -> TrackerName:
+def default_tracker(model: "Model") -> TrackerName:
     """Return the method that a model was trained for; memory matching for one that is a detector alone."""
     from genvis.model.tracker.videomt import VidEoMT
+    from genvis.runtimes.exported_model import ExportedVidEoMT
 
-    if isinstance(model, VidEoMT):
+    if isinstance(model, VidEoMT | ExportedVidEoMT):
         return "propagation"
     if model.tracker is None:
         return "memory"
@@ -30,7 +30,7 @@ def default_tracker(model: "GenVIS | VidEoMT") -> TrackerName:
 
 
 def make_tracker(
-    model: "GenVIS | VidEoMT",
+    model: "Model",
     name: TrackerName,
     *,
     memory_clips: int | None = None,
@@ -55,14 +55,17 @@ def make_tracker(
     from genvis.inference.trackers.offline import OfflineTracking
     from genvis.inference.trackers.propagation import QueryPropagation, VidEoMTPropagation
     from genvis.inference.trackers.query_matching import ClipMatching, QueryMatching
+    from genvis.model.tracker.tracker import Tracker
     from genvis.model.tracker.videomt import VidEoMT
+    from genvis.runtimes.exported_model import ExportedVidEoMT
 
     if name not in TRACKER_NAMES:
         raise InputError(f"There is no tracker '{name}'; choose from {', '.join(TRACKER_NAMES)}.")
-    if isinstance(model, VidEoMT):
+    if isinstance(model, VidEoMT | ExportedVidEoMT):
         if name != "propagation":
             raise InputError(f"A VidEoMT model tracks by itself: it knows 'propagation', not '{name}'.")
-        return VidEoMTPropagation(model, occupancy_weighted=occupancy_weighted)
+        network = model.network if isinstance(model, ExportedVidEoMT) else model
+        return VidEoMTPropagation(network, occupancy_weighted=occupancy_weighted)
     if name == "memory":
         return MemoryMatching(model.detector, matching)
     if name not in ("propagation", "offline") and not model.config.detector_shares_categories:
@@ -78,5 +81,7 @@ def make_tracker(
             model.detector, model.tracker, memory_clips=memory_clips, occupancy_weighted=occupancy_weighted
         )
     if name == "offline":
+        if not isinstance(model.tracker, Tracker):
+            raise InputError("An exported tracker sees one clip, not a whole video: choose 'propagation'.")
         return OfflineTracking(model.detector, model.tracker, frames_at_once=frames_at_once)
     return ClipMatching(model.detector, model.tracker)

@@ -9,14 +9,14 @@ from torch import Tensor
 from genvis.errors import InputError
 from genvis.inference.scoring import GREATEST_PROBABILITY, MEAN_LOGITS
 from genvis.inference.trackers.video_tracker import TrackedClip, VideoTracker
-from genvis.model.mask_product import projected_mask_logits
 from genvis.model.outputs import TrackerState
 from genvis.model.tracker.memory_bank import PrototypeMemory
 
 if TYPE_CHECKING:
     from genvis.model.detector.base import FrameDetector
-    from genvis.model.tracker.tracker import Tracker
+    from genvis.model.tracker.query_tracker import QueryTracker
     from genvis.model.tracker.videomt import VidEoMT
+    from genvis.runtimes.exported_networks import ExportedVidEoMTStep
 
 
 class QueryPropagation(VideoTracker):
@@ -37,7 +37,7 @@ class QueryPropagation(VideoTracker):
     def __init__(
         self,
         detector: "FrameDetector",
-        tracker: "Tracker",
+        tracker: "QueryTracker",
         *,
         memory_clips: int | None = None,
         occupancy_weighted: bool = False,
@@ -55,9 +55,7 @@ class QueryPropagation(VideoTracker):
         output, state = self.tracker(
             frame_queries, state, memory_clips=self.memory_clips, occupancy_weighted=self.occupancy_weighted
         )
-        mask_logits = projected_mask_logits(  # (T, Q, h, w)
-            output.mask_embeddings[-1, 0], self.tracker.mask_features, detected.features
-        )
+        mask_logits = self.tracker.mask_logits(output, detected.features)  # (T, Q, h, w)
         return tracks_of_queries(output.class_logits[-1, 0], mask_logits, state.instance_queries[0]), state
 
     def state_tensors(self, state: TrackerState | None) -> dict[str, Tensor]:
@@ -76,7 +74,7 @@ class QueryPropagation(VideoTracker):
         """Return the state again: see `VideoTracker.state_from_tensors`."""
         if not tensors:
             return None
-        learned = self.tracker.query_features.weight  # (Q, C)
+        learned = self.tracker.first_queries  # (Q, C)
         memory = (1, len(tensors.get("memory_keys", learned[None])[0]), *learned.shape)  # (1, M, Q, C)
         queries, keys, values = state_parts(
             tensors,
@@ -93,14 +91,14 @@ class VidEoMTPropagation(VideoTracker):
     queries.
 
     Args:
-        model: The network, in evaluation mode.
+        model: The network, in evaluation mode, or its exported graph.
         occupancy_weighted: As in `QueryPropagation`.
     """
 
     score_rule = MEAN_LOGITS
     is_causal = True
 
-    def __init__(self, model: "VidEoMT", *, occupancy_weighted: bool = False) -> None:
+    def __init__(self, model: "VidEoMT | ExportedVidEoMTStep", *, occupancy_weighted: bool = False) -> None:
         self.model = model
         self.occupancy_weighted = occupancy_weighted
 
@@ -129,8 +127,8 @@ class VidEoMTPropagation(VideoTracker):
         """Return the state again: see `VideoTracker.state_from_tensors`."""
         if not tensors:
             return None
-        learned = self.model.query.weight
-        (queries,) = state_parts(tensors, {"queries": (1, *learned.shape)}, like=learned)
+        empty = self.model.empty_state
+        (queries,) = state_parts(tensors, {"queries": tuple(empty.shape)}, like=empty)
         return queries
 
 

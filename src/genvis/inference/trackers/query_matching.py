@@ -10,11 +10,10 @@ from torch import Tensor
 from genvis.inference.scoring import GREATEST_PROBABILITY
 from genvis.inference.trackers.propagation import state_parts, tracks_of_queries
 from genvis.inference.trackers.video_tracker import TrackedClip, VideoTracker
-from genvis.model.mask_product import projected_mask_logits
 
 if TYPE_CHECKING:
     from genvis.model.detector.base import FrameDetector
-    from genvis.model.tracker.tracker import Tracker
+    from genvis.model.tracker.query_tracker import QueryTracker
 
 
 class QueryMatching(VideoTracker):
@@ -78,7 +77,7 @@ class ClipMatching(QueryMatching):
         tracker: Network trained to track the detector's queries.
     """
 
-    def __init__(self, detector: "FrameDetector", tracker: "Tracker") -> None:
+    def __init__(self, detector: "FrameDetector", tracker: "QueryTracker") -> None:
         super().__init__(detector)
         self.tracker = tracker
 
@@ -89,16 +88,14 @@ class ClipMatching(QueryMatching):
         output, after = self.tracker(detected.frame_queries[-1][None])
         queries = after.instance_queries[0]  # (Q, C)
         order = slice(None) if state is None else match_queries(state, queries)
-        masks = projected_mask_logits(  # (T, Q, h, w)
-            output.mask_embeddings[-1, 0], self.tracker.mask_features, detected.features
-        )
+        masks = self.tracker.mask_logits(output, detected.features)  # (T, Q, h, w)
         return tracks_of_queries(output.class_logits[-1, 0][order], masks[:, order], queries[order]), queries[order]
 
     def state_from_tensors(self, tensors: Mapping[str, Tensor]) -> Tensor | None:
         """Return the state again: see `VideoTracker.state_from_tensors`."""
         if not tensors:
             return None
-        learned = self.tracker.query_features.weight
+        learned = self.tracker.first_queries
         (queries,) = state_parts(tensors, {"previous_queries": tuple(learned.shape)}, like=learned)
         return queries
 

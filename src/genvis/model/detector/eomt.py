@@ -71,7 +71,7 @@ class EoMTDetector(FrameDetector):
         first = len(self.eomt.layers) - self.config.num_blocks
         for block in self.eomt.layers[:first]:
             hidden = block(hidden)
-        queries = self.eomt.query.weight.expand(len(hidden), -1, -1)  # (F, Q_f, C)
+        queries = self.eomt.query.weight.expand(hidden.shape[0], -1, -1)  # (F, Q_f, C)
         hidden = torch.cat([queries, hidden], dim=1)  # (F, Q_f + S, C)
         normalised = [self.eomt.layernorm(hidden)]
         mask = None

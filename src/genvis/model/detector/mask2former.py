@@ -12,6 +12,7 @@ from genvis.model.detector.optimized.pixel_decoder import PixelFeatures, decode_
 from genvis.model.detector.optimized.query_decoder import decode_queries
 from genvis.model.detector.optimized.resnet import resnet_features
 from genvis.model.detector.optimized.swin import swin_features
+from genvis.model.mask_product import embeddings_before_projection
 from genvis.model.outputs import DetectorOutput, FramePrediction, LayerPrediction
 from genvis.model.preprocessing import Preprocessing
 
@@ -136,10 +137,16 @@ class Mask2FormerDetector(FrameDetector):
             output: Of `forward`.
             layer: Which of its layers.
         """
-        logits, embeddings, features = self.predict_layers(
-            output._replace(frame_queries=output.frame_queries[layer][None])
+        queries = output.frame_queries[layer]
+        embedder = self.mask2former.transformer_module.decoder.mask_predictor.mask_embedder
+        # The embeddings are projected instead of the pixels, which are 100 times as many.
+        embeddings, bias = embeddings_before_projection(embedder(queries), self.mask_projection)
+        return FramePrediction(
+            class_scores=self.class_predictor(queries).float().softmax(dim=-1)[..., :-1],
+            mask_embeddings=embeddings.to(queries.dtype),  # (F, Q_f, C_f)
+            mask_features=output.features,
+            mask_bias=None if bias is None else bias.to(queries.dtype),
         )
-        return FramePrediction(logits[0].float().softmax(dim=-1)[..., :-1], embeddings[0], features)
 
     def predict_layers(self, output: DetectorOutput) -> LayerPrediction:
         """Return class logits and masks of all layers, from which the detector is trained.

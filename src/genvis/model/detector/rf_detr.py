@@ -105,5 +105,5 @@ class RFDETRDetector(FrameDetector):
             class_scores=self.class_embed(queries).float().sigmoid(),
             mask_embeddings=self.query_features_proj(self.query_features_block(queries)),
             mask_features=output.features,
-            mask_bias=self.segmentation_bias[0],
+            mask_bias=self.segmentation_bias.expand(queries.shape[:2]),
         )

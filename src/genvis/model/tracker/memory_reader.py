@@ -24,13 +24,14 @@ class PrototypeMemoryReader(nn.Module):
         self.memory_key = nn.Linear(hidden_dim, hidden_dim)
         self.memory_value = nn.Linear(hidden_dim, hidden_dim)
 
-    def forward(self, prototypes: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    def forward(self, prototypes: Tensor, keys: Tensor, values: Tensor, *, is_filled: Tensor | None = None) -> Tensor:
         """Read the memory.
 
         Args:
             prototypes: (B, Q, C), the previous clip's instance prototypes, or the learned queries of the first clip.
             keys: (B, M, Q, C) of M past clips.
             values: (B, M, Q, C).
+            is_filled: (B, M) bool, which places of a padded memory hold a clip: the others are not read. None for all.
 
         Returns:
             (B, Q, C), the instance queries of this clip.
@@ -40,11 +41,23 @@ class PrototypeMemoryReader(nn.Module):
             return queries
         query_key = self.query_key(prototypes)  # (B, Q, C)
         if self.is_global:
-            weights = (query_key @ keys.flatten(1, 2).mT).softmax(dim=-1)  # (B, Q, M·Q)
+            logits = query_key @ keys.flatten(1, 2).mT  # (B, Q, M·Q)
+            if is_filled is not None:
+                is_filled = is_filled[:, :, None].expand(-1, -1, keys.shape[2]).flatten(1)  # (B, M·Q)
+            weights = _filled_softmax(logits, is_filled)
             return queries + weights @ values.flatten(1, 2)
-        weights = torch.einsum("bqc,bmqc->bqm", query_key, keys).softmax(dim=-1)  # (B, Q, M)
+        weights = _filled_softmax(torch.einsum("bqc,bmqc->bqm", query_key, keys), is_filled)  # (B, Q, M)
         return queries + torch.einsum("bqm,bmqc->bqc", weights, values)
 
     def store(self, normalised_prototypes: Tensor) -> tuple[Tensor, Tensor]:
         """Return the key and value, (B, Q, C) each, that the memory keeps of a clip's normalised prototypes."""
         return self.memory_key(normalised_prototypes), self.memory_value(normalised_prototypes)
+
+
+def _filled_softmax(logits: Tensor, is_filled: Tensor | None) -> Tensor:
+    """Return the softmax of (B, Q, N) over the places that are filled, (B, N) bool; 0 elsewhere, also if none is."""
+    if is_filled is None:
+        return logits.softmax(dim=-1)
+    filled = is_filled[:, None]  # (B, 1, N)
+    weights = logits.masked_fill(~filled, torch.finfo(logits.dtype).min).softmax(dim=-1)
+    return weights * filled.to(weights.dtype)

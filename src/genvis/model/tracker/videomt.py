@@ -13,7 +13,7 @@ from transformers.models.videomt.modeling_videomt import VideomtForUniversalSegm
 from genvis.categories import known_categories
 from genvis.errors import InputError
 from genvis.model.config import CategoryFields
-from genvis.model.eomt_blocks import check_pixel_values, embed_patches, patch_side, read_heads
+from genvis.model.eomt_blocks import EoMTHeads, check_pixel_values, embed_patches, patch_side, read_heads
 from genvis.model.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from genvis.model.tracker.occupancy import occupancy_mixture
 
@@ -114,6 +114,27 @@ class VidEoMT(VideomtForUniversalSegmentation):
         mask_logits = torch.einsum("tqc,tchw->tqhw", heads.mask_embeddings, heads.mask_features)
         return VidEoMTOutput(heads.class_logits, mask_logits.float(), state)
 
+    @property
+    def empty_state(self) -> Tensor:
+        """Zeros with the shape, device and dtype of a state, (1, Q, C)."""
+        return torch.zeros_like(self.query.weight)[None]
+
+    def frame_step(self, pixel_values: Tensor, state: Tensor, has_state: Tensor) -> tuple[EoMTHeads, Tensor]:
+        """Compute one frame of each of B videos as a pure function of tensors.
+
+        Args:
+            pixel_values: (B, 3, H, W), as in `step`.
+            state: (B, Q, C), what the previous frames left; anything finite for first frames.
+            has_state: (B,), 1 for videos with a previous frame and 0 for those without.
+
+        Returns:
+            The outputs of the heads, and the state for the next frame, (B, Q, C).
+        """
+        grid = check_pixel_values(self.config, pixel_values)
+        queries = self.query.weight + has_state[:, None, None] * self.query_updater(state)  # (B, Q, C)
+        normalised, state = self._last_blocks(self._encode(pixel_values), queries)
+        return read_heads(self, normalised, grid), state
+
     def _encode(self, pixel_values: Tensor) -> Tensor:
         """Run the first blocks, which see a frame alone, on all frames together: (T, 3, H, W) to (T, S, C)."""
         tokens = embed_patches(self.embeddings, pixel_values)
@@ -137,14 +158,26 @@ class VidEoMT(VideomtForUniversalSegmentation):
             queries = self.query.weight[None]  # (1, Q, C)
             if state is not None:
                 queries = queries + self.query_updater(state)
-            hidden = torch.cat([queries, frame], dim=1)  # (1, Q + S, C)
-            for block in self.layers[-self.config.num_blocks :]:
-                hidden = block(hidden)
-            outputs.append(self.layernorm(hidden))
-            new = hidden[:, : self.config.num_queries]
+            normalised, new = self._last_blocks(frame, queries)
+            outputs.append(normalised)
             if occupancy_weighted and state is not None:
                 class_logits = self.class_predictor(outputs[-1][:, : self.config.num_queries])
                 new = occupancy_mixture(new, state, class_logits)
             state = new
         assert state is not None
         return torch.cat(outputs), state
+
+    def _last_blocks(self, tokens: Tensor, queries: Tensor) -> tuple[Tensor, Tensor]:
+        """Run the blocks that see the queries.
+
+        Args:
+            tokens: (B, S, C), of the first blocks.
+            queries: (B, Q, C).
+
+        Returns:
+            The normalised output, (B, Q + S, C), and the queries before the final LayerNorm, (B, Q, C).
+        """
+        hidden = torch.cat([queries, tokens], dim=1)  # (B, Q + S, C)
+        for block in self.layers[-self.config.num_blocks :]:
+            hidden = block(hidden)
+        return self.layernorm(hidden), hidden[:, : self.config.num_queries]

@@ -56,12 +56,13 @@ def layer_set(prediction: LayerPrediction) -> SetPrediction:
 def frame_set(layers: Sequence[FramePrediction]) -> SetPrediction:
     """Return what the L layers of any detector predict for F frames, as one-frame videos."""
     embeddings = torch.stack([layer.mask_embeddings for layer in layers])  # (L, F, Q_f, C_m)
-    bias = [embeddings.new_zeros(()) if layer.mask_bias is None else layer.mask_bias for layer in layers]
+    nothing = embeddings.new_zeros(embeddings.shape[1:-1])  # (F, Q_f)
+    bias = [nothing if layer.mask_bias is None else layer.mask_bias for layer in layers]
     return SetPrediction(
         torch.stack([layer.class_scores for layer in layers]).unsqueeze(0),
         embeddings.unsqueeze(0),
         layers[-1].mask_features.unsqueeze(1),
-        torch.stack(bias)[:, None, None].expand(embeddings.shape[:-1]).unsqueeze(0),
+        torch.stack(bias).unsqueeze(0),
     )
 
 

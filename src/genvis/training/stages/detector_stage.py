@@ -50,7 +50,7 @@ class DetectorStage(StageModule):
                     prediction.class_scores[frames],
                     prediction.mask_embeddings[frames],
                     prediction.mask_features[frames],
-                    prediction.mask_bias,
+                    None if prediction.mask_bias is None else prediction.mask_bias[frames],
                 ),
                 height=height,
                 width=width,

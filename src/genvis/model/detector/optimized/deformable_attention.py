@@ -33,7 +33,9 @@ def deformable_attention(values: Tensor, positions: Tensor, weights: Tensor, geo
     Returns:
         (B, N, M·D). Differentiable once in the first three arguments.
     """
-    if values.device.type != "cpu" or min(min(size) for size in geometry.sizes) < 2:
+    # Exported graphs have an operation for grids, but none for sums of rows.
+    is_exporting = torch.compiler.is_exporting()
+    if values.device.type != "cpu" or is_exporting or min(min(size) for size in geometry.sizes) < 2:
         return _sum_of_grids(values, positions, weights, geometry)
     if positions.dtype in (torch.float16, torch.bfloat16):
         positions = positions.float()
@@ -141,13 +143,12 @@ def _sum_of_grids(values: Tensor, positions: Tensor, weights: Tensor, geometry: 
     batch, _, heads, channels = values.shape
     queries = positions.shape[1]
     per_head = weights.permute(0, 2, 1, 3, 4).reshape(batch * heads, 1, queries, -1)
+    grids = (2 * positions + 1) / (geometry.last_first + 2) - 1  # (B, N, 2, M, L, P), the maps within -1..1
     samples = []
     for level, part in enumerate(values.split(geometry.pixels, dim=1)):
         height, width = geometry.sizes[level]
         maps = part.permute(0, 2, 3, 1).reshape(batch * heads, channels, height, width)
-        size = torch.tensor([width, height], device=positions.device)
-        pixel = positions[:, :, :, :, level].permute(0, 3, 1, 4, 2).flatten(0, 1)
-        grid = (2 * pixel + 1) / size - 1
+        grid = grids[:, :, :, :, level].permute(0, 3, 1, 4, 2).flatten(0, 1)  # (B·M, N, P, 2)
         samples.append(F.grid_sample(maps, grid.to(maps.dtype), align_corners=False))
     summed = (torch.cat(samples, dim=-1) * per_head).sum(-1)
     return summed.view(batch, heads * channels, queries).mT

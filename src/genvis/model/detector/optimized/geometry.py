@@ -50,7 +50,7 @@ def map_geometry(sizes: tuple[MapSize, ...], *, channels: int, heads: int, point
         like: Gives the device, and the type of the position embedding.
     """
     layout = _Layout(sizes, channels, heads, points)
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() and not torch.compiler.is_exporting():
         return _build(layout, like.device, like.dtype)
     # What is kept may be used for training later, which tensors made in inference mode may not.
     with torch.inference_mode(mode=False):

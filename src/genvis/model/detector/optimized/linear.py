@@ -28,7 +28,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     Returns:
         (F, S, D).
     """
-    if x.device.type != "cpu" or torch.is_grad_enabled():
+    if x.device.type != "cpu" or torch.is_grad_enabled() or torch.compiler.is_exporting():
         return F.linear(x, weight, bias)
     as_map = x.unsqueeze(1).permute(0, 3, 1, 2)
     return F.conv2d(as_map, weight[:, :, None, None], bias).permute(0, 2, 3, 1).squeeze(1)
@@ -58,7 +58,7 @@ def feedforward(first: nn.Module, activation: Callable[[Tensor], Tensor], second
     """
     frames, length, _ = x.shape
     pieces = 1
-    if isinstance(first, nn.Linear) and not torch.is_grad_enabled():
+    if isinstance(first, nn.Linear) and not (torch.is_grad_enabled() or torch.compiler.is_exporting()):
         pieces = min(frames * length, -(-frames * length * first.out_features // _NUMBERS_AT_ONCE))
     if pieces == 1:
         return apply_linear(second, activation(apply_linear(first, x)))

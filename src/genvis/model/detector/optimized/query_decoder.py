@@ -52,7 +52,7 @@ def decode_queries(
         The queries, (F, Q_f, C), before the first layer and after each layer, normalised.
     """
     decoder = transformer.decoder
-    frames = len(pixels.stride4)
+    frames = pixels.stride4.shape[0]
     keys, values = _level_tokens(transformer, pixels)
     position = transformer.queries_embedder.weight
     queries = transformer.queries_features.weight.expand(frames, -1, -1)

@@ -67,7 +67,8 @@ def resnet_features(backbone: ResNetBackbone, pixel_values: Tensor) -> tuple[Ten
         The feature maps that ``backbone`` is configured to return.
     """
     units = [module for module in backbone.modules() if isinstance(module, Unit)]
-    if torch.is_grad_enabled() or not can_fold(units):
+    # Exported graphs keep the batch norm, which every runtime folds itself.
+    if torch.is_grad_enabled() or torch.compiler.is_exporting() or not can_fold(units):
         maps: tuple[Tensor, ...] = backbone(pixel_values).feature_maps
         return maps
     buffers = backbone.__dict__.setdefault("_folding_buffers", FoldingBuffers())

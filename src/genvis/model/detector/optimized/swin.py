@@ -31,7 +31,8 @@ def swin_features(backbone: SwinBackbone, pixel_values: Tensor) -> tuple[Tensor,
     Returns:
         The feature maps that ``backbone`` is configured to return.
     """
-    if backbone.training or torch.is_grad_enabled() or torch.compiler.is_compiling():
+    is_compiling = torch.compiler.is_compiling() and not torch.compiler.is_exporting()
+    if backbone.training or torch.is_grad_enabled() or is_compiling:
         maps: tuple[Tensor, ...] = backbone(pixel_values).feature_maps
         return maps
     tokens, size = backbone.swin.embeddings(pixel_values)
@@ -58,7 +59,7 @@ def _block(block: SwinLayer, tokens: Tensor, size: MapSize) -> Tensor:
 
 
 def _attention(attention: SwinAttention, tokens: Tensor, layout: "WindowLayout") -> Tensor:
-    frames, window_pixels = len(tokens), layout.border_mask.shape[-1]
+    frames, window_pixels = tokens.shape[0], layout.border_mask.shape[-1]
     query, key, value = (
         _to_windows(projection, tokens, layout, is_read=projection is not attention.q_proj)
         .unflatten(1, (-1, window_pixels))
@@ -91,7 +92,7 @@ def _to_windows(projection: nn.Linear, tokens: Tensor, layout: "WindowLayout", *
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, *, mask: Tensor, scale: float) -> Tensor:
     """Attend within windows: (F, windows, window pixels, M, D) to (F, slots, M·D)."""
-    frames = len(query)
+    frames = query.shape[0]
     query, key, value = (x.flatten(0, 1).transpose(1, 2) for x in (query, key, value))
     attended = window_attention(query, key, value, mask=mask, scale=scale)
     return attended.transpose(1, 2).reshape(frames, -1, attended.shape[1] * attended.shape[3])

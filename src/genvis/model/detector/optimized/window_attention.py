@@ -27,7 +27,8 @@ def window_attention(query: Tensor, key: Tensor, value: Tensor, *, mask: Tensor,
         (W, M, N, D); its N and M dimensions are swapped in memory, as the next projection reads it.
     """
     windows, heads, pixels, channels = query.shape
-    if query.device.type != "cpu" or query.dtype not in (torch.float32, torch.float64):
+    is_cpu = query.device.type == "cpu" and query.dtype in (torch.float32, torch.float64)
+    if not is_cpu or torch.compiler.is_exporting():
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
     attended = query.new_empty(windows, pixels, heads, channels).transpose(1, 2)
     at_once = max(1, _SCORES_AT_ONCE // (heads * pixels * pixels))

@@ -1,0 +1,103 @@
+"""Trackers of frame queries: what is carried from clip to clip, whatever computes a clip."""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+from genvis.errors import InputError
+from genvis.model.outputs import TrackerOutput, TrackerState
+from genvis.model.tracker.memory_bank import PrototypeMemory
+from genvis.model.tracker.occupancy import occupancy_mixture
+
+Stored = tuple[Tensor, Tensor]
+
+
+class QueryTracker(nn.Module, ABC):
+    """Frame queries in, instances with one query each through the whole video out (paper, Figure 2).
+
+    It holds nothing of a video; what one clip leaves for the next is a `TrackerState`. Implementations: `Tracker`, and
+    the exported graph of one.
+
+    Args:
+        propagate_queries: Whether a clip starts from the previous clip's instance prototypes (paper, Eq. 1).
+        memory_clips: How many past clips the memory keeps; None keeps all.
+    """
+
+    def __init__(self, *, propagate_queries: bool, memory_clips: int | None) -> None:
+        super().__init__()
+        self.propagate_queries = propagate_queries
+        self.memory_clips = memory_clips
+
+    @property
+    @abstractmethod
+    def first_queries(self) -> Tensor:
+        """The learned queries before the first clip, (Q, C)."""
+
+    @abstractmethod
+    def step(
+        self, frame_queries: Tensor, instance_queries: Tensor, memory_keys: Tensor, memory_values: Tensor
+    ) -> tuple[TrackerOutput, Tensor, Stored | None]:
+        """Compute one clip as a pure function of tensors.
+
+        Args:
+            frame_queries: (B, T, Q_f, C_det).
+            instance_queries: (B, Q, C), p of the previous clip.
+            memory_keys: (B, M, Q, C) of M past clips.
+            memory_values: (B, M, Q, C).
+
+        Returns:
+            The predictions; p, the raw instance prototypes of this clip, (B, Q, C); and the key and value, (B, Q, C)
+            each, that the memory is to keep (None without a memory).
+        """
+
+    @abstractmethod
+    def mask_logits(self, output: TrackerOutput, features: Tensor) -> Tensor:
+        """Return the masks of one video's clip, (T, Q, h, w) float32.
+
+        Args:
+            output: Of `forward` for one video.
+            features: (T, C_f, h, w) of the detector.
+        """
+
+    def first_state(self, batch: int) -> TrackerState:
+        """Return the state before the first clip of ``batch`` videos: the learned queries and an empty memory."""
+        queries = self.first_queries
+        memory = PrototypeMemory.empty(
+            batch=batch, num_queries=queries.shape[0], hidden_dim=queries.shape[1], like=queries
+        )
+        return TrackerState(instance_queries=queries.expand(batch, -1, -1), memory=memory)
+
+    def forward(
+        self,
+        frame_queries: Tensor,
+        state: TrackerState | None = None,
+        *,
+        memory_clips: int | None = None,
+        occupancy_weighted: bool = False,
+    ) -> tuple[TrackerOutput, TrackerState]:
+        """Track all instance queries through one clip.
+
+        Args:
+            frame_queries: (B, T, Q_f, C_det) of the detector; any T from 1 up.
+            state: What the previous clip of the same videos left; None for their first clip.
+            memory_clips: How many past clips the memory is to keep, at least 1; None takes the configured number.
+            occupancy_weighted: Propagate a query only as far as it holds an object, see `occupancy_mixture`. Off, as
+                published.
+
+        Returns:
+            The predictions of all D object-decoder layers, and the state for the next clip.
+
+        Raises:
+            InputError: If ``memory_clips`` is less than 1.
+        """
+        if memory_clips is not None and memory_clips < 1:
+            raise InputError(f"memory_clips is {memory_clips}; it must be at least 1, or None for the model's number.")
+        if state is None or not self.propagate_queries:
+            state = self.first_state(frame_queries.shape[0])
+        instance_queries, memory = state
+        output, prototypes, stored = self.step(frame_queries, instance_queries, memory.keys, memory.values)
+        if stored is not None and self.propagate_queries:
+            memory = memory.append(*stored, limit=self.memory_clips if memory_clips is None else memory_clips)
+        if occupancy_weighted:
+            prototypes = occupancy_mixture(prototypes, instance_queries, output.class_logits[-1])
+        return output, TrackerState(instance_queries=prototypes, memory=memory)
