@@ -62,7 +62,8 @@ def test_the_folder_says_what_it_holds(exported: Exported) -> None:
     assert document["graphs"]["tracker"]["outputs"]["class_logits"][0] == "videos"
     assert document["preprocessing"]["resized"] == [64, 89]
     assert document["categories"]["names"] == list(exported.model.config.categories.names)
-    assert document["scoring"]["evidence"] == "greatest_probability"
+    assert document["scoring"]["detections"] == exported.model.config.detections_per_video
+    assert "greatest probability" in document["scoring"]["how"]
     assert document["verification"]["frames"] == 2
     assert document["weights"]["stored_as"] == "float32"
     assert str(Path.home()) not in (exported.folder / "model.json").read_text()

@@ -214,7 +214,7 @@ def test_the_gradient_reaches_every_parameter_of_the_tracker_through_two_clips()
     state, loss = None, torch.zeros(())
     for index in range(3):
         output, state = tracker(random_queries(2, 2, 5, 32, seed=index).float(), state)
-        loss = loss + sum(tensor.square().mean() for tensor in output)
+        loss = loss + sum(tensor.square().mean() for tensor in output if tensor is not None)
     (loss + tracker.mask_features(torch.randn(1, 32, 8, 8)).square().mean()).backward()
     gradients = {name: parameter.grad for name, parameter in tracker.named_parameters()}
     gradients.pop("memory_reader.memory_key.bias")  # It adds the same to all logits of a softmax.

@@ -15,14 +15,15 @@ from PIL import Image
 from rich.table import Table
 from torch import Tensor
 
+from genvis.categories import Categories
 from genvis.errors import InputError
 from genvis.export.onnx_files import OPSET, WeightType, require_exporter, write_graph
 from genvis.export.traced_networks import TracedDetector, TracedNetwork, TracedTracker, TracedVidEoMT
 from genvis.export.verification import ExportDiffers, OutputDifference, differences
 from genvis.files import atomic_folder
 from genvis.fingerprint import tensors_stamp
-from genvis.inference.run_setup import RunSetup
 from genvis.model.genvis import GenVIS
+from genvis.model.preprocessing import Preprocessing
 from genvis.model.tracker.videomt import VidEoMT
 from genvis.runtimes.description import ExportDescription, read_description, write_description
 from genvis.runtimes.exported_model import ExportFolder
@@ -30,6 +31,19 @@ from genvis.runtimes.runtime_names import DESCRIPTION_FILE, GraphFormat
 from genvis.video import open_source
 
 FIRST_QUERIES_FILE = "first_queries.npy"
+# In words, for programs without this package.
+_SCORING = {
+    "genvis": "Query q is one object through the whole video. The softmax of class_logits, without its last class 'no "
+    "object', is a class probability. The score of a query and class is its greatest probability over all clips, times "
+    "the mean of the sigmoid of the query's mask logits, resized to 'resized', inside its masks over all frames. The "
+    "first clip takes first_queries.npy and a memory of one place that is not filled; each clip gives the queries of "
+    "the next, and a key and a value for the memory.",
+    "videomt": "Query q is one object through the whole video. The score of a query and class is the softmax of the "
+    "mean of class_logits over all frames; the last class is 'no object'. Each frame gives the state of the next; the "
+    "first frame takes zeros, and has_state 0.",
+    "detector": "class_scores are probabilities of one frame. Which queries of two frames are one object is for a "
+    "matching to say, for example of frame_queries by their cosine.",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,19 +123,17 @@ def export_model(model: GenVIS | VidEoMT, folder: Path, options: ExportOptions, 
         raise InputError("A VITA model sees the whole video at once, which no graph of a clip can: export a GenVIS.")
     if folder.is_dir() and options.overwrite and not (folder / DESCRIPTION_FILE).is_file() and any(folder.iterdir()):
         raise InputError(f"'{folder}' holds something else than an export: name another folder.")
-    setup = RunSetup(model, resolution=options.resolution)
-    model.requires_grad_(False)
+    model.eval().requires_grad_(False)
     round_weights(model, options.weights)
     config = deepcopy(model.config)
-    config.min_size_test, config.max_size_test = (
-        setup.preprocessing.short_side,
-        setup.preprocessing.max_size or config.max_size_test,
-    )
-    frames = list(islice(_frames(options), 2 * setup.clip_length))
-    clips = [
-        setup.prepare(frames[start : start + setup.clip_length]) for start in range(0, len(frames), setup.clip_length)
-    ]
-    height, width = clips[0].pixel_values.shape[-2:]
+    preprocessing: Preprocessing = config.preprocessing
+    if options.resolution is not None:
+        preprocessing = preprocessing.with_resolution(options.resolution)
+        config.min_size_test = preprocessing.short_side
+        config.max_size_test = preprocessing.max_size or config.max_size_test
+    frames = torch.stack(list(islice(_frames(options), 2 * config.clip_length)))
+    clips = preprocessing.normalize(preprocessing.resize(frames)).split(config.clip_length)
+    height, width = clips[0].shape[-2:]
     with atomic_folder(folder, overwrite=options.overwrite) as partial:
         graphs = {
             key: write_graph(network, partial, key, graph_format=options.graph_format, weights=options.weights)
@@ -142,9 +154,9 @@ def export_model(model: GenVIS | VidEoMT, folder: Path, options: ExportOptions, 
             first_queries=FIRST_QUERIES_FILE if has_tracker else None,
             config=json.loads(config.to_json_string()),
         )
-        facts = _facts(setup, options, sizes=clips[0].sizes._asdict())
+        facts = _facts(model, preprocessing, options)
         write_description(partial, description, facts=facts)
-        found = _verified(model, partial, config, [clip.pixel_values for clip in clips])
+        found = _verified(model, partial, config, clips)
         facts["verification"] = {
             "frames": len(frames),
             "of": "the bundled clip" if options.source is None else options.source.name,
@@ -201,28 +213,30 @@ def round_weights(model: torch.nn.Module, weights: WeightType) -> None:
             tensor.copy_(rounded)
 
 
-def _frames(options: ExportOptions) -> Iterator[np.ndarray]:
-    """Deliver real frames at the size of the videos, again from the beginning after the last."""
+def _frames(options: ExportOptions) -> Iterator[Tensor]:
+    """Deliver real frames, (3, h, w) uint8 at the size of the videos, again from the beginning after the last."""
     with resources.as_file(resources.files("genvis") / "assets" / "demo.mp4") as clip:
         while True:
             with open_source(options.source or clip) as source:
                 for frame in source:
-                    image = Image.fromarray(frame.image).resize(
-                        (options.width, options.height), Image.Resampling.BILINEAR
-                    )
-                    yield np.asarray(image)
+                    size = (options.width, options.height)
+                    image = Image.fromarray(frame.image).resize(size, Image.Resampling.BILINEAR)
+                    yield torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
-def _facts(setup: RunSetup, options: ExportOptions, *, sizes: dict[str, Any]) -> dict[str, Any]:
+def _facts(model: GenVIS | VidEoMT, preprocessing: Preprocessing, options: ExportOptions) -> dict[str, Any]:
     """Return what people, and programs without this package, want to know."""
-    model, categories = setup.model, setup.categories
+    config = model.config
+    categories: Categories = config.categories
+    family = "videomt" if isinstance(model, VidEoMT) else "detector" if model.tracker is None else "genvis"
+    frame = [options.height, options.width]
     stamp = tensors_stamp(model.state_dict(), name="weights")
     libraries = ("torch", "transformers", "onnx", "onnxscript", "openvino")
     return {
         "preprocessing": {
-            **asdict(setup.preprocessing),
-            "frame": sizes["frame"],
-            "resized": list(setup.preprocessing.resized_size(*sizes["frame"])),
+            **asdict(preprocessing),
+            "frame": frame,
+            "resized": list(preprocessing.resized_size(*frame)),
             "how": "Resize the RGB frame bilinearly to 'resized', subtract 'mean' and divide by 'std' (0..255), pad "
             "with zeros on the right and bottom to 'input_size', and order it (frames, 3, height, width), float32.",
         },
@@ -233,11 +247,10 @@ def _facts(setup: RunSetup, options: ExportOptions, *, sizes: dict[str, Any]) ->
         },
         "categories": {"name": categories.name, "ids": list(categories.ids), "names": list(categories.names)},
         "scoring": {
-            "tracker": setup.tracker_name,
-            **asdict(setup.tracker.score_rule),
-            "detections": model.config.detections_per_video,
-            "clip_length": setup.clip_length,
-            "memory_clips": getattr(model.config, "memory_clips", None),
+            "how": _SCORING[family],
+            "detections": config.detections_per_video,
+            "clip_length": config.clip_length,
+            "memory_clips": getattr(config, "memory_clips", None),
         },
         "weights": {"sha256": stamp.digest, "stored_as": options.weights},
         "versions": {

@@ -62,7 +62,7 @@ def run(model: Mask2FormerDetector, pixels: Tensor, implementation: str, *, laye
     """Queries, stride-4 map, and the detector's own prediction."""
     model.implementation = implementation  # type: ignore[assignment]
     output = model(pixels, layers=layers)
-    return [*output, *model.predict_layers(output)]
+    return [output.frame_queries, output.features, *model.predict_layers(output)]
 
 
 def pixels(*shape: int) -> Tensor:
