@@ -110,14 +110,14 @@ def load_network(
     return family.load(folder, family.config(folder), dtype)
 
 
-def _load_from_store(address: str, *, dtype: torch.dtype, settings: PublishedSettings | None) -> Model:
+def _load_from_store(address: str, *, dtype: torch.dtype, settings: PublishedSettings | None) -> Network:
     """Load a model folder, or a published file, that is fetched into the cache first."""
     if Path(without_credentials(address)).suffix in (".pth", ".pt"):
         with FetchCache().fetched(remote_file(address)) as path:
-            return load(path, dtype=dtype, settings=settings)
+            return load_network(path, dtype=dtype, settings=settings)
     with fetched_folder(address, model_files) as folder:
         require_model_folder(folder)
-        return load(folder, dtype=dtype, settings=settings)
+        return load_network(folder, dtype=dtype, settings=settings)
 
 
 def load_genvis(name: str | Path, *, dtype: torch.dtype = torch.float32) -> GenVIS:
