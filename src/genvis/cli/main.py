@@ -29,8 +29,8 @@ VERBS = {
     "app": ("genvis.cli.app:app", "Watch, correct and take along results in the browser."),
     "data": ("genvis.cli.data.data_verbs:app", "Get, check, convert, merge, split, prepare or generate data sets."),
     "cvat": ("genvis.cli.cvat_verbs:app", "Write a result into a task of a CVAT server."),
-    "export": ("genvis.cli.export:export", "Write a model as graphs for ONNX Runtime or OpenVINO."),
-    "convert": ("genvis.cli.convert:convert", "Turn a published checkpoint into a model folder."),
+    "export": ("genvis.cli.model_files.export:export", "Write a model as graphs for ONNX Runtime or OpenVINO."),
+    "convert": ("genvis.cli.model_files.convert:convert", "Turn a published checkpoint into a model folder."),
     "doctor": ("genvis.cli.doctor:doctor", "Print versions, devices, codecs and extras, and what is wrong with them."),
     "bench": ("genvis.cli.bench:bench", "Measure speed and memory, part by part."),
 }
