@@ -21,6 +21,7 @@ ELSEWHERE = {
 # Links to files that are no page.
 INSTEAD = {"docker": "gpu.md", "LICENSE": "https://www.apache.org/licenses/LICENSE-2.0"}
 SHIM = "https://unpkg.com/iframe-worker/shim"
+NOTEBOOKS = {f"notebooks/{path.stem}.md": path for path in sorted((ROOT / "notebooks").glob("*.py"))}
 COMMAND_LINE = "reference/command_line.md"
 COMMAND_LINE_PLACE = re.compile("<!-- .* -->")
 _LINK = re.compile(r"(\]\()([^)\s#]+)((?:#[^)\s]*)?\))")
@@ -38,15 +39,19 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages that lie elsewhere."""
+    """Add the pages that lie elsewhere, and the notebooks."""
     for name, place in ELSEWHERE.items():
         files.append(File.generated(config, name, content=(ROOT / place).read_text(encoding="utf-8")))
+    for name, path in NOTEBOOKS.items():
+        files.append(File.generated(config, name, content=notebook_page(path)))
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Lead links to pages of the site, and read lists as GitHub does."""
     name = page.file.src_uri
+    if name in NOTEBOOKS:
+        return markdown
     if name == COMMAND_LINE:
         markdown = COMMAND_LINE_PLACE.sub(lambda _: command_line_help(), markdown)
     source = PurePosixPath(ELSEWHERE.get(name, f"docs/{name}"))
@@ -109,6 +114,21 @@ def lists_apart(text: str) -> str:
             result.append("")
         result.append(line)
     return "\n".join(result)
+
+
+def notebook_page(path: Path) -> str:
+    """Return a notebook as Markdown: its texts, and its code in fences."""
+    parts = []
+    for cell in re.split(r"^# %%", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+        kind, _, body = cell.partition("\n")
+        text = body.strip()
+        # What is a comment in Python: the texts, and commands of the shell.
+        bare = re.sub(r"^# ?", "", text, flags=re.MULTILINE)
+        if "[markdown]" in kind:
+            parts.append(bare)
+        else:
+            parts.append(f"```\n{bare}\n```" if text.startswith("# !") else f"```python\n{text}\n```")
+    return "\n\n".join(parts) + "\n"
 
 
 def command_line_help() -> str:
