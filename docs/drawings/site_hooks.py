@@ -73,7 +73,7 @@ def outside_of_fences(markdown: str, change: Any) -> str:
     """Change the text between fenced blocks."""
     parts, end = [], 0
     for fence in _FENCE.finditer(markdown):
-        parts += [change(markdown[end : fence.start()]), fence[0]]
+        parts += [change(markdown[end : fence.start()]), fence[0], "\n"]  # A list may follow at once.
         end = fence.end()
     return "".join([*parts, change(markdown[end:])])
 
