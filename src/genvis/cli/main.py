@@ -17,7 +17,7 @@ from genvis.errors import InputError
 VERBS = {
     "demo": ("genvis.cli.demo:demo", "Segment a bundled clip with the bundled model, and show where the outputs are."),
     "predict": ("genvis.cli.predict:predict", "Segment videos, image folders, cameras or streams."),
-    "edit": ("genvis.cli.edit:edit", "Write a corrected result: a result with the edits of a log."),
+    "edit": ("genvis.cli.corrections.edit:edit", "Write a corrected result: a result with the edits of a log."),
     "status": (
         "genvis.cli.many_videos.job_verbs:status",
         "Say which videos of a job are finished, failed, missing or being done.",
@@ -27,8 +27,9 @@ VERBS = {
     "eval": ("genvis.cli.eval:evaluate", "Score results, or a model, against annotations."),
     "train": ("genvis.cli.train:train", "Train a model from a recipe."),
     "app": ("genvis.cli.app:app", "Watch, correct and take along results in the browser."),
+    "view": ("genvis.cli.corrections.view:view", "Show a result in Rerun or FiftyOne."),
     "data": ("genvis.cli.data.data_verbs:app", "Get, check, convert, merge, split, prepare or generate data sets."),
-    "cvat": ("genvis.cli.cvat_verbs:app", "Write a result into a task of a CVAT server."),
+    "cvat": ("genvis.cli.corrections.cvat_verbs:app", "Write a result into a task of a CVAT server."),
     "export": ("genvis.cli.model_files.export:export", "Write a model as graphs for ONNX Runtime or OpenVINO."),
     "convert": ("genvis.cli.model_files.convert:convert", "Turn a published checkpoint into a model folder."),
     "doctor": ("genvis.cli.doctor:doctor", "Print versions, devices, codecs and extras, and what is wrong with them."),

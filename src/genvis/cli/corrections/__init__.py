@@ -1,0 +1,1 @@
+"""Verbs for results that are corrected, shown and sent elsewhere."""
