@@ -51,7 +51,7 @@ JOBS = (
     Job(
         "eval",
         "eval --weights model --annotations instances.json --images images -o out --workers 1 --device cpu",
-        final=("videos/*.json",),
+        final=("videos/[!.]*.json",),
     ),
     Job("train", "train recipe.yaml", MODEL_FILES),
     Job("train the detector", "train detector.yaml", MODEL_FILES),
