@@ -10,8 +10,8 @@ from genvis.video import open_source
 from tests.robustness.mutations import damage
 from tests.robustness.sample_videos import FRAMES, KINDS, VideoKind, write_video
 
-# Without a container, or in one that says little of its packets, there are cuts that no reader can see.
-CANNOT_TELL_ALL = (".h264", ".hevc", ".mjpeg", ".nut", ".mpg", ".mpeg", ".asf", ".wmv", "mpeg2.ts", ".gif")
+# Without a container there are cuts that no reader can see.
+CANNOT_TELL_ALL = (".h264", ".hevc", ".mjpeg")
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
@@ -26,7 +26,7 @@ def test_undamaged_videos_of_every_container(tmp_path: Path, kind: VideoKind) ->
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_damaged_videos_tell_lost_frames(tmp_path: Path, kind: VideoKind) -> None:
     lost, silent = lost_and_silent(kind, tmp_path, count=20)
-    assert len(silent) <= (2 * lost / 3 if kind.name.endswith(CANNOT_TELL_ALL) else 2), silent
+    assert len(silent) <= (lost / 3 if kind.name.endswith(CANNOT_TELL_ALL) else 1), silent
 
 
 @pytest.mark.slow
@@ -34,7 +34,7 @@ def test_many_damaged_videos_tell_lost_frames(tmp_path: Path) -> None:
     results = {kind.name: lost_and_silent(kind, tmp_path, count=400, first=1000) for kind in KINDS}
     for name, (lost, silent) in results.items():
         print(f"{name}: {lost} lost frames, {len(silent)} of them silently")
-        assert len(silent) <= (lost / 3 if name.endswith(CANNOT_TELL_ALL) else 1 + lost / 20), silent
+        assert len(silent) <= (lost / 6 if name.endswith(CANNOT_TELL_ALL) else 1 + lost / 100), silent
 
 
 def lost_and_silent(kind: VideoKind, folder: Path, *, count: int, first: int = 0) -> tuple[int, list[str]]:

@@ -98,7 +98,7 @@ class Decoding:
                 other.discard = Discard.all
         self._decoder = self._with_alpha() or self.stream.codec_context
         # Of pictures without a container only their decoder can tell that two of them have become one.
-        is_strict = self.container.format.name == "mjpeg" and location.path is not None
+        is_strict = self.container.format.name in ("mjpeg", "jpeg_pipe") and location.path is not None
         self._decoder.options = {"max_pixels": str(MOST_PIXELS), **(STRICT if is_strict else {})}
         self._lenient = CodecContext.create("mjpeg", "r") if is_strict else None
         # Frame threads decode ahead, which delays what is live, and may miss the errors of a frame: without a container
@@ -106,7 +106,7 @@ class Decoding:
         self._decoder.thread_type = "SLICE" if location.live or not self._has_times else "AUTO"
         self._reformatter = VideoReformatter()
         self._is_open = True
-        self.losses = Losses()
+        self.losses = Losses(codec=self.stream.codec_context.codec.canonical_name)
         self.announced_seconds = announced_seconds(self.container, self.stream)
         self.average_rate = self._average_rate()
         self.pixel_aspect = self.stream.sample_aspect_ratio or Fraction(1)

@@ -13,18 +13,22 @@ from genvis.video.sources.structure.file_structure import structural_damage
 from genvis.video.sources.structure.sized_file import CUT_OFF
 
 MICROSECONDS = 1_000_000
+MPEG_PICTURE = b"\0\0\1\0"
+LARGEST_PLACEHOLDER = 16
 # The index of these lists every frame exactly: an edit list, or a chunk that was left empty, is accounted for in it.
 MP4_AND_MOV = "mov,mp4,m4a,3gp,3g2,mj2"
 INDEXED_FORMATS = frozenset({MP4_AND_MOV, "avi"})
 # Their structure tells every loss; the duration may be that of a recording in which nothing moved at the end.
 SELF_DESCRIBING_FORMATS = frozenset({"matroska,webm", "gif", "mpegts"})
-# Decoders that make one frame of every packet. Others have packets that show nothing (VP8), or two for one frame.
-ONE_FRAME_A_PACKET = frozenset(
+# Decoders that make one frame of every picture (see `pictures_in`). Others have pictures that show nothing.
+ONE_FRAME_A_PICTURE = frozenset(
     {
         "mpeg1video",
         "mpeg2video",
         "h264",
         "hevc",
+        "mpeg4",
+        "vp8",
         "vp9",
         "av1",
         "mjpeg",
@@ -49,14 +53,17 @@ class Losses:
         incomplete: Seconds of frames that were decoded only in part.
         interruption: The error that ended reading, if one did.
         leading: Packets before the first key frame, which nothing can be decoded from.
+        codec: FFmpeg's name of the codec.
     """
 
     damaged: list[float] = field(default_factory=list)
     incomplete: list[float] = field(default_factory=list)
     interruption: av.error.FFmpegError | None = None
     leading: int = 0
+    codec: str = ""
     _packets: int = 0
     _to_show: int = 0
+    _pictures: int = 0
     _shown: int = 0
     _read_to: int = 0
     _key_pts: int | None = None
@@ -75,6 +82,7 @@ class Losses:
             self.leading += 1
         elif not packet.is_discard:
             self._to_show += 1
+            self._pictures += pictures_in(packet, self.codec)
 
     def add_frame(self, frame: VideoFrame, time: float, *, is_whole: bool = True) -> None:
         """Count a frame that was decoded, be it in part, shown at ``time`` seconds."""
@@ -105,13 +113,13 @@ class Losses:
         announced = announced_seconds(container, stream)
         is_checked = format_name in INDEXED_FORMATS or (path is not None and format_name in SELF_DESCRIBING_FORMATS)
         listed = self._listed_frames(format_name, stream)
-        lost = self._to_show - self._shown - len(self.damaged)
+        lost = self._pictures - self._shown - len(self.damaged)
         if self._packets < listed:
             return f"of {listed} frames that it lists"
         if path is not None and (damage := self._structural_damage(format_name, path, stream)):
             return f"and {damage}"
-        if stream.codec_context.codec.canonical_name in ONE_FRAME_A_PACKET and not self._is_interlaced and lost > 0:
-            return f"of {self._to_show} frames that it holds"
+        if self.codec in ONE_FRAME_A_PICTURE and not self._is_interlaced and lost > 0:
+            return f"of {self._pictures} frames that it holds"
         if announced and not is_checked and seconds + SLACK_STEPS * step + SLACK_SECONDS < announced:
             return f"of {announced:.2f} s that it announces"
         return None
@@ -130,6 +138,22 @@ class Losses:
         if damage is None and format_name == "yuv4mpegpipe" and path.is_file() and self._read_to < path.stat().st_size:
             return CUT_OFF
         return damage
+
+
+def pictures_in(packet: "Packet[VideoStream]", codec: str) -> int:
+    """Return how many frames a packet holds, as far as the codec tells it at a glance; else 1.
+
+    Args:
+        packet: One with content.
+        codec: FFmpeg's name of the codec.
+    """
+    if codec == "vp8":  # A frame that only others are predicted from is not shown.
+        return memoryview(packet)[0] >> 4 & 1
+    if codec in ("mpeg1video", "mpeg2video"):  # Two that became one.
+        return max(1, bytes(packet).count(MPEG_PICTURE))
+    if codec == "mpeg4":  # What follows two frames in one packet, and what repeats a frame, are a few bytes.
+        return int(packet.size > LARGEST_PLACEHOLDER)
+    return 1
 
 
 def announced_seconds(container: InputContainer, stream: VideoStream) -> float | None:

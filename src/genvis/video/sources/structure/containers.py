@@ -29,11 +29,13 @@ def check_riff(file: SizedFile) -> None:
 
 
 def check_flash_video(file: SizedFile) -> None:
-    """Check the tags of an FLV file, each with its size before and behind it."""
-    position = file.number(5, 4) + 4
+    """Check the tags of an FLV file, each with its size before and behind it, and that all video is of one codec."""
+    position, codecs = file.number(5, 4) + 4, set()
     while position < file.size:
         kind, size = file.number(position, 1) & 0x1F, file.number(position + 1, 3)
-        if kind not in (8, 9, 18):
+        if kind == 9 and size and (codec := file.number(position + 11, 1)) < 0x80:  # Above, it has a longer name.
+            codecs.add(codec & 0x0F)
+        if kind not in (8, 9, 18) or len(codecs) > 1:
             raise no_part(position)
         # Some writers count the size of a tag without its head, or not at all.
         if file.number(position + 11 + size, 4) not in (size + 11, size, 0):

@@ -49,6 +49,7 @@ CHECKS: dict[str, Callable[[SizedFile], None]] = {
     "h264": check_h264,
     "hevc": check_start_codes,
     "mjpeg": check_motion_jpeg,
+    "jpeg_pipe": check_motion_jpeg,
     "hls": check_playlist,
 }
 

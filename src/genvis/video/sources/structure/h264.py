@@ -13,7 +13,7 @@ from genvis.video.sources.structure.raw_streams import check_start_codes
 from genvis.video.sources.structure.sized_file import SizedFile, StructureError, no_part
 
 START = re.compile(rb"\x00\x00\x01")
-SLICE, INSTANT_REFRESH, SEQUENCE, PICTURE = 1, 5, 7, 8
+SLICE, INSTANT_REFRESH, SUPPLEMENT, SEQUENCE, PICTURE = 1, 5, 6, 7, 8
 HEAD_BYTES = 96
 # Profiles that state how colours are stored, with lists of 16 and 64 weights.
 HIGH_PROFILES = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
@@ -113,7 +113,9 @@ def _pictures(file: SizedFile) -> Iterator[_Picture]:
         # Up to the next start; a zero, zero, three stands for a zero, zero.
         bits = _Bits(START.split(data[1:])[0].replace(b"\0\0\3", b"\0\0"))
         try:
-            if kind == SEQUENCE:
+            if kind == SUPPLEMENT:
+                _check_supplement(file, position + 1)
+            elif kind == SEQUENCE:
                 number, sequence = _sequence(bits)
                 sequences[number] = sequence
             elif kind == PICTURE:
@@ -125,6 +127,22 @@ def _pictures(file: SizedFile) -> Iterator[_Picture]:
                     yield picture
         except (KeyError, IndexError):
             raise no_part(position) from None
+
+
+def _check_supplement(file: SizedFile, position: int) -> None:
+    """Check that messages of supplemental information fit into their unit; each states its kind and size."""
+    end = file.find(START, position)
+    data = file.read(position, (file.size if end is None else end) - position).replace(b"\0\0\3", b"\0\0")
+    place, numbers = 0, [0, 0]
+    while place < len(data.rstrip(b"\0")) - 1:  # The last byte is a mark of the end.
+        for field in (0, 1):
+            numbers[field] = 0
+            while data[place] == 0xFF:
+                numbers[field], place = numbers[field] + 255, place + 1
+            numbers[field], place = numbers[field] + data[place], place + 1
+        place += numbers[1]
+    if place > len(data):
+        raise no_part(position)
 
 
 class _Bits:

@@ -71,7 +71,7 @@ Box = tuple[int, int]
 
 
 def _check_edits(file: SizedFile) -> None:
-    """Check the edit list of the video, if it hides frames, against the frames.
+    """Check the list of the frames of the video, and its edit list, if frames of them were not read.
 
     Players show what the list says, so a damaged one loses frames, and so do damaged times. A sound list begins where
     there is a frame, and the frames do not last many times longer than the head of the track says.
@@ -79,18 +79,23 @@ def _check_edits(file: SizedFile) -> None:
     for movie in _inside(file, (0, file.size), b"moov"):
         for track in _inside(file, movie, b"trak"):
             head, media = _inside(file, track, b"tkhd"), _inside(file, track, b"mdia")
-            edits = _inside(file, track, b"edts", b"elst")
             sizes = _inside(file, track, b"mdia", b"minf", b"stbl", b"stsz")
-            if not (head and media and edits and sizes) or _field(file, head[0], 12, 20) != file.video:
+            if not (head and media and sizes) or _field(file, head[0], 12, 20) != file.video:
                 continue
             of_all, number = file.number(sizes[0][0] + 4, 4), file.number(sizes[0][0] + 8, 4)
-            held = number if of_all else int(np.count_nonzero(_table(file, sizes[0], 12, np.dtype(">u4"), number)))
+            table = _table(file, sizes[0], 12, np.dtype(">u4"), 0 if of_all else number)
+            held = number if of_all else int(np.count_nonzero(table))
+            if held > file.shown and of_all * number + int(table.sum(dtype=np.int64)) > file.size:
+                raise StructureError("it lists frames that are larger than itself")
             if held > file.shown and not _edits_fit(file, movie, track):
                 raise StructureError(f"its edit list leaves out {held - file.shown} frames, and does not fit them")
 
 
 def _edits_fit(file: SizedFile, movie: Box, track: Box) -> bool:
-    (edits, *_) = _inside(file, track, b"edts", b"elst")
+    lists = _inside(file, track, b"edts", b"elst")
+    if not lists:
+        return True
+    edits = lists[0]
     heads, media_heads = _inside(file, movie, b"mvhd"), _inside(file, track, b"mdia", b"mdhd")
     film_unit, unit = (_field(file, boxes[0], 12, 20) if boxes else 0 for boxes in (heads, media_heads))
     if not film_unit or not unit:
