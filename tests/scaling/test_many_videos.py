@@ -16,6 +16,7 @@ from genvis.cli.main import main
 from genvis.errors import InputError
 from genvis.scaling import video_worker
 from genvis.scaling.claims import Claim, claim_file
+from genvis.scaling.listed_videos import list_videos
 from genvis.scaling.manifests import Manifest, keys_with_manifest, read_manifests
 from genvis.storage.owners import Owner, this_host
 from genvis.storage.stores import LocalStore
@@ -123,14 +124,20 @@ def test_a_video_that_kills_its_process_again_and_again_is_given_up(write_videos
     out = tmp_path / "out"
     assert main(predict_words(videos[1:], out, "--skip-finished")) == 0
     store = LocalStore(out)
-    from genvis.scaling.listed_videos import list_videos
-
     key = list_videos(videos)[0].key
     dead = Owner(this_host(), 2**22 + 1, 0.0)
     store.create(claim_file(key), Claim(dead, "x", time.time(), video_worker.MOST_ATTEMPTS).to_bytes())
     assert main(predict_words(videos, out, "--skip-finished")) == 2
     assert "ended 3 processes" in capsys.readouterr().out
     assert manifests_of(out)["clip0"].state == "failed"
+
+
+def test_a_video_that_a_user_names_again_is_continued_after_any_number_of_kills(write_videos, predict_words, tmp_path):
+    videos = write_videos(tmp_path / "videos", 1)
+    store = LocalStore(tmp_path / "out")
+    dead = Owner(this_host(), 2**22 + 1, 0.0)
+    assert store.create(claim_file(list_videos(videos)[0].key), Claim(dead, "x", time.time(), 9).to_bytes())
+    assert main(predict_words(videos, tmp_path / "out", "--resume")) == 0
 
 
 def test_a_video_that_takes_too_long_is_a_failure_that_can_be_continued(write_videos, predict_words, tmp_path, capsys):

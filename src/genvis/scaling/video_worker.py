@@ -145,7 +145,7 @@ class VideoWorker:
                 manifest = read_manifest(self.store, video.key)
                 if manifest is not None and self._is_finished(manifest, video):
                     return Outcome(video, "skipped", manifest)
-            if claim.attempt > MOST_ATTEMPTS:
+            if self.skip_finished and claim.attempt > MOST_ATTEMPTS:  # Else the user asks for this very video again.
                 words = "perhaps for want of memory: a smaller --resolution may help"
                 died = InputError(f"'{video.name}' ended {claim.attempt - 1} processes that did it, {words}.")
                 return self._failed(video, died, seconds=0.0)
