@@ -105,7 +105,8 @@ def _jumps(life: TrackLife, result: VideoResult) -> Iterator[Doubt]:
         first, last = int(positions[place]), int(positions[place + 1])
         edge = bool(at_edge[place] or at_edge[place + 1])
         if excess[place] >= _JUMP:
-            reason = f"moves by {plain[place] / sizes[place]:.1f} of its size within {last - first} frames"
+            within = "from one frame to the next" if last - first == 1 else f"within {last - first} frames"
+            reason = f"moves by {plain[place] / sizes[place]:.1f} of its size {within}"
             yield Doubt("position", (life.track.id,), first, last, _grade(excess[place] / _JUMP), reason)
         elif gaps[place] == 1 and factor[place] >= _AREA_FACTOR and not edge:
             reason = f"its area changes by a factor of {factor[place]:.1f} from one frame to the next"
@@ -164,16 +165,16 @@ def _same_places(lives: Sequence[TrackLife]) -> Iterator[Doubt]:
         for one, other in np.argwhere(near).tolist():
             stretches.setdefault((int(rows[one]), int(rows[other])), []).append(position)
     for (one, other), positions in stretches.items():
-        tracks = lives[one].track, lives[other].track
-        ids = (min(tracks[0].id, tracks[1].id), max(tracks[0].id, tracks[1].id))
-        same = tracks[0].label == tracks[1].label
+        first_track, second_track = sorted((lives[one].track, lives[other].track), key=lambda track: track.id)
+        ids = (first_track.id, second_track.id)
+        same = first_track.label == second_track.label
         shorter = min(len(lives[one].positions), len(lives[other].positions))
         for first, last in _runs(positions):
             frames = last - first + 1
             if frames < min(_SAME_PLACE_FRAMES, shorter):
                 continue
             share_of_life = min(frames / shorter, 1.0)
-            what = f"are both {tracks[0].label}" if same else f"are {tracks[0].label} and {tracks[1].label}"
+            what = f"are both {first_track.label}" if same else f"are {first_track.label} and {second_track.label}"
             reason = f"{what} at one place for {frames} frame{'s' * (frames > 1)}"
             kind: DoubtKind = "duplicate" if same else "class"
             yield Doubt(kind, ids, first, last, (0.3 + 0.6 * share_of_life) * (1.0 if same else 0.8), reason)
