@@ -110,6 +110,7 @@ def measure(work: Callable[[], object], *, seconds: float = 1.0, most: int = 50)
     ``milliseconds`` is of many calls one after the other without waiting: what a stream of frames takes.
     ``alone`` is the median of single calls, each waited for: the latency of a frame.
     """
+    seconds = seconds if IS_CUDA else 0.05
     if IS_CUDA:
         torch.cuda.reset_peak_memory_stats()
     for _ in range(2):
@@ -818,7 +819,9 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     transformers.logging.set_verbosity_error()
     end = time.monotonic() + 60 * options.minutes
-    models = Models(is_small=options.small or not IS_CUDA)
+    if not (IS_CUDA or options.small):
+        parser.error("there is no GPU here: --small runs through on the CPU, to see that everything works")
+    models = Models(is_small=options.small)
     found: dict[str, Any] = {}
     for name in options.sections or SECTIONS:
         limit, section = SECTIONS[name]

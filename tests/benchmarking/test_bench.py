@@ -9,6 +9,7 @@ from genvis.checkpoints.load import load_genvis
 from genvis.cli.main import main
 from genvis.errors import InputError
 from genvis.video.writing.video_writer import VideoWriter
+from tests.tiny_families import save_tiny_family
 
 WEIGHTS = "tests/golden/inference/genvis_r50_tiny.pth"
 SMALL = BenchOptions(height=64, width=96, clips=2, objects=2, clip_length=2, reference=True)
@@ -62,3 +63,19 @@ def test_a_short_video_is_refused(tmp_path: Path) -> None:
 def test_wrong_numbers_are_refused() -> None:
     with pytest.raises(InputError, match="clips is 0"):
         BenchOptions(clips=0)
+
+
+def test_runtimes_in_turns_and_which_is_fastest(tmp_path, capsys):
+    folder = save_tiny_family(tmp_path / "model", "videomt")
+    words = ["bench", str(folder), "--runtimes", "--height", "64", "--width", "96", "--clips", "2"]
+    assert main([*words, "--out", str(tmp_path / "figures.json")]) == 0
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    names = [report["name"] for report in figures["reports"]]
+    assert names == ["torch", "onnxruntime", "openvino"]
+    assert figures["fastest"] in names
+    assert figures["gigaflop"] > 0
+    assert all(report["floor"] > 0 and report["processor_floor"] > 0 for report in figures["reports"])
+    assert f"fastest here: {figures['fastest']}" in " ".join(capsys.readouterr().out.split())
+    assert main([*words, "--dtype", "bfloat16"]) == 2
+    assert main(["bench", str(folder)]) == 2
+    assert "--runtimes" in capsys.readouterr().err

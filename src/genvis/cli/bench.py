@@ -7,7 +7,7 @@ from genvis.cli.common.option_types import AsJson, Out
 from genvis.errors import InputError
 
 if TYPE_CHECKING:
-    from genvis.model.genvis import GenVIS
+    from genvis.checkpoints.load import Network
 
 DEFAULT_MODEL = "ovis-r50-online"
 
@@ -27,6 +27,7 @@ def bench(
     implementation: Literal["optimized", "reference"] = "optimized",
     threads: int | None = None,
     reference: bool = False,
+    runtimes: bool = False,
     out: Out | None = None,
     json: AsJson = False,
 ) -> None:
@@ -48,15 +49,20 @@ def bench(
         implementation: optimized, or reference to run transformers' modules as they are.
         threads: CPU threads. Default: all cores.
         reference: Also run transformers' own Mask2Former on the same frames, in turns, and print the ratio.
+        runtimes: Run the network by PyTorch, ONNX Runtime and OpenVINO in turns instead, as far as they are installed,
+            and say which is fastest here and how far each is from the arithmetic. Any model will do.
         out: Write all figures to this JSON file.
         json: Print all figures as JSON instead of a table.
     """
     import torch
 
+    from genvis.benchmarking.bench_report import BenchReport
     from genvis.benchmarking.benchmark import BenchOptions, run_benchmark
+    from genvis.benchmarking.runtime_comparison import RuntimeComparison, compare_installed
     from genvis.cli.common.console import Console, print_json
     from genvis.files import write_json
     from genvis.model.detector.mask2former import as_mask2former
+    from genvis.model.genvis import GenVIS
 
     options = BenchOptions(
         source=source,
@@ -68,12 +74,26 @@ def bench(
         objects=objects,
         reference=reference,
     )
+    if runtimes and (source is not None or dtype != "float32" or device not in ("auto", "cpu")):
+        raise InputError("--runtimes compares on the CPU in float32, with frames of noise: leave out the rest.")
     if threads is not None:
         torch.set_num_threads(threads)
     name = model or DEFAULT_MODEL
-    network = _model(name, device=device, dtype=dtype)
-    as_mask2former(network.detector).implementation = implementation
-    report = run_benchmark(network, options, name=name)
+    network = _model(name, device="cpu" if runtimes else device, dtype=dtype)
+    report: BenchReport | RuntimeComparison
+    if runtimes:
+        resolution = options.resolution or min(height, width)
+        report = compare_installed(
+            network, height=height, width=width, resolution=resolution, turns=options.clips, name=name
+        )
+    else:
+        if not isinstance(network, GenVIS):
+            raise InputError(
+                f"'{name}' has no parts to measure: bench measures a Mask2Former detector and its tracker, and with "
+                "--runtimes any model."
+            )
+        as_mask2former(network.detector).implementation = implementation
+        report = run_benchmark(network, options, name=name)
     if json:
         print_json(report.to_json())
     else:
@@ -82,17 +102,16 @@ def bench(
         write_json(out, report.to_json())
 
 
-def _model(name: str, *, device: str, dtype: str) -> "GenVIS":
+def _model(name: str, *, device: str, dtype: str) -> "Network":
     from genvis.inference.model_loading import find_device, load_model, to_device
     from genvis.model.config import GenVISConfig
     from genvis.model.genvis import GenVIS
     from genvis.model.published_models import recipe_names
+    from genvis.runtimes.exported_model import ExportedModel
 
     if name not in recipe_names():
         model = load_model(name, device=device, dtype=dtype)
-        if not isinstance(model, GenVIS):
-            raise InputError(
-                f"'{name}' has no parts to measure: bench measures a Mask2Former detector and its tracker."
-            )
+        if isinstance(model, ExportedModel):
+            raise InputError(f"'{name}' is an export: give the model that it was made of, and --runtimes.")
         return model
     return to_device(GenVIS(GenVISConfig.from_recipe(name)).eval(), find_device(device), dtype=dtype)
