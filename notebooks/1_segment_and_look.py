@@ -73,4 +73,4 @@ with open_source(clip, stop=6) as source:
 
 # %%
 result.save("out/demo", source=clip)
-Image.open("out/demo/contact_sheet.jpg")
+Image.open("out/demo/contact_sheet.png")

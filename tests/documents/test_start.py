@@ -1,5 +1,6 @@
 """The page "Start", from its first line to its last, in one folder: what somebody who follows it does."""
 
+import re
 import shlex
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from genvis.cli.main import main
 from tests.documents.conftest import write_video
-from tests.documents.markdown_commands import blocks_of
+from tests.documents.markdown_commands import ROOT, blocks_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 NOT_RUN = ("python -m venv", "pip install")
@@ -51,6 +52,10 @@ def test_start_leads_to_a_result_a_correction_and_a_model(
             assert main(words[1:]) == 0, f"{block.place}: {command}"
             done += 1
     assert done >= 14
+    listed = re.findall(r"^- `([\w.]+)`", (ROOT / "docs" / "start.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(listed) >= 3
+    for name in listed:
+        assert (Path("out/ride") / name).is_file(), name
     assert Path("out/corrected/result.json").is_file()
     assert Path("runs/reef-genvis/model/model.safetensors").is_file()
     assert any(Path("out/new").rglob("*.mp4"))
