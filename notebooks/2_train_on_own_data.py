@@ -45,7 +45,7 @@ print(Path("zoo/zoo_detector.yaml").read_text())
 # Leave `--run.max_steps` and what follows it out for the real thing.
 
 # %%
-short = "--run.max_steps 6 --run.validate_steps 0 --run.accelerator cpu --run.devices 1 --data.workers 0 --data.batch_size 2"
+short = "--run.max_steps 6 --run.log_steps 2 --run.validate_steps 0 --run.accelerator cpu --run.devices 1 --data.workers 0 --data.batch_size 2"
 
 # %%
 # !genvis train zoo/zoo_detector.yaml {short} --loss.points.count 256
