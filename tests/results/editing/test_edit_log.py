@@ -1,5 +1,7 @@
 import json
 import os
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -197,6 +199,33 @@ def test_any_edits_replay_and_undo_to_equal_results(tmp_path: Path, result: Vide
         assert log.redo() == expected
     if path.exists():
         assert EditLog(folder).result == states[-1]
+
+
+ENDLESS_WORK = """
+import sys
+from genvis.results.editing.edit_log import EditLog
+from genvis.results.editing.edits import DeleteTrack
+log = EditLog(sys.argv[1])
+for number in range(1, 100_000):
+    log.append(DeleteTrack(track_id=1))
+    print(2 * number - 1, flush=True)
+    log.undo()
+    print(2 * number, flush=True)
+"""
+
+
+def test_what_was_said_to_be_kept_survives_a_kill(folder: Path):
+    with subprocess.Popen([sys.executable, "-c", ENDLESS_WORK, str(folder)], stdout=subprocess.PIPE, text=True) as work:
+        assert work.stdout is not None
+        said = [int(work.stdout.readline()) for _ in range(20)][-1]
+        work.kill()
+        said = max([said, *(int(line) for line in work.stdout.read().splitlines(keepends=True) if line.endswith("\n"))])
+    lines = (folder / "edits.jsonl").read_bytes().count(b"\n") - 1
+    assert said <= lines <= said + 1
+    log = EditLog(folder)
+    assert len(log.edits) == lines % 2
+    log.append(DeleteTrack(track_id=2))
+    assert [edit.track_id for edit in EditLog(folder).edits][-1] == 2
 
 
 def test_the_command_writes_the_corrected_result(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -1,13 +1,13 @@
 """Tracks of a result that may be one object: one begins after the other has ended, and looks the same."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genvis.results.editing.appearance import Appearance, TrackAppearance
+from genvis.results.editing.appearance import Appearance
 from genvis.results.editing.track_life import TrackLife
 from genvis.results.types import VideoResult
 
@@ -16,6 +16,10 @@ LEAST_SCORE = 0.4
 # Similarities of one object with itself and of two objects, where a result is too small to tell.
 _SAME, _OTHER = 0.9, 0.4
 _FEW = 3
+# Frames with a mask from which on the two ends of a life are two looks.
+_LASTING = 16
+# What speaks against two classes.
+_OTHER_CLASS = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +58,21 @@ def suggest_merges(result: VideoResult, appearance: Appearance | None = None) ->
         appearance: The looks of its tracks: `load_appearance`, and for a corrected result `edited_appearance`.
     """
     lives = [life for life in map(TrackLife.of, result.tracks) if len(life.positions)]
-    looks = appearance or {}
-    scale = _look_scale(lives, looks)
-    found = []
-    for earlier in lives:
-        for later in lives:
-            if later.positions[0] > earlier.positions[-1]:
-                suggestion = _compared(earlier, later, looks, scale)
-                if suggestion.score >= LEAST_SCORE:
-                    found.append(suggestion)
+    if len(lives) < 2:
+        return ()
+    ends = _Ends.of(lives, appearance or {})
+    judged = _judged(ends, _look_scale(lives, ends, frames=len(result)))
+    found = [
+        (-float(judged.score[one, other]), int(judged.gap[one, other]), ends.ids[one], ends.ids[other], one, other)
+        for one, other in np.argwhere((judged.gap > 0) & (judged.score >= LEAST_SCORE)).tolist()
+    ]
     chosen: list[MergeSuggestion] = []
-    for one in sorted(found, key=lambda one: (-one.score, one.first - one.last, one.first_id, one.second_id)):
-        if all(one.first_id != other.first_id and one.second_id != other.second_id for other in chosen):
-            chosen.append(one)
+    ended, begun = set(), set()
+    for _, _, _, _, one, other in sorted(found):
+        if one not in ended and other not in begun:
+            ended.add(one)
+            begun.add(other)
+            chosen.append(_suggestion(ends, judged, one, other))
     return tuple(chosen)
 
 
@@ -77,60 +83,116 @@ class _LookScale(NamedTuple):
     same: float
 
 
-def _look_scale(lives: Sequence[TrackLife], looks: Appearance) -> _LookScale:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ends:
+    """Both ends of N lives: frames, places, sizes, and looks.
+
+    Attributes:
+        ids: N track ids.
+        classes: (N,) number of the class.
+        frames: (N, 2) first and last position.
+        centres: (N, 2, 2) of the box at both ends, x and y.
+        sizes: (N, 2) of the box, the mean over five frames.
+        areas: (N, 2) pixels, the median over five frames.
+        looks: (N, 2, C) of length 1; not a number where a look is not known.
+    """
+
+    ids: list[int]
+    classes: NDArray[np.int64]
+    frames: NDArray[np.int64]
+    centres: NDArray[np.float64]
+    sizes: NDArray[np.float64]
+    areas: NDArray[np.float64]
+    looks: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, lives: Sequence[TrackLife], looks: Appearance) -> "_Ends":
+        labels = {life.track.label: number for number, life in enumerate(lives)}
+        known = [looks.get(life.track.id) for life in lives]
+        channels = next((look.vectors.shape[1] for look in known if look is not None), 1)
+        unknown = np.full((2, channels), np.nan, np.float32)
+        return cls(
+            ids=[life.track.id for life in lives],
+            classes=np.array([labels[life.track.label] for life in lives]),
+            frames=np.array([life.positions[[0, -1]] for life in lives]),
+            centres=np.array([life.centres[[0, -1]] for life in lives]),
+            sizes=np.array([(life.sizes[:5].mean(), life.sizes[-5:].mean()) for life in lives]),
+            areas=np.array([(np.median(life.areas[:5]), np.median(life.areas[-5:])) for life in lives]),
+            looks=np.stack([unknown if look is None else np.stack([look.at_start(), look.at_end()]) for look in known]),
+        )
+
+
+class _Judged(NamedTuple):
+    """All pairs of an earlier and a later track, each (N, N), the earlier first.
+
+    Attributes:
+        gap: Frames from the end of the one to the begin of the other; below 1 where these overlap.
+        distance: Of their places, in sizes.
+        growth: How many times as large the later one is.
+        similarity: Of their looks; not a number where these are not known.
+        score: 0..1.
+    """
+
+    gap: NDArray[np.int64]
+    distance: NDArray[np.float64]
+    growth: NDArray[np.float64]
+    similarity: NDArray[np.float64]
+    score: NDArray[np.float64]
+
+
+def _look_scale(lives: Sequence[TrackLife], ends: _Ends, *, frames: int) -> _LookScale:
     """Learn from a result how similar one object is to itself, and how similar two objects are."""
-    same = [float(look.at_start() @ look.at_end()) for look in looks.values() if len(look) > 2]
-    known = [(life, looks[life.track.id]) for life in lives if life.track.id in looks]
-    ends = [np.stack([look.at_start(), look.at_end()]) for _, look in known]
-    other = []
-    for place, (life, _) in enumerate(known):
-        for before, (earlier, _) in enumerate(known[:place]):
-            if life.track.label == earlier.track.label and np.isin(life.positions, earlier.positions).any():
-                other.append(float((ends[place] @ ends[before].T).max()))
+    known = np.flatnonzero(np.isfinite(ends.looks).all(axis=(1, 2)))
+    start, end = ends.looks[known, 0], ends.looks[known, 1]
+    lasting = np.array([len(lives[row].positions) > _LASTING for row in known.tolist()], bool)
+    same = (start * end).sum(axis=1)[lasting]
+    most = np.max([one @ other.T for one in (start, end) for other in (start, end)], axis=0)  # (K, K)
+    visible = np.zeros((len(known), frames), bool)
+    for place, row in enumerate(known.tolist()):
+        visible[place, lives[row].positions] = True
+    other = [
+        most[one, earlier]
+        for one in range(len(known))
+        for earlier in range(one)
+        if ends.classes[known[one]] == ends.classes[known[earlier]] and (visible[one] & visible[earlier]).any()
+    ]
     usual_other = float(np.median(other)) if len(other) >= _FEW else _OTHER
     usual_same = float(np.median(same)) if len(same) >= _FEW else _SAME
     return _LookScale(min(usual_other, usual_same - 0.1), usual_same)
 
 
-def _compared(
-    earlier: TrackLife, later: TrackLife, looks: Mapping[int, TrackAppearance], scale: _LookScale
-) -> MergeSuggestion:
-    gap = int(later.positions[0] - earlier.positions[-1])
-    size = float(np.sqrt(earlier.sizes[-5:].mean() * later.sizes[:5].mean()))
-    distance = float(np.linalg.norm(later.centres[0] - earlier.centres[-1])) / size
-    growth = float(np.log(_usual(later.areas[:5]) / _usual(earlier.areas[-5:])))
-    same_class = earlier.track.label == later.track.label
-    before, after = looks.get(earlier.track.id), looks.get(later.track.id)
-    similarity = None if before is None or after is None else float(before.at_end() @ after.at_start())
+def _judged(ends: _Ends, scale: _LookScale) -> _Judged:
+    gap = ends.frames[None, :, 0] - ends.frames[:, None, 1]  # (N, N), earlier before later
+    size = np.sqrt(ends.sizes[:, None, 1] * ends.sizes[None, :, 0])
+    distance = np.linalg.norm(ends.centres[None, :, 0] - ends.centres[:, None, 1], axis=2) / size
+    growth = ends.areas[None, :, 0] / ends.areas[:, None, 1]
+    similarity = (ends.looks[:, 1] @ ends.looks[:, 0].T).astype(np.float64)
     # A step of half its size a frame is a fast object; after an absence it may have gone anywhere in the frame.
-    reachable = float(np.exp(-max(distance - 0.5 * np.sqrt(gap), 0) / 2))
-    same_size = float(np.exp(-abs(growth) / 2))
-    if similarity is None:
-        look = float(np.exp(-gap / 50))
-    else:
-        look = float(np.clip((similarity - scale.other) / (scale.same - scale.other), 0, 1))
-        reachable, same_size = np.sqrt(reachable), np.sqrt(same_size)
-    score = look * reachable * same_size * (1.0 if same_class else 0.6)
+    reachable = np.exp(-np.maximum(distance - 0.5 * np.sqrt(np.maximum(gap, 0)), 0) / 2)
+    same_size = np.exp(-np.abs(np.log(growth)) / 2)
+    alike = np.clip((similarity - scale.other) / (scale.same - scale.other), 0, 1)
+    by_look = alike * np.sqrt(reachable * same_size)
+    by_place = np.exp(-np.maximum(gap, 0) / 50) * reachable * same_size
+    same_class = np.where(ends.classes[:, None] == ends.classes[None], 1.0, _OTHER_CLASS)
+    score = np.where(np.isfinite(similarity), by_look, by_place) * same_class
+    return _Judged(gap, distance, growth, similarity, score)
+
+
+def _suggestion(ends: _Ends, judged: _Judged, one: int, other: int) -> MergeSuggestion:
+    similarity = float(judged.similarity[one, other])
+    is_known = np.isfinite(similarity)
+    gap = int(judged.gap[one, other])
+    look = f"they look alike ({similarity:.2f})" if is_known else "their looks are not known"
+    apart = f"{gap} frame{'s' * (gap > 1)} and {judged.distance[one, other]:.1f} sizes apart"
+    words = [look, apart, f"{judged.growth[one, other]:.1f} times as large"]
+    if ends.classes[one] != ends.classes[other]:
+        words.append("of different classes")
     return MergeSuggestion(
-        first_id=earlier.track.id,
-        second_id=later.track.id,
-        score=float(score),
-        last=int(earlier.positions[-1]),
-        first=int(later.positions[0]),
-        similarity=similarity,
-        reason=_reason(gap, distance, growth, similarity, same_class=same_class),
+        first_id=ends.ids[one],
+        second_id=ends.ids[other],
+        score=float(judged.score[one, other]),
+        last=int(ends.frames[one, 1]),
+        first=int(ends.frames[other, 0]),
+        similarity=similarity if is_known else None,
+        reason=", ".join(words),
     )
-
-
-def _reason(gap: int, distance: float, growth: float, similarity: float | None, *, same_class: bool) -> str:
-    look = "their looks are not known" if similarity is None else f"they look alike ({similarity:.2f})"
-    words = [
-        look,
-        f"{gap} frame{'s' * (gap > 1)} and {distance:.1f} sizes apart",
-        f"{np.exp(growth):.1f} times as large",
-    ]
-    return ", ".join([*words, *([] if same_class else ["of different classes"])])
-
-
-def _usual(areas: NDArray[np.int64]) -> float:
-    return float(np.median(areas))
