@@ -7,6 +7,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -15,6 +16,7 @@ from genvis.errors import InputError
 from genvis.files import make_folder, printable, read_json_object, write_json
 from genvis.fingerprint import FINGERPRINT_FILE
 from genvis.image_files import is_image
+from genvis.json_values import shown
 from genvis.results.editing.edit_log import EDITS_FILE
 from genvis.results.formats.genvis_json import FORMAT, RESULT_FILE
 from genvis.results.output_names import FILE_NAMES
@@ -99,6 +101,7 @@ class Library:
         self._videos: dict[str, LibraryVideo] = {}
         self._results: dict[str, LibraryResult] = {}
         self._models: set[str] = set()
+        self._annotations: set[str] = set()
         self._scanned = -FRESH_SECONDS
         self.is_cut = False
 
@@ -136,6 +139,28 @@ class Library:
     def model_folder(self, name: str) -> str | None:
         """Return the path of a model folder from the folder; None if there is none of that name."""
         return name if name in self.models() and self.holds(self.root / name) else None
+
+    def annotation_files(self) -> list[str]:
+        """Return the files that look like annotations of videos, by their path from the folder."""
+        self._scan()
+        return sorted(self._annotations)
+
+    def new_file(self, name: object, *, suffix: str) -> str:
+        """Return the path, from the folder, of a file that is to be written, or written anew.
+
+        Raises:
+            InputError: If it is outside of the folder, in a hidden one, or of another kind.
+        """
+        parts = name.replace("\\", "/").split("/") if isinstance(name, str) else []
+        is_plain = all(part.strip() and not part.startswith(".") and part == printable(part) for part in parts)
+        if not parts or len(parts) > MOST_LEVELS or not is_plain or any(len(part) > 120 for part in parts):
+            raise InputError(f"{shown(name)} is no name of a file in the folder.")
+        if not parts[-1].endswith(suffix):
+            raise InputError(f"'{parts[-1]}' does not end in {suffix}.")
+        path = self.below("/".join(parts))
+        if path.is_dir():
+            raise InputError(f"'{parts[-1]}' is a folder.")
+        return "/".join(parts)
 
     def identifier(self, path: Path) -> str:
         """Return the identifier of something below the folder."""
@@ -225,6 +250,7 @@ class Library:
             videos: dict[str, LibraryVideo] = {}
             results: dict[str, LibraryResult] = {}
             models: set[str] = set()
+            annotations: set[str] = set()
             self.is_cut = False
             count = 0
             for folder, names, is_result in self._folders():
@@ -234,11 +260,14 @@ class Library:
                     break
                 if "config.json" in names and any(name.endswith(".safetensors") for name in names):
                     models.add(self.relative(folder))
+                if not is_result:
+                    annotations.update(self._annotations_in(folder, names))
                 if is_result and (result := self._result_in(folder)):
                     results[result.id] = result
                 for video in self._videos_in(folder, names, is_result=is_result):
                     videos[video.id] = video
             self._videos, self._results, self._models = videos, results, models
+            self._annotations = annotations
             self._scanned = time.monotonic()
 
     def _folders(self) -> Iterator[tuple[Path, list[str], bool]]:
@@ -266,6 +295,15 @@ class Library:
             images += is_image(path)
         if images > 1 and folder != self.root and not is_result:
             yield LibraryVideo(_identifier(folder, self.root), self.relative(folder), folder, images, is_images=True)
+
+    def _annotations_in(self, folder: Path, names: list[str]) -> Iterator[str]:
+        for name in names:
+            path = folder / name
+            if name.startswith(".") or not name.endswith(".json") or not self.holds(path) or not path.is_file():
+                continue
+            with suppress(OSError), path.open("rb") as file:
+                if b'"videos"' in file.read(512):
+                    yield self.relative(path)
 
     def _result_in(self, folder: Path) -> LibraryResult | None:
         path = folder / RESULT_FILE

@@ -27,6 +27,7 @@ class App {
       ["Ctrl+3", "View Take along", () => this.go("take")],
     ]);
     addEventListener("popstate", () => this.#route());
+    addEventListener("beforeunload", () => this.keep?.());
   }
 
   async start() {
@@ -81,7 +82,6 @@ class App {
       pill.textContent = job?.total ? `${Math.round((100 * job.done) / job.total)} % of ${job.title}` : count(running.length, "job");
     }
     this.view?.updateJobs?.();
-    this.view?.onJob?.({});
   }
 
   /** Show a view. */
@@ -106,9 +106,11 @@ class App {
   /** Keep the place in the address, so that a page that is loaded anew shows the same. */
   remember(id, position) {
     clearTimeout(this.remembering);
-    this.remembering = setTimeout(() => {
+    this.keep = () => {
       if (this.name === "review" && this.view?.id === id) history.replaceState(null, "", `#review/${id}/${position}`);
-    }, 250);
+      this.keep = null;
+    };
+    this.remembering = setTimeout(() => this.keep?.(), 250); // Browsers allow few changes a second.
   }
 
   /** Show whether all is saved; null where there is nothing to save. */

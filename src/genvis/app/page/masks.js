@@ -32,14 +32,14 @@ export function decodeCounts(text) {
 export class MaskStore {
   constructor(result) {
     this.result = result;
-    this.madeRows = 0;
+    this.made = "0";
     this.stretches = new Map();
   }
 
   /** Masks that edits made are rows of their own: stretches that were fetched before lack them. */
-  setMadeRows(number) {
-    if (number !== this.madeRows) this.stretches.clear();
-    this.madeRows = number;
+  setMade(made) {
+    if (made !== this.made) this.stretches.clear();
+    this.made = made;
   }
 
   /** The rows and counts of a frame, or a promise of them. */
@@ -60,7 +60,7 @@ export class MaskStore {
 
   #fetch(key) {
     const { id, version } = this.result;
-    const query = `first=${key * STRETCH}&count=${STRETCH}&made=${this.madeRows}&v=${version}`;
+    const query = `first=${key * STRETCH}&count=${STRETCH}&made=${this.made}&v=${version}`;
     const promise = get(`/api/results/${id}/masks?${query}`).then(
       (answer) => {
         if (this.stretches.get(key) === promise) this.stretches.set(key, answer.frames);

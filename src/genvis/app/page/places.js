@@ -98,7 +98,7 @@ export class Places {
       ["N", "The next one", () => this.step(1)],
       ["P", "The one before", () => this.step(-1)],
       ["A", "Do what is suggested, and go on", () => this.accept()],
-      ["R", "It is right: go on", () => this.dismiss()],
+      ["R", "It is fine: go on", () => this.dismiss()],
     ]);
   }
 
@@ -118,9 +118,9 @@ export class Places {
         el("button", { type: "button", id: "look", title: "Look anew, at the tracks as they are now", on: { click: () => this.look() } }, this.job ? "looking …" : "Look anew")),
       place && el("p.place", { "aria-live": "polite" }, el("b", {}, place.title), ` ${place.words}`),
       places.length > 0 && el("div.grid.four", {},
-        button("place-before", "Before", "P", this.at > 0, () => this.step(-1)),
+        button("place-before", "Back", "P", this.at > 0, () => this.step(-1)),
         button("place-next", "Next", "N", left > 0, () => this.step(1)),
-        button("place-right", "Is right", "R", place && !place.isDone, () => this.dismiss()),
+        button("place-right", "Fine", "R", place && !place.isDone, () => this.dismiss()),
         button("place-accept", place?.edit ? place.edit.edit[0].toUpperCase() + place.edit.edit.slice(1) : "Suggested", "A", place?.edit && !place.isDone, () => this.accept())));
   }
 }

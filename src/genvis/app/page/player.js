@@ -61,7 +61,9 @@ export class FrameStore {
   want(positions) {
     this.wanted = positions.filter((position) => position >= 0 && position < this.result.frames && !this.pictures.has(position));
     for (const [position, request] of this.pending) {
-      if (!positions.includes(position)) request.abort.abort();
+      if (positions.includes(position)) continue;
+      this.pending.delete(position); // At once: it may be wanted again before its end is known.
+      request.abort.abort();
     }
     this.#next();
   }

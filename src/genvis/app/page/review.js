@@ -32,6 +32,7 @@ export class Review {
     this.app = app;
     this.id = id;
     this.position = position;
+    this.way = 1;
     this.selected = new Set();
     this.stretch = null;
     this.saving = 0;
@@ -49,7 +50,7 @@ export class Review {
 
   /** Called with every change of a job: opening, and what is looked for, are jobs. */
   onJob(job) {
-    if (job.id === this.preparing) {
+    if (this.preparing && job.id === this.preparing) {
       if (job.state === "done") { this.preparing = null; this.#open(); }
       else if (job.state === "failed") fill(this.holder, this.#empty(job.error ?? "The result cannot be read."));
       else this.#waiting(job);
@@ -288,8 +289,8 @@ export class Review {
     this.byId = new Map(this.tracks.map((track) => [track.id, track]));
     this.owners = ownersOf(this.tracks);
     for (const id of this.selected) if (!this.byId.has(id)) this.selected.delete(id);
-    const isNew = state.made_rows !== this.store.madeRows;
-    this.store.setMadeRows(state.made_rows);
+    const isNew = state.made !== this.store.made;
+    this.store.setMade(state.made);
     this.places.onState();
     this.#refresh();
     if (isNew) this.#show();
@@ -375,7 +376,7 @@ export class Review {
     fill(this.tools,
       el("h2", {}, "Correct ", el("span.quiet.what", {}, what)),
       el("div.grid", {},
-        tool("merge", "Merge", "M", n >= 2, () => this.merge(), "Select two or more"),
+        tool("merge", n >= 2 ? `Merge into ${ids[0]}` : "Merge", "M", n >= 2, () => this.merge(), "Select two or more"),
         tool("split", "Split here", "S", n === 1, () => this.split(), "Select one"),
         tool("swap", "Swap from here", "X", n === 2, () => this.swap(), "Select two"),
         tool("class", "Class …", "C", n >= 1, () => this.relabel(), "Select one or more"),
@@ -503,7 +504,7 @@ export class Review {
       shortcuts("Selecting", [
         ["ArrowUp", "Object before in this frame", () => this.#cycle(-1)],
         ["ArrowDown", "Object after in this frame", () => this.#cycle(1)],
-        ["Ctrl+A", "All objects of this frame", () => this.#select(this.painter.objects.map((object) => object.id))],
+        ["Ctrl+A", "All objects of this frame", () => this.#select(this.painter.objects.map((object) => object.id).sort((a, b) => a - b))],
         ["Escape", "Nothing", () => { this.stretch = null; this.#select([]); }],
       ]),
       shortcuts("Correcting", [

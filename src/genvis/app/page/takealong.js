@@ -1,7 +1,7 @@
 // The view Take along: the corrected result in the formats of others, and into a training set.
 
 import { get, post } from "./api.js";
-import { el, fill, toast } from "./dom.js";
+import { count, el, fill, toast } from "./dom.js";
 
 export class TakeAlong {
   constructor(holder, app, id) {
@@ -15,8 +15,8 @@ export class TakeAlong {
     this.isClosed = true;
   }
 
-  onJob(job) {
-    if (["export", "append"].includes(job.kind)) this.#jobs();
+  updateJobs() {
+    this.#jobs();
   }
 
   async #open() {
@@ -30,7 +30,7 @@ export class TakeAlong {
     const { formats, annotations, result, edits } = this.choices;
     const boxes = formats.map((format) => el("label.format", { className: format.is_possible ? "format" : "format off" },
       el("input", { type: "checkbox", name: "format", value: format.name, disabled: !format.is_possible }),
-      el("span", {}, el("b", {}, format.title), el("span.quiet.small", {}, ` ${format.file}`), el("br"), el("span.quiet.small", {}, format.words), !format.is_possible && el("span.small.bad", {}, ` ${format.why}`))));
+      el("span", {}, el("b", {}, format.title), el("span.quiet.small", {}, ` ${format.file}`), !format.is_possible && el("span.small.bad", {}, ` ${format.why}`))));
     this.made = el("div", { id: "made" });
     this.appended = el("div", { id: "appended" });
     fill(this.holder, el("div.take", {},
@@ -64,10 +64,10 @@ export class TakeAlong {
     own.length === 0 && el("p.quiet", {}, "What is written appears here, to be downloaded."));
     const added = jobs.filter((job) => job.kind === "append" && job.result === this.id).reverse();
     fill(this.appended, added.map((job) => el("article.job", { data: { state: job.state } },
-      el("div.row.tight", {}, el("b", {}, job.answer.file ?? job.title), el("span.grow"),
+      el("div.row.tight", {}, el("b", {}, job.title), el("span.grow"),
         job.state === "done" || job.state === "failed" ? el("button", { type: "button", on: { click: () => this.#forget(job) } }, "Remove") : el("span.quiet.small", {}, job.phase || "waiting")),
       job.error && el("p.small.bad", {}, job.error),
-      job.answer.words && el("p.small", {}, job.answer.words),
+      job.answer.commands && el("p.small", {}, `${job.answer.replaced ? "Replaced" : "Added"}: ${count(job.answer.frames, "frame")}, ${count(job.answer.objects, "object")}, ${count(job.answer.masks, "mask")}${job.answer.new_categories.length ? `; new classes: ${job.answer.new_categories.join(", ")}` : ""}. Train on it in '${this.app.state.folder}':`),
       job.answer.commands?.map((command) => el("pre.command", {}, el("code", {}, command), el("button.icon", { type: "button", "aria-label": "Copy the command", on: { click: () => this.#copy(command) } }, "⧉"))))));
   }
 

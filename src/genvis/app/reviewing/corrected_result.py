@@ -1,5 +1,6 @@
 """A result as it is being corrected: which masks every track has now, and the log of the edits."""
 
+import secrets
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -37,16 +38,13 @@ class CorrectedResult:
         self.index = index
         self._result_file = result_file
         self._empty = RLEMask.encode(np.zeros((index.height, index.width), np.bool_)).counts
+        # Rows that edits made are numbered anew by the next server.
+        self._epoch = secrets.token_hex(4)
         self._lock = Lock()
         self._log: EditLog | None = None
         self._rows: list[tuple[RLEMask | None, ...]] = []
         self._made: dict[int, dict[int, RLEMask]] = {}
         self._parts: dict[int, tuple[Track, list[Part]]] = {}
-
-    @property
-    def made_rows(self) -> int:
-        """How many rows of masks edits made so far."""
-        return len(self._made)
 
     def masks(self, first: int, stop: int) -> list[list[tuple[int, str]]]:
         """Return the masks of a stretch of frames: for each, the row and the counts of the RLE."""
@@ -72,7 +70,7 @@ class CorrectedResult:
                     }
                     for row, track in enumerate(self.index.tracks)
                 ]
-                return {"tracks": tracks, "edits": [], "undone": [], "made_rows": 0}
+                return {"tracks": tracks, "edits": [], "undone": [], "made": "0"}
             return self._state(self._loaded())
 
     def categories(self) -> list[str]:
@@ -188,5 +186,5 @@ class CorrectedResult:
             "tracks": tracks,
             "edits": [{**edit_to_json(edit), "words": str(edit)} for edit in log.edits],
             "undone": [str(edit) for edit in log.undone],
-            "made_rows": len(self._made),
+            "made": f"{len(self._made)}-{self._epoch}" if self._made else "0",
         }

@@ -17,11 +17,10 @@ from starlette.routing import Route
 from genvis.app.serving.answers import body_of, number_in
 from genvis.app.serving.desk import Desk, OpenResult
 from genvis.app.serving.library_routes import FOR_EVER, jpeg, result_to_page
-from genvis.app.working.formats_offered import formats_offered
+from genvis.app.working.formats_offered import formats_named, formats_offered
 from genvis.app.working.job_queue import job_to_page
 from genvis.errors import InputError
 from genvis.results.editing.edits import edit_from_json
-from genvis.results.output_names import PICTURES, output_names
 from genvis.video.drawing.palette import DISTINCT_COLORS, track_color
 
 BASE = "/api/results/{result}"
@@ -85,7 +84,7 @@ def correction_routes(desk: Desk) -> list[Route]:
                 "edits": len(state["edits"]),
                 "has_video": opened.video is not None,
                 "formats": formats_offered(has_video=opened.video is not None),
-                "annotations": [],
+                "annotations": await run_in_threadpool(desk.library.annotation_files),
             }
         )
 
@@ -102,6 +101,16 @@ def correction_routes(desk: Desk) -> list[Route]:
         opened = await run_in_threadpool(desk.opened, request.path_params["result"])
         return await _changed(desk, opened, opened.corrected.redo)
 
+    async def review(request: Request) -> Response:
+        opened = await run_in_threadpool(desk.opened, request.path_params["result"])
+        work = {
+            "result": desk.library.relative(opened.result.path),
+            "index": desk.library.relative(desk.library.index_folder(opened.result)),
+            "result_id": opened.result.id,
+        }
+        job = desk.queue.running_or_new("review", title=opened.result.name, folder=".genvis", work=work)
+        return JSONResponse({"job": job_to_page(job)}, 202)
+
     async def choose_video(request: Request) -> Response:
         result = desk.result(request.path_params["result"])
         body = await body_of(request)
@@ -113,14 +122,8 @@ def correction_routes(desk: Desk) -> list[Route]:
     async def export(request: Request) -> Response:
         opened = await run_in_threadpool(desk.opened, request.path_params["result"])
         body = await body_of(request)
-        formats = body.get("formats")
-        if not isinstance(formats, list) or not formats or not all(isinstance(name, str) for name in formats):
-            raise InputError("Choose at least one format.")
-        names = output_names(formats)
-        if opened.video is None and any(name in PICTURES for name in names):
-            raise InputError(f"The video of '{opened.result.name}' is not in the folder: choose it in the view Review.")
         work: dict[str, Any] = {
-            "formats": list(dict.fromkeys(names)),
+            "formats": formats_named(body.get("formats"), has_video=opened.video is not None),
             "result_id": opened.result.id,
             "result": desk.library.relative(opened.result.path),
             "index": desk.library.relative(desk.library.index_folder(opened.result)),
@@ -131,11 +134,29 @@ def correction_routes(desk: Desk) -> list[Route]:
         job = desk.queue.add("export", title=opened.result.name, folder=folder, work=work)
         return JSONResponse(job_to_page(job), 201)
 
+    async def append(request: Request) -> Response:
+        opened = await run_in_threadpool(desk.opened, request.path_params["result"])
+        body = await body_of(request)
+        if opened.video is None:
+            raise InputError(f"The video of '{opened.result.name}' is not in the folder: choose it in the view Review.")
+        work = {
+            "file": desk.library.new_file(body.get("file"), suffix=".json"),
+            "result": desk.library.relative(opened.result.path),
+            "index": desk.library.relative(desk.library.index_folder(opened.result)),
+            "video": opened.video.name,
+            "video_id": opened.video.id,
+            "result_id": opened.result.id,
+        }
+        job = desk.queue.running_or_new("append", title=work["file"], folder=".genvis", work=work)
+        return JSONResponse(job_to_page(job), 201)
+
     return [
         Route(f"{BASE}/take", take),
+        Route(f"{BASE}/append", append, methods=["POST"]),
         Route(f"{BASE}/edits", edit, methods=["POST"]),
         Route(f"{BASE}/undo", undo, methods=["POST"]),
         Route(f"{BASE}/redo", redo, methods=["POST"]),
+        Route(f"{BASE}/review", review, methods=["POST"]),
         Route(f"{BASE}/video", choose_video, methods=["POST"]),
         Route(f"{BASE}/exports", export, methods=["POST"]),
     ]

@@ -1,35 +1,48 @@
-"""Formats that the page offers for a corrected result, in words."""
+"""Formats that the page offers for a corrected result."""
 
 from importlib.util import find_spec
 from typing import Any
 
-from genvis.results.output_names import FILE_NAMES, PICTURES, OutputName
+from genvis.errors import InputError
+from genvis.json_values import shown
+from genvis.results.exporting import EXPORT_FORMATS, ExportFormat
 
-_WORDS: dict[OutputName, tuple[str, str]] = {
-    "result": ("genvis", "Everything, for `VideoResult.load` and this page."),
-    "youtube_vis": ("YouTube-VIS", "Results file of YouTube-VIS and OVIS, with scores."),
-    "mots": ("MOTS", "Text of the MOTS challenge: frame, id, class, mask."),
-    "pngs": ("DAVIS", "A PNG for each frame, with the id at every pixel."),
-    "csv": ("CSV", "A row per object and frame: time, id, class, score, box, area, centroid."),
-    "parquet": ("Parquet", "The same table for pandas, DuckDB and others."),
-    "video": ("Annotated video", "MP4 with masks and names drawn on it."),
-    "contact_sheet": ("Contact sheet", "A picture of frames through the video."),
-}
+
+def file_of(one: ExportFormat) -> str:
+    """Return the name of what is written: a file, or a folder that is packed."""
+    return one.name + (one.suffix or ".zip")
 
 
 def formats_offered(*, has_video: bool) -> list[dict[str, Any]]:
-    """Return the formats, with what keeps one from being written.
+    """Return the formats as the page shows them, with what keeps one from being written.
 
     Args:
         has_video: Whether the video is there, to draw on.
     """
     offered = []
-    for name, (title, words) in _WORDS.items():
+    for one in EXPORT_FORMATS.values():
         why = ""
-        if name in PICTURES and not has_video:
+        if one.draws and not has_video:
             why = "The video is not in the folder."
-        if name == "parquet" and any(find_spec(library) is None for library in ("pandas", "pyarrow")):
+        if one.name == "parquet" and any(find_spec(library) is None for library in ("pandas", "pyarrow")):
             why = "It needs `pip install 'genvis[table]'`."
-        file = FILE_NAMES[name] + (".zip" if name == "pngs" else "")
-        offered.append({"name": name, "title": title, "file": file, "words": words, "is_possible": not why, "why": why})
+        title = one.title[0].upper() + one.title[1:]
+        offered.append({"name": one.name, "title": title, "file": file_of(one), "is_possible": not why, "why": why})
     return offered
+
+
+def formats_named(names: Any, *, has_video: bool) -> list[str]:
+    """Return names of formats that came from outside, each once.
+
+    Raises:
+        InputError: If there is none, or one that cannot be written.
+    """
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise InputError("Choose at least one format.")
+    offered = {entry["name"]: entry for entry in formats_offered(has_video=has_video)}
+    for name in names:
+        if name not in offered:
+            raise InputError(f"There is no format {shown(name)}.")
+        if offered[name]["why"]:
+            raise InputError(f"{offered[name]['title']} cannot be written: {offered[name]['why']}")
+    return list(dict.fromkeys(names))

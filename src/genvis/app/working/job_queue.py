@@ -102,8 +102,11 @@ class JobQueue:
         self._records.write(job)
         self._jobs[job.id] = job
         ended = [old for old in self._jobs.values() if old.has_ended]
-        for old in ended[: max(0, len(self._jobs) - MOST_KEPT)]:
-            self.forget(old)
+        # Nobody looks at these again; of the others the last ones are kept.
+        passing = [old for old in ended if old.kind in ("index", "review") and old.kind == kind]
+        for old in (*passing, *ended[: max(0, len(self._jobs) - MOST_KEPT)]):
+            if old.id in self._jobs:
+                self.forget(old)
         self._tell(job)
         self._next()
         return job

@@ -141,6 +141,14 @@ def index(order: "Order", tell: Teller, should_stop: Callable[[], bool]) -> dict
     return {}
 
 
+def review(order: "Order", tell: Teller, should_stop: Callable[[], bool]) -> dict[str, Any]:
+    """Look for doubtful places and likely merges."""
+    from genvis.app.working.looking import places_to_look_at
+
+    tell.progress("looking")
+    return {"answer": {"places": places_to_look_at(order.path("result"), order.path("index"))}}
+
+
 def export(order: "Order", tell: Teller, should_stop: Callable[[], bool]) -> dict[str, Any]:
     """Write the corrected result in the formats that were asked for."""
     from genvis.app.working.take_along import write_formats
@@ -148,10 +156,19 @@ def export(order: "Order", tell: Teller, should_stop: Callable[[], bool]) -> dic
     return write_formats(order.folder, order.work, order.path, tell.progress)
 
 
+def append(order: "Order", tell: Teller, should_stop: Callable[[], bool]) -> dict[str, Any]:
+    """Add the corrected result to a training set."""
+    from genvis.app.working.take_along import add_to_training_set
+
+    return add_to_training_set(order.work, order.path, tell.progress)
+
+
 WORK: dict[str, Callable[["Order", Teller, Callable[[], bool]], dict[str, Any] | None]] = {
     "segment": segment,
     "index": index,
+    "review": review,
     "export": export,
+    "append": append,
 }
 
 
