@@ -89,6 +89,15 @@ COMMANDS = {
     "genvis predict 'clips/*.mkv' -o out --shard 2/2": AS_IT_IS,
     "genvis status out": AS_IT_IS,
     "genvis collect out --outputs youtube_vis,csv,parquet": AS_IT_IS,
+    "pip install 'genvis[ray]'": NOT_RUN,
+    "genvis predict 'clips/*.mkv' -o out --on ray --actors 2": NOT_RUN,  # tests/scaling/test_ray.py
+    (
+        "genvis predict '/data/day1/*.mp4' -o /data/out --on ray --address auto --actors 8 --gpus-per-actor 1 "
+        "--time-limit 7200"
+    ): NOT_RUN,
+    (
+        "genvis eval --weights ovis-r50.pth --annotations valid.json --images valid -o report --on ray --address auto"
+    ): NOT_RUN,
     "genvis predict 's3://videos/day1/*.mp4' -o s3://results/out --weights s3://models/reef --shard 3/64": (
         "genvis predict 'clips/*.mkv' -o memory://results/out --shard 1/1"
     ),

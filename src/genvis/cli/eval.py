@@ -11,6 +11,7 @@ from genvis.errors import InputError
 if TYPE_CHECKING:
     from genvis.data.annotations.video_annotations import VideoAnnotations
     from genvis.inference.trackers.choose import TrackerName
+    from genvis.scaling.ray_pool import RayPool
 
 
 def evaluate(
@@ -31,6 +32,10 @@ def evaluate(
     worst: int = 5,
     workers: int | None = None,
     submission: Path | None = None,
+    on: Literal["ray"] | None = None,
+    address: str | None = None,
+    actors: int | None = None,
+    gpus_per_actor: float | None = None,
     json: AsJson = False,
 ) -> None:
     """Score results, or a model, as the servers of YouTube-VIS and OVIS do, and say which errors cost most.
@@ -58,11 +63,16 @@ def evaluate(
         worst: How many of the worst videos the report shows pictures of.
         workers: Processes to use, on Linux. Default: one per processor if there is much to do.
         submission: Also pack the results for a server into this zip file.
+        on: ray runs the model on a Ray cluster, which must see annotations, images and the output folder.
+        address: Of the Ray cluster, or auto. Default: one that is started here.
+        actors: How many Ray actors at most. Default: as many as there is room for.
+        gpus_per_actor: GPUs of each Ray actor, also parts of one. Default: 1 where the cluster has any.
         json: Print the whole report as JSON instead of tables.
     """
     if annotations is None:
         raise InputError("The annotations are missing: add --annotations FILE.json.")
     _check_places(results, images, out, weights=weights)
+    pool = _pool(on, address, actors, gpus_per_actor, weights=weights)
     if worst < 0:
         raise InputError(f"--worst is {worst}: give 0 or more.")
     from genvis.cli.common.console import Console, print_json
@@ -99,6 +109,7 @@ def evaluate(
             clip_length=clip_length,
             resolution=resolution,
             detections=detections,
+            pool=pool,
         )
         submission = submission or out / "submission.zip"
     assert results is not None
@@ -137,6 +148,21 @@ def _check_places(results: Path | None, images: Path | None, out: Path | None, *
         raise InputError("--images is for the pictures of the report: add -o FOLDER to write one.")
 
 
+def _pool(
+    on: str | None, address: str | None, actors: int | None, gpus_per_actor: float | None, *, weights: str | None
+) -> "RayPool | None":
+    """Return the cluster that was asked for, or None."""
+    if on is None:
+        if (address, actors, gpus_per_actor) != (None, None, None):
+            raise InputError("--address, --actors and --gpus-per-actor are about Ray: add --on ray.")
+        return None
+    if weights is None:
+        raise InputError("--on ray runs a model: add --weights.")
+    from genvis.scaling.ray_pool import RayPool
+
+    return RayPool(address, actors, gpus_per_actor)
+
+
 def _run_model(
     truth: "VideoAnnotations",
     images: Path,
@@ -148,22 +174,31 @@ def _run_model(
     clip_length: int | None,
     resolution: int | None,
     detections: int | None,
+    pool: "RayPool | None",
 ) -> Path:
     from genvis.cli.common.progress_line import live_progress
     from genvis.evaluation.run_model import chosen_classes, common_categories, run_model
     from genvis.inference.model_loading import load_model
     from genvis.inference.segmenter import VideoSegmenter
 
-    model = load_model(weights, device=device)
+    model = load_model(weights, device="cpu" if pool else device)
     labels = model.config.categories
     classes = chosen_classes(common_categories(labels, truth.categories, file=truth.path), labels)
-    segmenter = VideoSegmenter(model, tracker=tracker, clip_length=clip_length, resolution=resolution, classes=classes)
+    how = {"tracker": tracker, "clip_length": clip_length, "resolution": resolution, "classes": classes}
+    engine = None
+    if pool is not None:
+        from genvis.cli.common.console import Console
+        from genvis.scaling.ray_evaluation import EvaluationJob, engine_on_ray
+
+        job = EvaluationJob(weights, str(truth.path), str(images), str(out), device, detections, how)
+        engine = engine_on_ray(job, pool=pool, console=Console(stderr=True))
     with live_progress() as show:
         return run_model(
-            segmenter,
+            VideoSegmenter(model, **how),  # type: ignore[arg-type]  # checked by its own signature
             truth,
             images=images,
             folder=out,
             detections=detections,
             on_video=lambda done, total: show("segmenting videos", done, total),
+            engine=engine,
         )

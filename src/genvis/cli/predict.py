@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
@@ -57,6 +57,10 @@ def predict(
     shard: Annotated[str | None, _MANY] = None,
     skip_finished: Annotated[bool, _MANY] = False,
     time_limit: Annotated[float | None, _MANY] = None,
+    on: Annotated[Literal["ray"] | None, _MANY] = None,
+    address: Annotated[str | None, _MANY] = None,
+    actors: Annotated[int | None, _MANY] = None,
+    gpus_per_actor: Annotated[float | None, _MANY] = None,
     outputs: Annotated[Words | None, _INPUT] = None,
     overwrite: Annotated[bool, _INPUT] = False,
     resume: Annotated[bool, _INPUT] = False,
@@ -102,6 +106,11 @@ def predict(
         skip_finished: Leave videos alone that are finished, continue interrupted ones, and go on whatever one fails of.
             `genvis status OUT` says what is missing.
         time_limit: Seconds that a video may take before it counts as failed.
+        on: ray does the videos on a Ray cluster, each actor with the model; implies --skip-finished, unless --overwrite
+            is given. Weights, videos and the output folder must be seen by all its machines.
+        address: Of the Ray cluster, or auto for the one of this machine. Default: one that is started here.
+        actors: How many Ray actors at most. Default: as many as there is room for.
+        gpus_per_actor: GPUs of each Ray actor, also parts of one. Default: 1 where the cluster has any.
         outputs: Which files besides result.json: youtube_vis, mots, pngs, csv, parquet, video, contact_sheet. Default:
             youtube_vis,video,contact_sheet
         overwrite: Replace results that are there already.
@@ -120,6 +129,10 @@ def predict(
         raise InputError("--session keeps track ids over live runs: add --live.")
     if live and shard is not None:
         raise InputError("--live is for one stream after the other, and --shard for many files: give one of them.")
+    if on is None and (address, actors, gpus_per_actor) != (None, None, None):
+        raise InputError("--address, --actors and --gpus-per-actor are about Ray: add --on ray.")
+    if on is not None and (live or shard is not None):
+        raise InputError("--on ray divides the videos itself, and does files: leave --shard and --live out.")
     from genvis.storage.stores import open_store
 
     store = open_store(out)
@@ -137,6 +150,7 @@ def predict(
         make_folder(local)
     # The heavy libraries are loaded when all that can be refused at once was looked at.
     from genvis.cli.common.prediction_loop import PredictionLoop
+    from genvis.cli.many_videos.ray_run import run_on_ray
     from genvis.inference.jobs import PredictionOptions
     from genvis.inference.model_loading import load_model
     from genvis.inference.segmenter import VideoSegmenter
@@ -148,22 +162,15 @@ def predict(
             highlight=False,
             soft_wrap=True,
         )
-    segmenter = VideoSegmenter(
-        load_model(
-            weights,
-            device=device,
-            dtype=dtype,
-            runtime=runtime,
-            on_export=lambda sentence: console.print(sentence, highlight=False, soft_wrap=True),
-        ),
-        tracker=tracker,
-        clip_length=clip_length,
-        resolution=resolution,
-        matching=matching,
-        occupancy_weighted=occupancy_weighted,
-        memory_clips=memory_clips,
-        classes=classes,
-    )
+    how: dict[str, Any] = {
+        "tracker": tracker,
+        "clip_length": clip_length,
+        "resolution": resolution,
+        "matching": matching,
+        "occupancy_weighted": occupancy_weighted,
+        "memory_clips": memory_clips,
+        "classes": classes,
+    }
     options = PredictionOptions(
         outputs=wanted,
         detections=detections,
@@ -173,8 +180,34 @@ def predict(
         overwrite=overwrite,
         resume=resume,
     )
+    if on is not None:
+        from genvis.scaling.ray_pool import RayPool
+        from genvis.scaling.ray_prediction import PredictionJob
+        from genvis.video import FrameRange
+
+        job = PredictionJob(
+            weights=weights,
+            out=out if local is None else str(local.absolute()),
+            options=options,
+            frames=FrameRange(start, stop, stride),
+            device=device,
+            dtype=dtype,
+            runtime=runtime,
+            run=how,
+            time_limit=time_limit,
+        )
+        return run_on_ray(job, videos, pool=RayPool(address, actors, gpus_per_actor), console=console, as_json=json)
     loop = PredictionLoop(
-        segmenter=segmenter,
+        segmenter=VideoSegmenter(
+            load_model(
+                weights,
+                device=device,
+                dtype=dtype,
+                runtime=runtime,
+                on_export=lambda sentence: console.print(sentence, highlight=False, soft_wrap=True),
+            ),
+            **how,
+        ),
         out=store if local is None else local,
         options=options,
         console=console,

@@ -42,6 +42,10 @@ def common_categories(model: Categories, data: Categories, *, file: Path) -> dic
     return common
 
 
+Finished = Callable[[Sequence[int]], Iterator[int]]
+"""Does the videos at some positions, by `segment_video`, and delivers the position of each when it is finished."""
+
+
 def run_model(
     segmenter: VideoSegmenter,
     annotations: VideoAnnotations,
@@ -50,6 +54,7 @@ def run_model(
     folder: Path,
     detections: int | None = None,
     on_video: Callable[[int, int], None],
+    engine: Finished | None = None,
 ) -> Path:
     """Segment all videos with the published scores and selection.
 
@@ -61,6 +66,7 @@ def run_model(
             that are there already are not run again. ``fingerprint.json`` records what the results belong to.
         detections: Pairs of track and class per video; None takes the model's number.
         on_video: Called with the number of videos done, and of all.
+        engine: What does the videos, such as other processes; None does them here, one after another.
 
     Returns:
         The results file, in the format of YouTube-VIS with the category ids of the annotations.
@@ -70,31 +76,65 @@ def run_model(
             settings; or if another process works in it.
         OutputError: If a file cannot be written.
     """
-    category_ids = common_categories(segmenter.categories, annotations.categories, file=annotations.path)
+    common_categories(segmenter.categories, annotations.categories, file=annotations.path)
+
+    def here(indices: Sequence[int]) -> Iterator[int]:
+        for index in indices:
+            segment_video(segmenter, annotations, index, images=images, folder=folder, detections=detections)
+            yield index
+
+    total = len(annotations)
     with claim(folder):
-        done_folder = make_folder(folder / VIDEOS_FOLDER)
+        make_folder(folder / VIDEOS_FOLDER)
         _bind(folder, segmenter, annotations, images=images, detections=detections)
-        entries: list[dict[str, Any]] = []
-        for index in range(len(annotations)):
-            video = annotations.video(index)
-            path = done_folder / f"{video.id}.json"
-            if path.exists():
-                found = _read_video(path, annotations, index)
-            else:
-                frames = _frames(annotations, index, images)
-                result = segmenter.segment(frames, detections=detections, overlaps="keep")
-                names = {track.category_id: track.label for track in result.tracks}
-                found = [
-                    {**entry, "category_id": category_ids[names[entry["category_id"]]]}
-                    for entry in result.to_youtube_vis(video.id)
-                    if names[entry["category_id"]] in category_ids
-                ]
-                write_json(path, found)
-            entries += found
-            on_video(index + 1, len(annotations))
+        open_videos = [index for index in range(total) if not _video_file(folder, annotations, index).exists()]
+        done = total - len(open_videos)
+        if done:
+            on_video(done, total)
+        for _ in (engine or here)(open_videos):
+            done += 1
+            on_video(done, total)
+        entries = [
+            entry
+            for index in range(total)
+            for entry in _read_video(_video_file(folder, annotations, index), annotations, index)
+        ]
         results = folder / RESULTS_FILE
         write_json(results, entries)
     return results
+
+
+def segment_video(
+    segmenter: VideoSegmenter,
+    annotations: VideoAnnotations,
+    index: int,
+    *,
+    images: Path,
+    folder: Path,
+    detections: int | None = None,
+) -> None:
+    """Segment one video and write its file, unless that is there; see `run_model`.
+
+    Raises:
+        InputError: If an image is missing.
+        OutputError: If the file cannot be written.
+    """
+    path = _video_file(folder, annotations, index)
+    if path.exists():
+        return
+    category_ids = common_categories(segmenter.categories, annotations.categories, file=annotations.path)
+    result = segmenter.segment(_frames(annotations, index, images), detections=detections, overlaps="keep")
+    names = {track.category_id: track.label for track in result.tracks}
+    found = [
+        {**entry, "category_id": category_ids[names[entry["category_id"]]]}
+        for entry in result.to_youtube_vis(annotations.video(index).id)
+        if names[entry["category_id"]] in category_ids
+    ]
+    write_json(path, found)
+
+
+def _video_file(folder: Path, annotations: VideoAnnotations, index: int) -> Path:
+    return folder / VIDEOS_FOLDER / f"{annotations.video(index).id}.json"
 
 
 def _frames(annotations: VideoAnnotations, index: int, images: Path) -> Iterator[NDArray[np.uint8]]:

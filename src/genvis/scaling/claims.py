@@ -22,6 +22,8 @@ from genvis.storage.stores import Store
 RENEW_SECONDS = 30.0
 EXPIRY_SECONDS = 120.0
 SUFFIX = ".running"
+HOPELESS = 1_000_000
+"""Attempts of a video that nobody need try again."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,14 @@ def video_claim(store: Store, key: str) -> Iterator[Claim | None]:
         found = read_claim(store, key)
         if found is not None and found.token == claim.token:
             store.remove(claim_file(key))
+
+
+def give_up(store: Store, key: str) -> None:
+    """Note on the claim of this process, which is about to end, that nobody need try the video again."""
+    found = read_claim(store, key)
+    if found is not None and found.owner == this_process():
+        hopeless = Claim(found.owner, found.token, time.time(), HOPELESS)
+        store.write(claim_file(key), hopeless.to_bytes())
 
 
 def _take(store: Store, key: str) -> Claim | None:

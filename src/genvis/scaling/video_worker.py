@@ -19,7 +19,7 @@ from genvis.files import make_folder, printable
 from genvis.fingerprint import Fingerprint, Stamp, files_stamp
 from genvis.inference.jobs import REMEDY, Prediction, PredictionOptions, prediction_fingerprint, run_fingerprint
 from genvis.inference.segmenter import VideoSegmenter
-from genvis.scaling.claims import video_claim
+from genvis.scaling.claims import HOPELESS, video_claim
 from genvis.scaling.listed_videos import ListedVideo
 from genvis.scaling.manifests import Manifest, keys_with_manifest, manifest_file, read_manifest, read_manifests
 from genvis.storage.fetching import RemoteFile, cache_folder
@@ -146,8 +146,12 @@ class VideoWorker:
                 if manifest is not None and self._is_finished(manifest, video):
                     return Outcome(video, "skipped", manifest)
             if self.skip_finished and claim.attempt > MOST_ATTEMPTS:  # Else the user asks for this very video again.
-                words = "perhaps for want of memory: a smaller --resolution may help"
-                died = InputError(f"'{video.name}' ended {claim.attempt - 1} processes that did it, {words}.")
+                if claim.attempt > HOPELESS:
+                    sentence = f"'{video.name}' hung, and was ended with its process after --time-limit."
+                else:
+                    words = "perhaps for want of memory: a smaller --resolution may help"
+                    sentence = f"'{video.name}' ended {claim.attempt - 1} processes that did it, {words}."
+                died = InputError(sentence)
                 return self._failed(video, died, seconds=0.0)
             return self._attempt(video, work, should_stop)
 
