@@ -104,8 +104,10 @@ def _cluster(address: str | None) -> Iterator[None]:
     try:
         options: dict[str, Any] = {"include_dashboard": False} if address is None else {"address": address}
         ray.init(log_to_driver=False, logging_level=logging.ERROR, ignore_reinit_error=True, **options)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except Exception as error:  # Ray raises plain ones too.
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if address is None:
+            raise GenVISError(f"Ray could not be started on this machine ({reason[:200].rstrip('.')}).") from None
         raise InputError(
             f"There is no Ray cluster at '{address}' ({reason[:200]}): start one with `ray start --head`, give its "
             "token (RAY_AUTH_MODE=token) if it has one, or leave --address out to use this machine alone."
