@@ -33,6 +33,29 @@ ONCE_SILENT = (
 def test_losses_that_were_silent_are_told(number: int, tmp_path: Path) -> None:
     random = Random(f"videos-200-{number}")
     path = write_video(random.choice(KINDS), tmp_path)
+    assert_told(path, random)
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("faststart.mp4", 1295),
+        ("mpeg4.mp4", 1203),
+        ("h264.flv", 1007),
+        ("mpeg1.mpeg", 1113),
+        ("stream.h264", 1146),
+        ("stream.mjpeg", 1039),
+        ("stream.mjpeg", 1256),
+        ("stream.mjpeg", 1386),
+        ("stream.ivf", 1010),
+    ],
+)
+def test_losses_that_the_long_test_of_damaged_videos_found_are_told(name: str, number: int, tmp_path: Path) -> None:
+    assert_told(sample(name, tmp_path), Random(number))
+
+
+def assert_told(path: Path, random: Random) -> None:
+    """Damage a video, and assert that no frame is lost in silence."""
     path.write_bytes(damage(path.read_bytes(), random)[0])
     try:
         frames, problem = read(path)

@@ -82,15 +82,15 @@ class Losses:
             self.leading += 1
         elif not packet.is_discard:
             self._to_show += 1
-            self._pictures += pictures_in(packet, self.codec)
+        self._pictures += 0 if packet.is_discard else pictures_in(packet, self.codec)
 
     def add_frame(self, frame: VideoFrame, time: float, *, is_whole: bool = True) -> None:
         """Count a frame that was decoded, be it in part, shown at ``time`` seconds."""
         self._is_interlaced = self._is_interlaced or bool(frame.interlaced_frame)
+        self._shown += 1
         if not self._has_key or self._is_before_key(frame.pts):
             self.leading -= 1
             return
-        self._shown += 1
         if frame.is_corrupt or not is_whole:
             self.incomplete.append(time)
 
@@ -113,7 +113,7 @@ class Losses:
         announced = announced_seconds(container, stream)
         is_checked = format_name in INDEXED_FORMATS or (path is not None and format_name in SELF_DESCRIBING_FORMATS)
         listed = self._listed_frames(format_name, stream)
-        lost = self._pictures - self._shown - len(self.damaged)
+        lost = self._pictures - self._shown - len(self.damaged) - max(0, self.leading)
         if self._packets < listed:
             return f"of {listed} frames that it lists"
         if path is not None and (damage := self._structural_damage(format_name, path, stream)):
