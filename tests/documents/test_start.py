@@ -20,8 +20,8 @@ BRIEF = (
 # What is run instead: a camera is a stream here, and training takes a step.
 INSTEAD = {
     "genvis predict 0 -o out/camera": "genvis predict {stream} --stop 3 -o out/camera",
-    "genvis predict rtsp://camera/stream -o out/street --session street.session": (
-        "genvis predict {stream} --stop 3 -o out/street --session street.session"
+    "genvis predict rtsp://camera/stream --live --session street.session -o out/street": (
+        "genvis predict {stream} --live --stop 3 --session street.session -o out/street"
     ),
     "genvis data prepare reef.json --images images": (
         "genvis data prepare reef.json --images images --init sprites-tiny --no-estimate"
