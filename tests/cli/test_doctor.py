@@ -86,3 +86,12 @@ def test_the_home_folder_is_not_shown(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setattr(Path, "home", lambda: tmp_path / "me")
     facts = {section.title: section.facts for section in diagnosis.diagnose().sections}
     assert facts["Cache"]["Hub cache"] == str(Path("~") / "hub")
+
+
+def test_extras_are_shown_as_they_are_typed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Brackets are no markup of the terminal's library."""
+    monkeypatch.setenv("COLUMNS", "200")
+    main(["doctor"])
+    assert "pip install 'genvis[dream]'" in capsys.readouterr().out

@@ -42,10 +42,11 @@ def doctor(*, json: AsJson = False) -> int:
 
 def _facts(section: "Section") -> "Table":
     from rich.table import Table
+    from rich.text import Text
 
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in section.facts.items():
-        table.add_row(f"  {name}", value)
+        table.add_row(f"  {name}", Text(value))
     return table

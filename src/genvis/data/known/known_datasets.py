@@ -78,7 +78,6 @@ def _youtube_vis(year: str, train: int, validation: int | None, *, note: str, re
     )
 
 
-_OVIS_FILES = "annotations_{}.json"
 _DATASETS = (
     _youtube_vis(
         "2019",
@@ -108,22 +107,16 @@ _DATASETS = (
         download="train and valid, images and annotations",
         terms="research only: the page states the terms, which you accept there",
         categories=25,
-        splits=(
+        splits=tuple(
             KnownSplit(
-                name="train",
-                annotations=_OVIS_FILES.format("train"),
-                images="train",
-                downloaded=(_OVIS_FILES.format("train"), "ovis_train.json"),
-                videos=607,
-            ),
-            KnownSplit(
-                name="valid",
-                annotations=_OVIS_FILES.format("valid"),
-                images="valid",
-                downloaded=(_OVIS_FILES.format("valid"), "ovis_valid.json"),
-                videos=140,
-                has_masks=False,
-            ),
+                name=name,
+                annotations=f"annotations_{name}.json",
+                images=name,
+                downloaded=(f"annotations_{name}.json", f"ovis_{name}.json"),
+                videos=videos,
+                has_masks=has_masks,
+            )
+            for name, videos, has_masks in (("train", 607, True), ("valid", 140, False))
         ),
         recipes="ovis-*, vita-ovis-*",
         note="901 videos with 5,223 objects and 296,000 masks; objects hide one another.",
