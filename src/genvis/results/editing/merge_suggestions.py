@@ -11,8 +11,8 @@ from genvis.results.editing.appearance import Appearance
 from genvis.results.editing.track_life import TrackLife
 from genvis.results.types import VideoResult
 
-# Suggestions with a lower score are not made.
-LEAST_SCORE = 0.4
+# Suggestions with a lower score are not made: where looks are known, and where they are not.
+LEAST_SCORE, LEAST_SCORE_UNSEEN = 0.6, 0.4
 # Similarities of one object with itself and of two objects, where a result is too small to tell.
 _SAME, _OTHER = 0.9, 0.4
 _FEW = 3
@@ -62,9 +62,10 @@ def suggest_merges(result: VideoResult, appearance: Appearance | None = None) ->
         return ()
     ends = _Ends.of(lives, appearance or {})
     judged = _judged(ends, _look_scale(lives, ends, frames=len(result)))
+    least = np.where(np.isfinite(judged.similarity), LEAST_SCORE, LEAST_SCORE_UNSEEN)
     found = [
         (-float(judged.score[one, other]), int(judged.gap[one, other]), ends.ids[one], ends.ids[other], one, other)
-        for one, other in np.argwhere((judged.gap > 0) & (judged.score >= LEAST_SCORE)).tolist()
+        for one, other in np.argwhere((judged.gap > 0) & (judged.score >= least)).tolist()
     ]
     chosen: list[MergeSuggestion] = []
     ended, begun = set(), set()
