@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import uvicorn
 
-from genvis.app.launch import allow_many_connections
+from genvis.app.launch import AppServer, allow_many_connections
 from genvis.app.library import Library
+from genvis.app.serving.desk import Desk
 from genvis.app.serving.server import make_server
 from genvis.masks import RLEMask
 from genvis.results.types import FrameStamp, Track, VideoResult
@@ -109,14 +110,14 @@ class Client:
 def serving(folder: Path, *, most_upload: int = 1 << 20) -> Iterator[Client]:
     """Serve a folder in a thread."""
     allow_many_connections()
-    library = Library(folder)
+    desk = Desk(Library(folder), most_upload=most_upload)
     config = uvicorn.Config(
-        make_server(library, token=TOKEN, hosts=frozenset(), port=0, most_upload=most_upload),
+        make_server(desk, token=TOKEN, hosts=frozenset(), port=0),
         port=0,
         log_level="error",
         timeout_graceful_shutdown=1,
     )
-    server = uvicorn.Server(config)
+    server = AppServer(config, desk)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

@@ -169,8 +169,8 @@ def test_from_a_video_to_a_corrected_export_with_kills_in_between(tmp_path: Path
             with page.expect_download() as download:
                 link.click()
             names[link.inner_text().split()[-1]] = Path(download.value.path())
-        assert set(names) == {"youtube_vis.json", "csv.csv", "davis.zip", "video.mp4", "cvat.xml"}
-        annotations = json.loads(names["youtube_vis.json"].read_text())
+        assert set(names) == {"annotations.json", "objects.csv", "davis.zip", "annotated.mp4", "cvat.xml"}
+        annotations = json.loads(names["annotations.json"].read_text())
         assert len(annotations["annotations"]) == len(ids) - 1
         with zipfile.ZipFile(names["davis.zip"]) as archive:
             assert sum(name.endswith(".png") for name in archive.namelist()) == 72

@@ -11,6 +11,7 @@ from pathlib import Path
 import uvicorn
 
 from genvis.app.library import Library
+from genvis.app.serving.desk import Desk
 from genvis.app.serving.security import host_names, kept_token
 from genvis.app.serving.server import make_server
 from genvis.errors import InputError
@@ -51,7 +52,8 @@ def serve(
         try:
             port = listening.getsockname()[1]
             token = kept_token(library.own)
-            app = make_server(library, token=token, hosts=host_names(host), port=port, most_upload=most_upload)
+            desk = Desk(library, most_upload=most_upload)
+            app = make_server(desk, token=token, hosts=host_names(host), port=port)
             # One loop, no access log: it would hold the token.
             config = uvicorn.Config(
                 app,
@@ -78,9 +80,27 @@ def serve(
                 )
             if open_browser:
                 webbrowser.open(address)
-            uvicorn.Server(config).run(sockets=[listening])
+            AppServer(config, desk).run(sockets=[listening])
         finally:
             listening.close()
+
+
+class AppServer(uvicorn.Server):
+    """A server that tells open pages that it ends, instead of waiting for them.
+
+    Args:
+        config: Uvicorn's.
+        desk: Whose pages are told.
+    """
+
+    def __init__(self, config: uvicorn.Config, desk: Desk) -> None:
+        super().__init__(config)
+        self._desk = desk
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End all streams of events, then do what uvicorn does."""
+        self._desk.events.close()
+        await super().shutdown(sockets)
 
 
 def allow_many_connections() -> None:

@@ -40,6 +40,7 @@ export const $ = (selector, within = document) => within.querySelector(selector)
 
 const ICONS = {
   start: "M2 2h2v12H2zM14 2v12L5 8z", end: "M12 2h2v12h-2zM2 2v12l9-6z", back: "M11 2v12L3 8z", on: "M5 2v12l8-6z",
+  copy: "M2 2h8v2H4v7H2zM6 5h8v9H6z",
   play: "M3 1.5v13L14 8z", pause: "M3 2h3.5v12H3zM9.5 2H13v12H9.5z",
 };
 

@@ -149,6 +149,7 @@ class App {
     const set = (theme) => { if (theme) document.documentElement.dataset.theme = theme; };
     const read = () => { try { return localStorage.getItem("genvis.theme"); } catch { return null; } };
     set(read());
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.view?.timeline?.draw());
     $("#theme").addEventListener("click", () => {
       const isDark = document.documentElement.dataset.theme ? document.documentElement.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
       set(isDark ? "light" : "dark");

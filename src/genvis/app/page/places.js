@@ -7,7 +7,7 @@ import { shortcuts } from "./shortcuts.js";
 export class Places {
   /**
    * @param {HTMLElement} holder
-   * @param {{id: string, state: () => object, onGo: (place: object) => void, onEdit: (edit: object) => Promise<object|null>,
+   * @param {{id: string, tracks: () => object[], onGo: (place: object) => void, onEdit: (edit: object) => Promise<object|null>,
    *   onMarks: () => void}} how
    */
   constructor(holder, how) {
@@ -26,9 +26,29 @@ export class Places {
   onState() {
     if (!this.places) return;
     // What names a track that is gone has been dealt with.
-    const ids = new Set(this.state().tracks.map((track) => track.id));
-    for (const place of this.places) if (place.track_ids.some((id) => !ids.has(id))) place.isDone = true;
+    const tracks = new Map(this.tracks().map((track) => [track.id, track]));
+    for (const place of this.places) {
+      const own = place.track_ids.map((id) => tracks.get(id));
+      const isVisible = own.some((track) => track?.runs.some(([first, stop]) => first <= place.frame && place.frame < stop));
+      if (own.includes(undefined) || !isVisible) place.isDone = true;
+    }
     this.#draw();
+  }
+
+  /** After an edit, the places that are left are those of the tracks that their objects have now. */
+  follow(edit) {
+    const renamed = {
+      split: (id, frame) => (id === edit.track_id && frame >= edit.frame ? edit.new_id : id),
+      merge: (id) => (edit.track_ids.includes(id) ? edit.track_ids[0] : id),
+      swap: (id, frame) => (frame < edit.frame ? id : { [edit.first_id]: edit.second_id, [edit.second_id]: edit.first_id }[id] ?? id),
+    }[edit.edit];
+    if (!renamed || !this.places) return;
+    for (const place of this.places) {
+      place.track_ids = [...new Set(place.track_ids.map((id) => renamed(id, place.frame)))];
+      if (place.edit?.track_id !== undefined) place.edit.track_id = renamed(place.edit.track_id, place.frame);
+      if (place.edit?.track_ids) place.edit.track_ids = [...new Set(place.edit.track_ids.map((id, k) => renamed(id, k ? place.frame : place.frame - 1)))];
+      if (place.edit?.track_ids?.length === 1) place.isDone = true;
+    }
   }
 
   onJob(job) {
@@ -76,11 +96,10 @@ export class Places {
     const place = this.places?.[this.at];
     if (!place || place.isDone) return;
     if (!place.edit) { this.dismiss(); return; }
-    if (await this.onEdit(place.edit)) {
-      place.isDone = true;
-      this.onMarks();
-      this.step(1);
-    }
+    await this.onEdit(place.edit); // What is refused, and said to be, was put right before.
+    place.isDone = true;
+    this.onMarks();
+    this.step(1);
   }
 
   /** It is right as it is; go on. */

@@ -135,7 +135,7 @@ export class Review {
       onOrder: () => this.#refresh(),
     });
     this.places = new Places(places, {
-      id: this.id, app: this.app, state: () => this.state,
+      id: this.id, tracks: () => this.tracks,
       onGo: (place) => { this.#select(place.track_ids.filter((id) => this.byId.has(id))); this.seek(place.frame); },
       onEdit: (edit) => this.#edit(edit),
       onMarks: () => this.#refresh(),
@@ -291,7 +291,6 @@ export class Review {
     for (const id of this.selected) if (!this.byId.has(id)) this.selected.delete(id);
     const isNew = state.made !== this.store.made;
     this.store.setMade(state.made);
-    this.places.onState();
     this.#refresh();
     if (isNew) this.#show();
   }
@@ -358,6 +357,8 @@ export class Review {
     const state = await this.corrections.edit(body);
     if (!state) return null;
     const done = state.edits.at(-1);
+    this.places.follow(done);
+    this.places.onState();
     toast(`${done.words[0].toUpperCase()}${done.words.slice(1)}.`);
     if (done.edit === "merge") this.#select([done.track_ids[0]]);
     if (done.edit === "split") this.#select([done.new_id]);

@@ -1,7 +1,7 @@
 // The view Take along: the corrected result in the formats of others, and into a training set.
 
 import { get, post } from "./api.js";
-import { count, el, fill, toast } from "./dom.js";
+import { count, el, fill, icon, toast } from "./dom.js";
 
 export class TakeAlong {
   constructor(holder, app, id) {
@@ -45,7 +45,7 @@ export class TakeAlong {
         el("form", { on: { submit: (event) => { event.preventDefault(); this.#append(event.target); } } },
           el("label.field", {}, el("span", {}, "Annotation file in the folder"), el("input", { name: "file", id: "annotations", type: "text", value: annotations[0] ?? "training/annotations.json", list: "annotation-files", required: true })),
           el("datalist", { id: "annotation-files" }, annotations.map((name) => el("option", { value: name }))),
-          el("button.primary", { type: "submit", id: "append", disabled: !this.choices.has_video }, "Append"),
+          el("button.primary.large", { type: "submit", id: "append", disabled: !this.choices.has_video }, "Append"),
           !this.choices.has_video && el("p.small.bad", {}, "Its video is not in the folder.")),
         this.appended)));
     this.#jobs();
@@ -68,7 +68,7 @@ export class TakeAlong {
         job.state === "done" || job.state === "failed" ? el("button", { type: "button", on: { click: () => this.#forget(job) } }, "Remove") : el("span.quiet.small", {}, job.phase || "waiting")),
       job.error && el("p.small.bad", {}, job.error),
       job.answer.commands && el("p.small", {}, `${job.answer.replaced ? "Replaced" : "Added"}: ${count(job.answer.frames, "frame")}, ${count(job.answer.objects, "object")}, ${count(job.answer.masks, "mask")}${job.answer.new_categories.length ? `; new classes: ${job.answer.new_categories.join(", ")}` : ""}. Train on it in '${this.app.state.folder}':`),
-      job.answer.commands?.map((command) => el("pre.command", {}, el("code", {}, command), el("button.icon", { type: "button", "aria-label": "Copy the command", on: { click: () => this.#copy(command) } }, "⧉"))))));
+      job.answer.commands?.map((command) => el("pre.command", {}, el("code", {}, command), el("button.icon", { type: "button", "aria-label": "Copy the command", on: { click: () => this.#copy(command) } }, icon("copy")))))));
   }
 
   async #copy(command) {

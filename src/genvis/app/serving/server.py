@@ -11,7 +11,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from genvis.app.library import Library
 from genvis.app.serving.answers import NotFoundError, error_handlers
 from genvis.app.serving.desk import Desk
 from genvis.app.serving.library_routes import library_routes
@@ -27,17 +26,16 @@ TYPES = {
 }
 
 
-def make_server(library: Library, *, token: str, hosts: frozenset[str], port: int, most_upload: int) -> ASGIApp:
+def make_server(desk: Desk, *, token: str, hosts: frozenset[str], port: int) -> ASGIApp:
     """Return the application for an ASGI server.
 
     Args:
-        library: The folder that it serves.
+        desk: The folder that it serves, and what is open in it.
         token: The secret that every request must bring.
         hosts: Names by which the server may be called besides numbers and ``localhost``.
         port: On which it listens.
-        most_upload: Bytes of the largest upload.
     """
-    desk = Desk(library, most_upload=most_upload)
+    library = desk.library
     page = {entry.name: entry.read_bytes() for entry in files("genvis.app").joinpath("page").iterdir()}
 
     @contextlib.asynccontextmanager
@@ -73,5 +71,4 @@ def make_server(library: Library, *, token: str, hosts: frozenset[str], port: in
         exception_handlers=error_handlers(library.root),
         lifespan=lifespan,
     )
-    app.state.desk = desk
     return Gate(app, token=token, hosts=hosts, port=port, upload_prefix="/api/upload")

@@ -7,10 +7,13 @@ from genvis.errors import InputError
 from genvis.json_values import shown
 from genvis.results.exporting import EXPORT_FORMATS, ExportFormat
 
+# Names of files that say what is in them.
+_STEMS = {"csv": "objects", "parquet": "objects", "video": "annotated", "youtube_vis": "annotations"}
+
 
 def file_of(one: ExportFormat) -> str:
     """Return the name of what is written: a file, or a folder that is packed."""
-    return one.name + (one.suffix or ".zip")
+    return _STEMS.get(one.name, one.name) + (one.suffix or ".zip")
 
 
 def formats_offered(*, has_video: bool) -> list[dict[str, Any]]:
@@ -26,7 +29,7 @@ def formats_offered(*, has_video: bool) -> list[dict[str, Any]]:
             why = "The video is not in the folder."
         if one.name == "parquet" and any(find_spec(library) is None for library in ("pandas", "pyarrow")):
             why = "It needs `pip install 'genvis[table]'`."
-        title = one.title[0].upper() + one.title[1:]
+        title = one.title if one.title.startswith("genvis") else one.title[0].upper() + one.title[1:]
         offered.append({"name": one.name, "title": title, "file": file_of(one), "is_possible": not why, "why": why})
     return offered
 

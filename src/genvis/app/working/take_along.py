@@ -49,7 +49,7 @@ def write_formats(folder: Path, work: dict[str, Any], path: Paths, progress: Tel
     for name in work["formats"]:
         one = EXPORT_FORMATS[name]
         progress(f"writing {one.title}", 0, None)
-        place = folder / f"{name}{one.suffix}"
+        place = folder / (file_of(one) if one.suffix else name)
         drawn = partial(_tell_frames, progress, one.title, len(result))
         export(result, name, place, source=path("video") if one.draws else None, progress=drawn)
         if not one.suffix:

