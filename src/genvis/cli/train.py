@@ -71,8 +71,10 @@ def _run(recipe: "Recipe", *, folder: Path, as_json: bool) -> int:
         else:
             costs.show(Console())
         return 0
+    from genvis.training.process_group import is_first_process
     from genvis.training.run.run import train as train_recipe
 
     folder = train_recipe(recipe)
-    print(f"The trained model is in {folder}: try `genvis predict VIDEO --weights {folder}`.")
+    if is_first_process():
+        print(f"The trained model is in {folder}: try `genvis predict VIDEO --weights {folder}`.")
     return 0

@@ -1,11 +1,14 @@
 """Training from cached views: filling the cache, choosing views by their position in the stream, batching them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
 from rich.progress import Progress
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -14,12 +17,12 @@ from genvis.data.samples.batch import collate
 from genvis.data.sampling.clip_sampling import ClipSampling
 from genvis.data.sampling.mixture import SampleStream
 from genvis.data.sampling.random_key import RandomKey
-from genvis.data.sampling.stream_batches import StreamBatches
 from genvis.errors import InputError
 from genvis.fingerprint import Fingerprint, claim, tensors_stamp, value_stamp
 from genvis.training.cache.detected_videos import DetectedVideos, detect_videos
 from genvis.training.cache.detector_cache import CachedView, DetectorCache
 from genvis.training.criterion.targets import join_targets
+from genvis.training.process_group import all_are_here, process_count, process_rank
 from genvis.training.recipe.data_options import CacheOptions, DataOptions
 from genvis.training.recipe.source_identity import source_identity
 from genvis.training.run.failures import FaultCarrier, FaultCollate, without_fault
@@ -53,7 +56,8 @@ class CachedViews(Dataset[CachedView]):
 
     Args:
         cache: The filled cache.
-        views: Take the first so many views: a shared cache may hold more. None takes all.
+        views: Take the first so many views: a shared cache may hold more, and one that is filled later fewer. None
+            takes all.
         seed: Of the order, and of the frames that are drawn.
         sampling: Draw so many frames of each view at every visit, without those objects that they do not show; None
             takes views as they are.
@@ -63,7 +67,7 @@ class CachedViews(Dataset[CachedView]):
         self, cache: DetectorCache, *, seed: int, views: int | None = None, sampling: ClipSampling | None = None
     ) -> None:
         self._cache, self._seed, self._sampling = cache, seed, sampling
-        self._views = len(cache) if views is None else min(views, len(cache))
+        self._views = len(cache) if views is None else views
 
     def __getitem__(self, index: int) -> CachedView:
         key = RandomKey(self._seed, index)
@@ -146,7 +150,9 @@ def open_cache(options: CacheOptions, *, module: StageModule, data: DataOptions,
 def fill_cache(
     cache: DetectorCache, stream: SampleStream, *, views: int, module: StageModule, seed: int, workers: int = 0
 ) -> None:
-    """Run the detector on the first samples of a stream that the cache does not hold yet.
+    """Run the detector on those of the first samples of a stream that the cache does not hold yet.
+
+    All processes of a group call it together, and each does a share.
 
     Args:
         cache: Takes the views.
@@ -154,36 +160,55 @@ def fill_cache(
         views: How many views the cache is to hold.
         module: The stage; its detector is frozen and in evaluation mode.
         seed: Of the points of the matching.
-        workers: Processes that prepare samples; 0 for none.
+        workers: Processes that prepare samples, for each process; 0 for none.
 
     Raises:
-        InputError: If another process is filling the cache.
+        InputError: If another command is filling the cache.
         OutputError: If the cache cannot be written.
     """
-    if len(cache) >= views:
+    rank, processes = process_rank(), process_count()
+    positions = cache.missing(views)
+    if not positions:
         return
-    first = len(cache)
+    share = positions[rank::processes]
     batches = DataLoader(
         FaultCarrier(stream),
-        batch_sampler=StreamBatches(batch_size=1, start=first),
-        num_workers=workers,
+        batch_sampler=[[position] for position in share],
+        num_workers=min(workers, len(share)),
         collate_fn=FaultCollate(collate),
     )
     layers, device = module.loss_options.detector_layers, module.model.device
-    with claim(cache.folder), Progress(transient=True) as progress:
-        task = progress.add_task("Caching the frozen detector", total=views, completed=len(cache))
-        for position, batch in zip(range(first, views), batches, strict=False):
+    with claim(cache.folder) if rank == 0 else nullcontext(), Progress(transient=True, disable=rank > 0) as progress:
+        all_are_here()
+        task = progress.add_task("Caching the frozen detector", total=len(share))
+        for position, batch in zip(share, batches, strict=True):
             torch.manual_seed(hash((seed, position)) & 0x7FFF_FFFF_FFFF_FFFF)
             found = detect_videos(
                 module.model.detector, without_fault(batch).to(device), layers=layers, criterion=module.frame_criterion
             )
-            cache.append(
-                CachedView(
-                    frame_queries=found.frame_queries[:, 0],
-                    features=found.features[0],
-                    frame_assignment=found.frame_assignment,
-                    labels=found.targets.labels,
-                    masks=found.targets.masks,
-                )
+            view = CachedView(
+                frame_queries=found.frame_queries[:, 0],
+                features=found.features[0],
+                frame_assignment=found.frame_assignment,
+                labels=found.targets.labels,
+                masks=found.targets.masks,
             )
+            cache.append(view, position=position, writer=rank)
             progress.advance(task)
+        all_are_here()
+    cache.refresh()
+
+
+class CacheFilling(Callback):
+    """Fills a cache when all processes of the run are there, before the first step.
+
+    Args:
+        fill: Calls `fill_cache`.
+    """
+
+    def __init__(self, fill: Callable[[], None]) -> None:
+        self._fill = fill
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Fill the cache."""
+        self._fill()

@@ -1,7 +1,8 @@
 """The frozen detector's outputs on disk, so that a training step costs only the tracker.
 
-One file holds the views one after the other, another one a row of numbers per view. A view is written completely
-before its row, so that a cache that was interrupted goes on after the last complete view.
+One file holds views one after the other, another one a row of numbers per view. A view is written completely before its
+row, so that a cache that was interrupted goes on after the last complete view. Processes that fill a cache together
+have a pair of files each.
 """
 
 from collections.abc import Sequence
@@ -16,14 +17,16 @@ from torch import Tensor
 
 from genvis.errors import InputError
 from genvis.files import cannot_write, make_folder
-from genvis.fingerprint import FINGERPRINT_FILE, Fingerprint
+from genvis.fingerprint import FINGERPRINT_FILE, LOCK_FILE, Fingerprint
 from genvis.training.criterion.targets import Indices
 
 StoredType = Literal["float16", "float32"]
-_VERSION = 2
+_VERSION = 3
 _REMEDY = "give cache.folder another name, or delete the folder"
-# Where the view starts; L, T, Q_f, C_det; channels, height and width of the features; N; height and width of the masks.
-_COLUMNS = 11
+# Which view it is; where it starts; L, T, Q_f, C_det; channels, height and width of the features; N; height and width
+# of the masks.
+_COLUMNS = 12
+Row = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -63,25 +66,49 @@ class DetectorCache:
 
     def __init__(self, folder: Path, *, fingerprint: Fingerprint, stored_as: StoredType = "float16") -> None:
         self.folder = make_folder(folder)
-        self._data, self._index = folder / "views.bin", folder / "index.bin"
         self._type = np.dtype(stored_as)
         record = folder / FINGERPRINT_FILE
-        if not record.exists() and any(folder.iterdir()):
+        if not record.exists() and any(path.name != LOCK_FILE for path in folder.iterdir()):
             raise InputError(f"'{folder}' is not empty and no cache: give cache.folder another name.")
         Fingerprint(fingerprint.kind, format=_VERSION, **fingerprint.parts).bind(record, remedy=_REMEDY)
-        self._rows = self._read_rows()
-        self._map: NDArray[np.uint8] | None = None
+        self._rows: dict[int, list[Row]] = {}
+        self._places: dict[int, tuple[int, Row]] = {}
+        self._maps: dict[int, NDArray[np.uint8]] = {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Find what other processes have written since.
+
+        Raises:
+            InputError: If a file is damaged.
+        """
+        numbers = sorted(_writer(path) for path in self.folder.glob("index*.bin"))
+        self._rows = {writer: self._read_rows(writer) for writer in numbers}
+        self._places = {int(row[0]): (writer, row) for writer, rows in self._rows.items() for row in rows}
+        self._maps = {}
 
     def __len__(self) -> int:
-        return len(self._rows)
+        """Return how many views there are from the first one on, without a gap."""
+        return next(
+            (position for position in range(len(self._places)) if position not in self._places), len(self._places)
+        )
+
+    def missing(self, views: int) -> list[int]:
+        """Return which of the first so many views are not there."""
+        return [position for position in range(views) if position not in self._places]
 
     @property
     def nbytes(self) -> int:
         """Bytes on disk."""
-        return self._data.stat().st_size if self._data.is_file() else 0
+        return sum(path.stat().st_size for path in self.folder.glob("views*.bin"))
 
-    def append(self, view: CachedView) -> None:
+    def append(self, view: CachedView, *, position: int | None = None, writer: int = 0) -> None:
         """Write one more view.
+
+        Args:
+            view: What is written.
+            position: Which view it is; None for the first that is not there.
+            writer: Number of this process among those that fill the cache together.
 
         Raises:
             OutputError: If it cannot be written or the disk is full.
@@ -89,7 +116,8 @@ class DetectorCache:
         L, T, queries, C = view.frame_queries.shape
         _, channels, h, w = view.features.shape
         N, _, H, W = view.masks.shape
-        start = self._end(len(self))
+        rows = self._rows.setdefault(writer, [])
+        number, start = len(self) if position is None else position, self._end(rows, len(rows))
         parts = [
             view.frame_queries.float().cpu().numpy().astype(self._type),
             view.features.float().cpu().numpy().astype(self._type),
@@ -97,23 +125,27 @@ class DetectorCache:
             view.labels.cpu().numpy().astype(np.int16),
             np.packbits(view.masks.cpu().numpy(), axis=-1),
         ]
-        row = np.array([[start, L, T, queries, C, channels, h, w, N, H, W]], np.int64)
+        row = np.array([number, start, L, T, queries, C, channels, h, w, N, H, W], np.int64)
+        data, index = self._files(writer)
         try:
-            with self._data.open("r+b" if self._data.exists() else "wb") as file:
+            with data.open("r+b" if data.exists() else "wb") as file:
                 file.seek(start)
                 file.truncate()
                 for part in parts:
                     file.write(np.ascontiguousarray(part).tobytes())
-            with self._index.open("ab") as file:
+            with index.open("r+b" if index.exists() else "wb") as file:
+                file.seek(len(rows) * row.nbytes)
+                file.truncate()  # Half a row, which a killed process left.
                 file.write(row.tobytes())
         except OSError as error:
-            raise cannot_write(self._data, error) from error
-        self._rows = np.concatenate([self._rows, row])
-        self._map = None
+            raise cannot_write(data, error) from error
+        rows.append(row)
+        self._places[number] = (writer, row)
+        self._maps.pop(writer, None)
 
     def length(self, position: int) -> int:
         """Return T, the frames of a view."""
-        return int(self._rows[position][2])
+        return int(self._places[position][1][3])
 
     def __getitem__(self, position: int) -> CachedView:
         return self.read(position)
@@ -128,11 +160,13 @@ class DetectorCache:
         Raises:
             IndexError: If there is no such view.
         """
-        if not 0 <= position < len(self):
+        if position not in self._places:
             raise IndexError(position)
-        place, L, T, queries, C, channels, h, w, N, H, W = (int(number) for number in self._rows[position])
-        if self._map is None:
-            self._map = np.memmap(self._data, np.uint8, "r")
+        writer, row = self._places[position]
+        place, L, T, queries, C, channels, h, w, N, H, W = (int(number) for number in row[1:])
+        if writer not in self._maps:
+            self._maps[writer] = np.memmap(self._files(writer)[0], np.uint8, "r")
+        content = self._maps[writer]
         shapes: list[tuple[tuple[int, ...], np.dtype[np.generic]]] = [
             ((L, T, queries, C), self._type),
             ((T, channels, h, w), self._type),
@@ -143,7 +177,7 @@ class DetectorCache:
         parts: list[NDArray[Any]] = []
         for shape, kind in shapes:
             size = int(np.prod(shape)) * kind.itemsize
-            parts.append(self._map[place : place + size].view(kind).reshape(shape))
+            parts.append(content[place : place + size].view(kind).reshape(shape))
             place += size
         chosen: slice | NDArray[np.int64] = slice(None) if frames is None else np.asarray(frames, np.int64)
         packed = parts[4][:, chosen]
@@ -156,29 +190,35 @@ class DetectorCache:
             masks=torch.from_numpy(masks.view(np.bool_)),
         )
 
-    def _end(self, views: int) -> int:
-        """Return where the view after so many ones starts."""
+    def _files(self, writer: int) -> tuple[Path, Path]:
+        """Return the files of a process: the views, and their rows."""
+        suffix = f"-{writer}" if writer else ""
+        return self.folder / f"views{suffix}.bin", self.folder / f"index{suffix}.bin"
+
+    def _end(self, rows: Sequence[Row], views: int) -> int:
+        """Return where the view after so many ones of a file starts."""
         if views == 0:
             return 0
-        start, L, T, queries, C, channels, h, w, N, H, W = (int(number) for number in self._rows[views - 1])
+        start, L, T, queries, C, channels, h, w, N, H, W = (int(number) for number in rows[views - 1][1:])
         numbers = L * T * queries * C + T * channels * h * w
         return start + numbers * self._type.itemsize + 2 * T * L * N + 2 * N + N * T * H * -(-W // 8)
 
-    def _read_rows(self) -> NDArray[np.int64]:
-        if not self._index.is_file():
-            return np.zeros((0, _COLUMNS), np.int64)
-        content = self._index.read_bytes()
+    def _read_rows(self, writer: int) -> list[Row]:
+        data, index = self._files(writer)
+        content = index.read_bytes()
         whole = len(content) // (8 * _COLUMNS) * 8 * _COLUMNS
-        if whole < len(content):
-            with self._index.open("r+b") as file:
-                file.truncate(whole)
-        rows = np.frombuffer(content[:whole], np.int64).reshape(-1, _COLUMNS)
-        self._rows = rows
-        size = self._data.stat().st_size if self._data.is_file() else 0
-        is_chain = all(int(row[0]) == self._end(view) for view, row in enumerate(rows))
-        if not is_chain or (rows < 0).any() or size < self._end(len(rows)):
-            raise InputError(f"The cache '{self._data}' is damaged or shorter than its index says: delete the folder.")
+        rows = list(np.frombuffer(content[:whole], np.int64).reshape(-1, _COLUMNS))
+        size = data.stat().st_size if data.is_file() else 0
+        is_chain = all(int(row[1]) == self._end(rows, view) for view, row in enumerate(rows))
+        if not is_chain or any((row < 0).any() for row in rows) or size < self._end(rows, len(rows)):
+            raise InputError(f"The cache '{data}' is damaged or shorter than its index says: delete the folder.")
         return rows
+
+
+def _writer(path: Path) -> int:
+    """Return the number of the process that a file is of."""
+    number = path.stem.partition("-")[2]
+    return int(number) if number.isdecimal() else 0
 
 
 def _float_tensor(values: NDArray[Any]) -> torch.Tensor:

@@ -1,6 +1,10 @@
 """Callbacks of a run: a clear end when training diverges, and checkpoints that can be resumed exactly."""
 
 import math
+import os
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,12 +12,14 @@ from typing import Any
 
 import torch
 from lightning import LightningModule, Trainer
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from torch import Tensor
 from torch.optim import Optimizer
 
 from genvis.errors import GenVISError, TrainingDiverged
 from genvis.training.run.checkpoint_files import LAST, Checkpoint, DamagedCheckpointError
+from genvis.training.run.failures import PEER_LOST, PeerLost
 
 
 class DivergenceGuard(Callback):
@@ -41,6 +47,54 @@ class DivergenceGuard(Callback):
             f"{what} in step {trainer.global_step}: training diverged. Lower optimizer.learning_rate, or use "
             "--run.precision 32-true; the weights are as before this step, and the last checkpoint is untouched."
         )
+
+
+class PeerWatch(Callback):
+    """Ends the run with one sentence when another of its processes on this machine has ended before its time.
+
+    A process that waits for a dead one in a collective of a GPU library may wait for half an hour. The first process
+    looks at those that Lightning has started, and these look whether the first one is still there. Processes that
+    torchrun or Slurm have started are ended by these.
+
+    Args:
+        seconds: Between two looks.
+    """
+
+    def __init__(self, *, seconds: float = 0.5) -> None:
+        self._seconds = seconds
+        self._ended = threading.Event()
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin to look."""
+        children = list(getattr(trainer.strategy.launcher, "procs", None) or ())
+        parent = os.getppid() if os.environ.get("LOCAL_RANK", "0") != "0" and _is_lightnings_child(trainer) else None
+        if children or parent is not None:
+            threading.Thread(target=self._look, args=(children, parent), name="peers", daemon=True).start()
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop looking: from now on they may end."""
+        self._ended.set()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Stop looking: this process says itself what is wrong."""
+        self._ended.set()
+
+    def _look(self, children: "list[subprocess.Popen[bytes]]", parent: int | None) -> None:
+        while not self._ended.wait(self._seconds):
+            lost = any(child.poll() not in (None, 0) for child in children)
+            orphaned = parent is not None and os.getppid() != parent
+            # Of the others, one speaks. What the main thread raises meanwhile comes first.
+            if (lost or orphaned) and not self._ended.wait(4 * self._seconds):
+                if lost or os.environ.get("LOCAL_RANK") == "1":
+                    print(f"genvis train: error: {PEER_LOST}", file=sys.stderr, flush=True)
+                for child in children:
+                    child.kill()
+                os._exit(PeerLost.exit_status)
+
+
+def _is_lightnings_child(trainer: Trainer) -> bool:
+    environment = getattr(trainer.strategy, "cluster_environment", None)
+    return isinstance(environment, LightningEnvironment)
 
 
 class Restoring(Callback):

@@ -25,6 +25,7 @@ class TrainingData(lightning.LightningDataModule):
         accumulate: Batches of a step.
         workers: Processes that prepare samples, for each training process; 0 for none.
         validation: Validation samples, or None.
+        fill: Fills the cache that the stream reads from, to be called by all processes together; None if it is full.
     """
 
     def __init__(
@@ -36,8 +37,10 @@ class TrainingData(lightning.LightningDataModule):
         accumulate: int = 1,
         workers: int = 0,
         validation: ValidationSet | None = None,
+        fill: Callable[[], None] | None = None,
     ) -> None:
         super().__init__()
+        self.fill = fill
         self.stream, self.collate_items, self.validation = stream, collate_items, validation
         self._batch_size, self._accumulate = batch_size, accumulate
         self._workers = workers

@@ -12,6 +12,7 @@ import torch
 
 from genvis.data.samples.batch import collate
 from genvis.memory import peak_memory
+from genvis.training.launch import planned_launch
 from genvis.training.recipe.checks import check_recipe
 from genvis.training.recipe.data_options import CacheOptions, SourceOptions
 from genvis.training.recipe.recipe import Recipe
@@ -178,7 +179,8 @@ def measure(recipe: Recipe, module: StageModule, *, is_stand_in: bool = False, m
         def built(views: int) -> tuple[TrainingData, float]:
             begun = time.perf_counter()
             cache = replace(recipe.cache, folder=folder, views=views)
-            return build_data(replace(recipe, cache=cache), module), time.perf_counter() - begun
+            alone = replace(recipe.run, devices=1, nodes=1)
+            return build_data(replace(recipe, cache=cache, run=alone), module), time.perf_counter() - begun
 
         built(1)  # The first view also warms up.
         _, filling = built(1 + _MEASURED_VIEWS)
@@ -200,7 +202,7 @@ def _measure(
 ) -> Measurement:
     device = torch.device("cuda" if torch.cuda.is_available() and recipe.run.accelerator != "cpu" else "cpu")
     module.to(device)
-    processes = recipe.run.nodes * (recipe.run.devices if isinstance(recipe.run.devices, int) else 1)
+    processes = planned_launch(recipe.run).processes
     full = max(1, recipe.data.batch_size // processes)
     share = min(full, most or full)
     learning: list[float] = []

@@ -6,12 +6,30 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from torch import distributed
 from torch.utils.data import Dataset
 
 from genvis.errors import GenVISError
 from genvis.files import cannot_write
 
 _WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG)
+
+
+PEER_LOST = (
+    "Another process of this run was killed or failed, so that this one stops: the same command, on all machines, "
+    "continues from the last checkpoint."
+)
+# In what the libraries of process groups say when a peer is gone.
+_PEER_WORDS = ("gloo", "nccl", "connection closed by peer", "connection reset by peer", "process group", "broken pipe")
+
+
+class PeerLost(GenVISError):
+    """Run of several processes, of which one has ended."""
+
+
+def is_peer_lost(error: RuntimeError) -> bool:
+    """Whether an error of PyTorch says that another process is gone."""
+    return isinstance(error, distributed.DistError) or any(word in str(error).lower() for word in _PEER_WORDS)
 
 
 @contextmanager
@@ -23,6 +41,7 @@ def explained_failures(output: Path) -> Iterator[None]:
 
     Raises:
         OutputError: If logs or checkpoints cannot be written.
+        PeerLost: If another process of the run ended.
         GenVISError: If a process that prepares samples died.
     """
     try:
@@ -32,6 +51,8 @@ def explained_failures(output: Path) -> Iterator[None]:
             raise
         raise cannot_write(error.filename or output, error) from error
     except RuntimeError as error:
+        if is_peer_lost(error):
+            raise PeerLost(PEER_LOST) from error
         if "DataLoader worker" not in str(error):
             raise
         raise GenVISError(

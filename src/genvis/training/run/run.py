@@ -2,7 +2,9 @@
 
 import logging
 import warnings
+from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,15 +13,22 @@ from genvis.checkpoints.save import save_model
 from genvis.data.samples.batch import collate
 from genvis.data.sampling.clip_sampling import ClipSampling
 from genvis.data.sampling.mixture import SampleStream
-from genvis.errors import InputError
 from genvis.fingerprint import claim, release_ended
-from genvis.training.cache.cached_stream import CachedViews, cached_data, collate_views, fill_cache, open_cache
+from genvis.training.cache.cached_stream import (
+    CachedViews,
+    CacheFilling,
+    cached_data,
+    collate_views,
+    fill_cache,
+    open_cache,
+)
+from genvis.training.launch import planned_launch
 from genvis.training.process_group import is_first_process
 from genvis.training.recipe.checks import check_recipe
 from genvis.training.recipe.loading import save_recipe
 from genvis.training.recipe.recipe import Recipe
 from genvis.training.run.callbacks import Restoring
-from genvis.training.run.checkpoint_files import usable_checkpoint
+from genvis.training.run.checkpoint_files import Checkpoint, usable_checkpoint
 from genvis.training.run.data_module import TrainingData
 from genvis.training.run.failures import explained_failures
 from genvis.training.run.run_identity import CHECKPOINTS, open_run
@@ -56,11 +65,7 @@ def train(recipe: Recipe) -> Path:
     module = build_module(recipe)
     is_first = is_first_process()
     with claim(output) if is_first else nullcontext(), explained_failures(output):
-        start = (
-            open_run(recipe, module)
-            if is_first
-            else usable_checkpoint(output / CHECKPOINTS, weights=module.state_dict())
-        )
+        start = open_run(recipe, module) if is_first else _start_of_the_first(recipe, module)
         if start is not None and start.step == recipe.run.max_steps and (output / "model" / "config.json").is_file():
             print(f"The run in {output} has finished its {start.step:,} steps; a larger run.max_steps continues it.")
             return output / "model"
@@ -73,7 +78,8 @@ def train(recipe: Recipe) -> Path:
             save_recipe(recipe, output / "recipe.yaml")
         data = build_data(recipe, module)
         restoring = Restoring(start)
-        trainer = build_trainer(recipe, data, callbacks=[restoring])
+        filling = [] if data.fill is None else [CacheFilling(data.fill)]
+        trainer = build_trainer(recipe, data, callbacks=[restoring, *filling])
         if recipe.model.compile:
             module.compile_network()
         if start is not None and is_first:
@@ -83,6 +89,13 @@ def train(recipe: Recipe) -> Path:
         if trainer.is_global_zero:
             save_model(module.model.eval(), output / "model", overwrite=True)
     return output / "model"
+
+
+def _start_of_the_first(recipe: Recipe, module: StageModule) -> Checkpoint | None:
+    """Return the checkpoint from which the first process continues, which may be about to remove the earlier ones."""
+    if not recipe.run.resume:
+        return None
+    return usable_checkpoint(Path(recipe.run.output) / CHECKPOINTS, weights=module.state_dict())
 
 
 def _quieten_lightning() -> None:
@@ -117,18 +130,22 @@ def build_module(recipe: Recipe) -> StageModule:
 def build_data(recipe: Recipe, module: StageModule) -> TrainingData:
     """Build the stream of training samples, or of cached views, and the validation set, in the model's classes.
 
+    A cache that is not full is filled at once by a run of one process; by many, when they are all there (`fill`).
+
     Raises:
         InputError: If the recipe or a source is impossible.
     """
     check_recipe(recipe)
     labels = module.model.config.categories
-    stream: SampleStream | CachedViews = (
-        _cached(recipe, module)
-        if recipe.cache.folder
-        else training_stream(recipe.data, labels=labels, seed=recipe.run.seed)
-    )
+    fill: Callable[[], None] | None = None
+    stream: SampleStream | CachedViews
+    if recipe.cache.folder:
+        stream, fill = _cached(recipe, module)
+    else:
+        stream = training_stream(recipe.data, labels=labels, seed=recipe.run.seed)
     return TrainingData(
         stream,
+        fill=fill,
         collate_items=collate_views if isinstance(stream, CachedViews) else collate,
         batch_size=recipe.data.batch_size,
         accumulate=recipe.run.accumulate,
@@ -137,17 +154,19 @@ def build_data(recipe: Recipe, module: StageModule) -> TrainingData:
     )
 
 
-def _cached(recipe: Recipe, module: StageModule) -> CachedViews:
-    data, cache_options = recipe.data, recipe.cache
-    seed = recipe.run.seed if cache_options.seed is None else cache_options.seed
-    samples = cached_data(cache_options, data)
-    cache = open_cache(cache_options, module=module, data=samples, seed=seed)
-    if len(cache) < cache_options.views:
-        if not is_first_process():
-            raise InputError("Several processes need a finished cache: run the recipe once with --run.devices 1 first.")
+def _cached(recipe: Recipe, module: StageModule) -> tuple[CachedViews, Callable[[], None] | None]:
+    data, options = recipe.data, recipe.cache
+    seed = recipe.run.seed if options.seed is None else options.seed
+    samples = cached_data(options, data)
+    cache = open_cache(options, module=module, data=samples, seed=seed)
+    fill = None
+    if cache.missing(options.views):
         stream = training_stream(samples, labels=module.model.config.categories, seed=seed)
-        fill_cache(cache, stream, views=cache_options.views, module=module, seed=seed, workers=data.workers)
+        fill = partial(fill_cache, cache, stream, views=options.views, module=module, seed=seed, workers=data.workers)
     elif is_first_process():
         release_ended(cache.folder)
-    drawn = ClipSampling(data.clips, data.frames_per_clip, data.frame_range) if cache_options.frames else None
-    return CachedViews(cache, seed=recipe.run.seed, views=cache_options.views, sampling=drawn)
+    if fill is not None and planned_launch(recipe.run).processes == 1:
+        fill()
+        fill = None
+    drawn = ClipSampling(data.clips, data.frames_per_clip, data.frame_range) if options.frames else None
+    return CachedViews(cache, seed=recipe.run.seed, views=options.views, sampling=drawn), fill

@@ -11,8 +11,9 @@ from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, LearningRa
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from genvis.errors import InputError
+from genvis.training.launch import planned_launch
 from genvis.training.recipe.recipe import Recipe
-from genvis.training.run.callbacks import DivergenceGuard, ResumableCheckpoint
+from genvis.training.run.callbacks import DivergenceGuard, PeerWatch, ResumableCheckpoint
 from genvis.training.run.checkpoint_files import PlainCheckpointIO
 from genvis.training.run.data_module import TrainingData
 from genvis.training.run.progress import TrainingProgress
@@ -37,13 +38,14 @@ def build_trainer(
         InputError: If there are no such devices.
     """
     run, output = recipe.run, Path(recipe.run.output)
-    processes = max(1, run.nodes) * (run.devices if isinstance(run.devices, int) else 1)
+    launch = planned_launch(run)
+    processes = launch.processes
     validates = bool(run.validate_steps and recipe.data.validation is not None)
     try:
         return lightning.Trainer(
             accelerator=run.accelerator,
-            devices=run.devices,
-            num_nodes=run.nodes,
+            devices=launch.per_machine,
+            num_nodes=launch.machines,
             strategy="ddp" if processes > 1 else "auto",
             precision=run.precision,
             max_steps=run.max_steps,
@@ -81,6 +83,7 @@ def _loggers(recipe: Recipe, output: Path) -> list[Logger]:
 def _callbacks(recipe: Recipe, output: Path, *, validates: bool, validation: ValidationSet | None) -> list[Callback]:
     run, folder = recipe.run, output / CHECKPOINTS
     callbacks: list[Callback] = [
+        PeerWatch(),
         DivergenceGuard(),
         LearningRateMonitor("step"),
         TrainingProgress(every=run.log_steps),

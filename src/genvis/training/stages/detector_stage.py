@@ -1,5 +1,7 @@
 """Stage 1: the frame-level detector (Mask2Former), trained on single images."""
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
@@ -7,7 +9,7 @@ from genvis.data.samples.batch import VideoBatch
 from genvis.evaluation.evaluated_videos import EvaluatedVideo
 from genvis.model.detector.mask2former import as_mask2former
 from genvis.model.outputs import FramePrediction
-from genvis.training.process_group import gathered
+from genvis.training.process_group import of_the_first
 from genvis.training.stages.detector_input import detector_input
 from genvis.training.stages.stage import StageModule, frozen_detector_parts
 from genvis.training.validation.validation_scores import average_precision_percent, evaluated_frame, frame_instances
@@ -35,7 +37,7 @@ class DetectorStage(StageModule):
 
     def on_validation_epoch_start(self) -> None:
         """Start to collect frames."""
-        self._frames: list[EvaluatedVideo] = []
+        self._frames: list[tuple[int, EvaluatedVideo]] = []
 
     @torch.no_grad()
     def validation_step(self, batch: VideoBatch, batch_idx: int) -> None:
@@ -59,16 +61,15 @@ class DetectorStage(StageModule):
             )
             for t in range(T):
                 masks = batch.masks[video][:, t, :height, :width]
-                self._frames.append(
-                    evaluated_frame(
-                        found[t],
-                        labels=batch.labels[video],
-                        masks=masks,
-                        categories=self.model.config.categories,
-                    )
+                evaluated = evaluated_frame(
+                    found[t],
+                    labels=batch.labels[video],
+                    masks=masks,
+                    categories=self.model.config.categories,
                 )
+                self._frames.append((self.validation_number(batch_idx), evaluated))
 
     def on_validation_epoch_end(self) -> None:
         """Log the mask AP of the validation frames."""
-        scores = average_precision_percent(gathered(self._frames), categories=self.model.config.categories)
+        scores = of_the_first(partial(average_precision_percent, categories=self.model.config.categories), self._frames)
         self.log_dict({f"frame_{name}": value for name, value in scores.items()}, prog_bar=True)

@@ -1,5 +1,7 @@
 """Stage 3: the tracker on the frozen detector, clip after clip with propagated queries (paper, section 3.2)."""
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
@@ -12,7 +14,7 @@ from genvis.model.genvis import GenVIS
 from genvis.training.cache.detected_videos import DetectedVideos, detect_videos
 from genvis.training.criterion.set_criterion import SetCriterion
 from genvis.training.criterion.tracker_criterion import TrackerCriterion
-from genvis.training.process_group import gathered
+from genvis.training.process_group import of_the_first
 from genvis.training.stages.stage import StageModule
 from genvis.training.validation.validation_scores import average_precision_percent, evaluated_video
 
@@ -62,7 +64,7 @@ class VideoStage(StageModule):
 
     def on_validation_epoch_start(self) -> None:
         """Start to collect videos."""
-        self._videos: list[EvaluatedVideo] = []
+        self._videos: list[tuple[int, EvaluatedVideo]] = []
 
     @torch.no_grad()
     def validation_step(self, batch: VideoBatch, batch_idx: int) -> None:
@@ -74,11 +76,11 @@ class VideoStage(StageModule):
                 batch.masks[video][..., :height, :width],
                 batch.labels[video],
             )
-            self._videos.append(evaluated_video(sample, segmenter))
+            self._videos.append((self.validation_number(batch_idx), evaluated_video(sample, segmenter)))
 
     def on_validation_epoch_end(self) -> None:
         """Log the video AP of the validation videos, in percent."""
-        scores = average_precision_percent(gathered(self._videos), categories=self.model.config.categories)
+        scores = of_the_first(partial(average_precision_percent, categories=self.model.config.categories), self._videos)
         self.log_dict({f"video_{name}": value for name, value in scores.items()}, prog_bar=True)
 
 

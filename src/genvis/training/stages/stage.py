@@ -13,6 +13,7 @@ from genvis.model.detector.base import FrameDetector
 from genvis.model.detector.mask2former import as_mask2former
 from genvis.model.genvis import GenVIS
 from genvis.training.criterion.set_criterion import SetCriterion
+from genvis.training.process_group import process_count, process_rank
 from genvis.training.recipe.loss_options import LossOptions
 from genvis.training.recipe.recipe import OptimizerOptions
 from genvis.training.run.failures import without_fault
@@ -110,6 +111,10 @@ class StageModule(lightning.LightningModule):
         self.log("joint_loss", total.detach(), sync_dist=True, batch_size=len(batch))
         self.log_dict({f"loss/{name}": value.detach() for name, value in losses.items()}, batch_size=len(batch))
         return total
+
+    def validation_number(self, batch_idx: int) -> int:
+        """Return which of the validation samples a batch of this process is: they are dealt out one by one."""
+        return batch_idx * process_count() + process_rank()
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Move a batch of whichever kind; Lightning does not know ours. An error from a worker is raised here."""
