@@ -32,6 +32,7 @@ class Parts:
         masks: Cutting the masks of the selected objects.
         draw: Drawing the objects.
         write: Encoding the annotated video.
+        threads: With which the network was measured.
     """
 
     decode: float
@@ -40,12 +41,15 @@ class Parts:
     masks: float
     draw: float
     write: float
+    threads: int = 1
 
     @classmethod
     def of_figures(cls, figures: dict) -> "Parts":
         seconds = {part["name"]: part["milliseconds"] / 1000 for part in figures["parts"]}
         network = sum(seconds.pop(name) for name in NETWORK)
-        return cls(network=network, **{name: seconds[name] for name in ("decode", "prepare", "masks", "draw", "write")})
+        names = ("decode", "prepare", "masks", "draw", "write")
+        threads = int(figures.get("machine", {}).get("threads", 1))
+        return cls(network=network, threads=threads, **{name: seconds[name] for name in names})
 
     def faster(self, speedup: float) -> "Parts":
         """Return the parts with a network that is so many times as fast."""
@@ -60,7 +64,7 @@ class Parts:
     def processor(self, *, pictures: bool, on_gpu: bool) -> float:
         """Return the seconds of a frame that one core is busy."""
         again = self.decode + self.draw + self.write if pictures else 0.0
-        return self.decode + self.prepare + self.masks + again + (0.0 if on_gpu else self.network)
+        return self.decode + self.prepare + self.masks + again + (0.0 if on_gpu else self.threads * self.network)
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ class Limit:
 def limit(parts: Parts, *, processes: int, cores: float, pictures: bool, on_gpu: bool) -> Limit:
     """Return how many frames a second some processes do together on one GPU (or without one) and some cores."""
     limits = {
-        "waiting of one part for another": processes / parts.alone(pictures=pictures),
+        "one part waiting for another": processes / parts.alone(pictures=pictures),
         "cores": cores / parts.processor(pictures=pictures, on_gpu=on_gpu),
     }
     if on_gpu:
@@ -116,7 +120,7 @@ def print_limits(parts: Parts, options: argparse.Namespace) -> None:
         best = max(found.values(), key=lambda one: one.rate).rate
         count = next(count for count, one in found.items() if one.rate > 0.95 * best)
         hours = 3600 * FRAME_RATE / found[count].rate / 3600
-        name = "as measured" if speedup == 1 else f"{speedup:g} times as fast"
+        name = "on these cores" if speedup == 1 else f"{speedup:g} times as fast"
         print(
             f"| {name}, {1000 * fast.network:.1f} ms | {found[1].rate:.1f} | {found[1].by} | {count} | "
             f"{found[count].rate:.1f} | {found[count].by} | {hours * options.price:.3f} |"
@@ -162,7 +166,7 @@ def main() -> None:
     figures = json.loads(options.figures.read_text("utf-8"))
     parts = Parts.of_figures(figures)
     print(f"{figures['model']} at {figures['network_size'][0]}x{figures['network_size'][1]}, measured, ms a frame:")
-    print(", ".join(f"{name} {1000 * value:.1f}" for name, value in vars(parts).items()))
+    print(", ".join(f"{name} {1000 * value:.1f}" for name, value in vars(parts).items() if name != "threads"))
     print_limits(parts, options)
     print_jobs(parts, options)
 

@@ -24,7 +24,7 @@ def test_the_limit_moves_from_the_network_to_waiting_to_the_cores():
     common = {"cores": 8, "pictures": True, "on_gpu": True}
     assert limit(PARTS, processes=2, **common).by == "network"
     fast = PARTS.faster(100)
-    assert limit(fast, processes=1, **common).by == "waiting of one part for another"
+    assert limit(fast, processes=1, **common).by == "one part waiting for another"
     assert limit(PARTS.faster(1000), processes=16, **common).by == "cores"
     assert limit(PARTS.faster(1000), processes=16, **common).rate == pytest.approx(8 / 0.027)
 
@@ -49,5 +49,5 @@ def test_the_script_prints_both_tables(tmp_path):
         check=True,
     )
     assert "network 4.0" in done.stdout
-    assert "| as measured, 4.0 ms | " in done.stdout
+    assert "| on these cores, 4.0 ms | " in done.stdout
     assert "| 1,000 | " in done.stdout

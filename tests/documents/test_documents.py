@@ -90,6 +90,8 @@ COMMANDS = {
     "genvis status out": AS_IT_IS,
     "genvis collect out --outputs youtube_vis,csv,parquet": AS_IT_IS,
     "pip install 'genvis[ray]'": NOT_RUN,
+    # tests/benchmarking/test_scaling_simulation.py
+    "python benchmarks/scaling.py benchmarks/part_times_r50.json --network-speedups 1 10 30 100": NOT_RUN,
     "genvis predict 'clips/*.mkv' -o out --on ray --actors 2": NOT_RUN,  # tests/scaling/test_ray.py
     (
         "genvis predict '/data/day1/*.mp4' -o /data/out --on ray --address auto --actors 8 --gpus-per-actor 1 "
