@@ -68,7 +68,7 @@ class Losses:
     _read_to: int = 0
     _key_pts: int | None = None
     _has_key: bool = False
-    _is_interlaced: bool = False
+    _interlaced: int = 0
 
     def add_packet(self, packet: "Packet[VideoStream]") -> None:
         """Count a packet that the file delivered."""
@@ -86,7 +86,7 @@ class Losses:
 
     def add_frame(self, frame: VideoFrame, time: float, *, is_whole: bool = True) -> None:
         """Count a frame that was decoded, be it in part, shown at ``time`` seconds."""
-        self._is_interlaced = self._is_interlaced or bool(frame.interlaced_frame)
+        self._interlaced += bool(frame.interlaced_frame)
         self._shown += 1
         if not self._has_key or self._is_before_key(frame.pts):
             self.leading -= 1
@@ -113,12 +113,13 @@ class Losses:
         announced = announced_seconds(container, stream)
         is_checked = format_name in INDEXED_FORMATS or (path is not None and format_name in SELF_DESCRIBING_FORMATS)
         listed = self._listed_frames(format_name, stream)
-        lost = self._pictures - self._shown - len(self.damaged) - max(0, self.leading)
+        # An interlaced frame may be two pictures.
+        lost = self._pictures - self._shown - self._interlaced - len(self.damaged) - max(0, self.leading)
         if self._packets < listed:
             return f"of {listed} frames that it lists"
         if path is not None and (damage := self._structural_damage(format_name, path, stream)):
             return f"and {damage}"
-        if self.codec in ONE_FRAME_A_PICTURE and not self._is_interlaced and lost > 0:
+        if self.codec in ONE_FRAME_A_PICTURE and lost > 0:
             return f"of {self._pictures} frames that it holds"
         if announced and not is_checked and seconds + SLACK_STEPS * step + SLACK_SECONDS < announced:
             return f"of {announced:.2f} s that it announces"
