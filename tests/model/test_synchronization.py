@@ -59,7 +59,7 @@ def test_the_genvis_tracker_streams_without_waiting() -> None:
     assert noted.waiting == []
 
 
-@pytest.mark.parametrize("family", ["mask2former", "rf_detr"])  # EoMT reads once a call which blocks mask attention.
+@pytest.mark.parametrize("family", ["mask2former", "rf_detr", "eomt"])
 def test_detectors_do_not_wait(family: str, tmp_path: Any) -> None:
     model: Any = load(save_tiny_family(tmp_path, family))
     frames = torch.randint(0, 256, (2, 3, 40, 60), dtype=torch.uint8)

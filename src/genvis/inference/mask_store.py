@@ -18,6 +18,7 @@ from torch import Tensor
 
 from genvis.errors import InputError, OutputError
 from genvis.inference.mask_geometry import BOX_MARGIN, MaskCrop
+from genvis.model.device_copies import on_cpu
 
 IN_MEMORY_BYTES = 64 * 1024**2
 
@@ -66,9 +67,9 @@ class MaskStore:
         Raises:
             OutputError: If the disk is full.
         """
-        boxes = positive_boxes(logits)
+        on_host = on_cpu(positive_boxes(logits), logits)
+        boxes, pixels = on_host[0].numpy().astype(np.int64), on_host[1].numpy()
         kept = np.flatnonzero(boxes[:, 2] > boxes[:, 0])
-        pixels = logits.cpu().numpy()
         chunks, rows = [], []
         offset = self._size
         numbers: list[int] = track_ids.tolist()
@@ -149,8 +150,12 @@ class MaskStore:
         self._filled = needed
 
 
-def positive_boxes(logits: Tensor) -> NDArray[np.int64]:
-    """Return the boxes (Q, 4) of what is above 0 in (Q, h, w): top, left, bottom, right, with a margin, or all 0."""
+def positive_boxes(logits: Tensor) -> Tensor:
+    """Return the boxes of what is above 0 in (Q, h, w): top, left, bottom, right, with a margin, or all 0.
+
+    Returns:
+        (Q, 4) int64, on the device of the logits.
+    """
     positive = logits > 0
     boxes = torch.zeros(logits.shape[0], 4, dtype=torch.int64, device=logits.device)
     present = positive.flatten(1).any(dim=1)
@@ -159,4 +164,4 @@ def positive_boxes(logits: Tensor) -> NDArray[np.int64]:
         first, last = line.argmax(dim=1), length - line.flip(1).argmax(dim=1)
         boxes[:, axis] = torch.where(present, (first - BOX_MARGIN).clamp(min=0), 0)
         boxes[:, axis + 2] = torch.where(present, (last + BOX_MARGIN).clamp(max=length), 0)
-    return boxes.cpu().numpy()
+    return boxes

@@ -18,6 +18,7 @@ from genvis.fingerprint import Stamp, tensors_stamp
 from genvis.inference.trackers.choose import TrackerName, default_tracker, make_tracker
 from genvis.inference.trackers.matching_options import MemoryMatchingOptions
 from genvis.inference.trackers.video_tracker import VideoTracker
+from genvis.model.device_copies import to_device
 from genvis.model.preprocessing import Preprocessing
 from genvis.runtimes.exported_model import ExportedModel
 from genvis.video.sources.frames_in_memory import FrameLike, rgb_pixels
@@ -162,7 +163,7 @@ class RunSetup:
     def _prepare(self, images: list[NDArray[np.uint8]]) -> PreparedClip:
         height, width = images[0].shape[:2]
         stacked = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)  # (T, 3, h, w) uint8
-        resized = self.preprocessing.resize(stacked.to(self.model.device))
+        resized = self.preprocessing.resize(to_device(stacked, self.model.device))
         pixel_values = self.preprocessing.normalize(resized, dtype=self.model.dtype)  # (T, 3, H, W)
         seen, padded = ((x.shape[-2], x.shape[-1]) for x in (resized, pixel_values))
         if self.preprocessing.resizes_masks_once:  # From stride 4 to the frame, not by way of the input.

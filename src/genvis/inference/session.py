@@ -18,7 +18,8 @@ from genvis.inference.run_setup import RunSetup
 from genvis.inference.scoring import TrackScores
 from genvis.inference.state_file import count, damage_as_input_error, pair, part, read_state, write_state
 from genvis.inference.trackers.track_ids import TrackIds
-from genvis.inference.trackers.video_tracker import TrackedClip, on_cpu
+from genvis.inference.trackers.video_tracker import TrackedClip
+from genvis.model.device_copies import on_cpu, selected
 from genvis.results.overlaps import Overlaps, resolve_overlaps
 from genvis.results.types import FrameResult, FrameStamp, Instance
 from genvis.video.sources.frames_in_memory import FrameLike
@@ -102,17 +103,18 @@ class Session:
         self._check_size(clip.sizes.frame)
         tracked, self._state = self._setup.tracker.track(clip.pixel_values, self._state)
         assert tracked is not None  # Sessions are opened for causal trackers only.
-        selected = self._select(tracked.track_ids.tolist(), self._score(tracked))
+        reported = self._select(tracked.track_ids.tolist(), self._score(tracked))
         height, width = tracked.mask_logits.shape[-2:]
         geometry = mask_geometry(*clip.sizes, (height, width))
-        logits = tracked.mask_logits[:, [one.row for one in selected]].cpu()  # (T, R, h, w)
+        rows = torch.tensor([one.row for one in reported], dtype=torch.int64)
+        (logits,) = on_cpu(selected(tracked.mask_logits, rows, dim=1))  # (T, R, h, w)
         results = []
         for frame, frame_logits in zip(frames, logits, strict=True):
             found = FrameResult(
                 stamp=self._stamp(frame),
                 height=clip.sizes.frame[0],
                 width=clip.sizes.frame[1],
-                instances=self._instances(selected, frame_logits, geometry),
+                instances=self._instances(reported, frame_logits, geometry),
             )
             results.append(resolve_overlaps(found) if self._overlaps == "resolve" else found)
             self.frames_seen += 1

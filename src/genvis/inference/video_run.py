@@ -17,8 +17,9 @@ from genvis.inference.mask_store import MaskStore
 from genvis.inference.run_setup import FrameSizes, RunSetup
 from genvis.inference.scoring import Selection, TrackScores
 from genvis.inference.state_file import count, damage_as_input_error, pair, part, read_state, write_state
-from genvis.inference.trackers.video_tracker import TrackedClip, on_cpu
+from genvis.inference.trackers.video_tracker import TrackedClip
 from genvis.masks import RLEMask
+from genvis.model.device_copies import on_cpu, selected
 from genvis.results.editing.appearance import TrackAppearance
 from genvis.results.overlaps import Overlaps, ids_by_appearance, resolve_video
 from genvis.results.types import FrameStamp, Track, VideoResult
@@ -119,11 +120,13 @@ class VideoRun:
         self._scores.add(tracked.track_ids, evidence, observations)
         if tracked.embeddings is not None:
             visible = torch.nonzero(presence >= SURELY_VISIBLE).flatten()
-            embeddings = tracked.embeddings[visible.to(tracked.embeddings.device)].cpu()
+            (embeddings,) = on_cpu(selected(tracked.embeddings, visible, dim=0))
             self._looks.add(self._tracked_frames, tracked.track_ids[visible].tolist(), embeddings)
         present = torch.nonzero(presence >= self._presence_threshold).flatten()  # (N',)
-        for logits in tracked.mask_logits:  # (N, h, w)
-            kept = logits if len(present) == len(logits) else logits[present.to(logits.device)]
+        masks = tracked.mask_logits  # (T, N, h, w)
+        if len(present) < masks.shape[1]:
+            masks = selected(masks, present, dim=1)
+        for kept in masks:  # (N', h, w)
             self._store.add(self._tracked_frames, kept, tracked.track_ids[present])
             self._tracked_frames += 1
 

@@ -12,6 +12,7 @@ from genvis.inference.trackers.frame_association import FrameDetections, FrameTr
 from genvis.inference.trackers.matching_options import MemoryMatchingOptions
 from genvis.inference.trackers.track_memory import TrackMemory
 from genvis.inference.trackers.video_tracker import TrackedClip, VideoTracker
+from genvis.model.device_copies import on_cpu, to_device
 
 if TYPE_CHECKING:
     from genvis.model.detector.base import FrameDetector
@@ -50,12 +51,22 @@ class MemoryMatching(VideoTracker):
         """Follow the objects frame by frame; clips of any lengths give the same: see `VideoTracker.track`."""
         detected = self.detector(pixel_values)
         predicted = self.detector.predict(detected)
+        # A device is waited for twice in a clip; all that asks for values is done on the CPU.
+        scores, queries = on_cpu(predicted.class_scores, detected.frame_queries[-1])  # (T, Q, K), (T, Q, C)
+        # Only of queries that can count the masks are computed.
+        likely = [
+            torch.nonzero(of_frame.amax(dim=1) >= self.options.detection_threshold).flatten()  # (D,)
+            for of_frame in scores
+        ]
+        masks = on_cpu(
+            *(
+                predicted.mask_logits(frame, to_device(rows, predicted.mask_embeddings.device))  # (D, h, w)
+                for frame, rows in enumerate(likely)
+            )
+        )
         detections, tracks = [], []
-        for frame, queries in enumerate(detected.frame_queries[-1]):  # (Q, C)
-            probabilities = predicted.class_scores[frame].float()  # (Q, K)
-            # Only of queries that can count the masks are computed.
-            likely = torch.nonzero(probabilities.amax(dim=1) >= self.options.detection_threshold).flatten()  # (D,)
-            found = FrameDetections(queries[likely], probabilities[likely], predicted.mask_logits(frame, likely))
+        for frame, rows in enumerate(likely):
+            found = FrameDetections(queries[frame, rows], scores[frame, rows], masks[frame])
             followed, state = associate(found, state, self.options)
             detections.append(found)
             tracks.append(followed)
@@ -79,12 +90,12 @@ class MemoryMatching(VideoTracker):
             classes=self.detector.sizes.classes,
             channels=self.detector.sizes.query_dim,
             bank_size=self.options.bank_size,
-            device=next(self.detector.parameters()).device,
+            device=torch.device("cpu"),
         )
 
 
 def clip_of_frames(detections: Sequence[FrameDetections], tracks: Sequence[FrameTracks]) -> TrackedClip:
-    """Join the tracks of T frames to those of a clip, ordered by track id.
+    """Join the tracks of T frames to those of a clip, ordered by track id; all is on the CPU.
 
     Args:
         detections: Of each frame.
@@ -106,7 +117,7 @@ def clip_of_frames(detections: Sequence[FrameDetections], tracks: Sequence[Frame
         presence[rows] = torch.maximum(presence[rows], probabilities.amax(dim=1))
         masks[frame, rows] = found.mask_logits[followed.detections].float()
     return TrackedClip(
-        track_ids=track_ids.cpu(),
+        track_ids=track_ids,
         class_evidence=evidence / observations[:, None],
         observations=observations,
         presence=presence,

@@ -10,6 +10,7 @@ from torch import Tensor
 from genvis.inference.scoring import GREATEST_PROBABILITY
 from genvis.inference.trackers.propagation import state_parts, tracks_of_queries
 from genvis.inference.trackers.video_tracker import TrackedClip, VideoTracker
+from genvis.model.device_copies import on_cpu, selected, to_device
 
 if TYPE_CHECKING:
     from genvis.model.detector.base import FrameDetector
@@ -37,14 +38,16 @@ class QueryMatching(VideoTracker):
         """Follow the objects frame by frame: see `VideoTracker.track`."""
         detected = self.detector(pixel_values)
         predicted = self.detector.predict(detected)
-        scores, masks = [], []
-        for frame, queries in enumerate(detected.frame_queries[-1]):  # (Q, C)
-            order = None if state is None else match_queries(state, queries)
-            state = queries if order is None else queries[order]
-            scores.append(predicted.class_scores[frame] if order is None else predicted.class_scores[frame, order])
-            masks.append(predicted.mask_logits(frame, order))  # (Q, h, w)
+        orders = []
+        for queries in on_cpu(detected.frame_queries[-1])[0]:  # (Q, C)
+            order = torch.arange(len(queries)) if state is None else match_queries(state, queries)
+            state = queries[order]
+            orders.append(order)
         assert state is not None
-        greatest = torch.stack(scores).float().amax(dim=0)  # (Q, K)
+        order_of_frame = to_device(torch.stack(orders), predicted.class_scores.device)  # (T, Q)
+        masks = [predicted.mask_logits(frame, order) for frame, order in enumerate(order_of_frame)]  # (Q, h, w)
+        scores = predicted.class_scores.take_along_dim(order_of_frame[..., None], dim=1)  # (T, Q, K)
+        greatest = scores.float().amax(dim=0)  # (Q, K)
         presence = greatest.amax(dim=1)  # (Q,)
         clip = TrackedClip(
             track_ids=torch.arange(len(state)),
@@ -58,14 +61,14 @@ class QueryMatching(VideoTracker):
 
     def state_tensors(self, state: Tensor | None) -> dict[str, Tensor]:
         """Return the queries of the previous frame, in the order of the tracks: see `VideoTracker.state_tensors`."""
-        return {} if state is None else {"previous_queries": state.detach().cpu().contiguous()}
+        return {} if state is None else {"previous_queries": state.detach().contiguous()}
 
     def state_from_tensors(self, tensors: Mapping[str, Tensor]) -> Tensor | None:
         """Return the state again: see `VideoTracker.state_from_tensors`."""
         if not tensors:
             return None
         shape = (self.detector.sizes.queries, self.detector.sizes.query_dim)
-        (queries,) = state_parts(tensors, {"previous_queries": shape}, like=next(self.detector.parameters()))
+        (queries,) = state_parts(tensors, {"previous_queries": shape}, like=torch.empty(0))
         return queries
 
 
@@ -86,17 +89,18 @@ class ClipMatching(QueryMatching):
         """Follow the objects through a clip, which starts from the learned queries: see `VideoTracker.track`."""
         detected = self.detector(pixel_values)
         output, after = self.tracker(detected.frame_queries[-1][None])
-        queries = after.instance_queries[0]  # (Q, C)
-        order = slice(None) if state is None else match_queries(state, queries)
         masks = self.tracker.mask_logits(output, detected.features)  # (T, Q, h, w)
-        return tracks_of_queries(output.class_logits[-1, 0][order], masks[:, order], queries[order]), queries[order]
+        (queries,) = on_cpu(after.instance_queries[0])  # (Q, C)
+        order = torch.arange(len(queries)) if state is None else match_queries(state, queries)
+        queries, class_logits = queries[order], selected(output.class_logits[-1, 0], order, dim=0)
+        return tracks_of_queries(class_logits, selected(masks, order, dim=1), queries), queries
 
     def state_from_tensors(self, tensors: Mapping[str, Tensor]) -> Tensor | None:
         """Return the state again: see `VideoTracker.state_from_tensors`."""
         if not tensors:
             return None
-        learned = self.tracker.first_queries
-        (queries,) = state_parts(tensors, {"previous_queries": tuple(learned.shape)}, like=learned)
+        shape = tuple(self.tracker.first_queries.shape)
+        (queries,) = state_parts(tensors, {"previous_queries": shape}, like=torch.empty(0))
         return queries
 
 
@@ -104,13 +108,13 @@ def match_queries(previous: Tensor, current: Tensor) -> Tensor:
     """Find for each previous query the current one that most likely is the same object.
 
     Args:
-        previous: (Q, C), in the order of the tracks.
-        current: (Q, C), in any order.
+        previous: (Q, C), in the order of the tracks, on the CPU.
+        current: (Q, C), in any order, on the CPU.
 
     Returns:
         (Q,) int64: ``current[order]`` is in the order of the tracks; the total cosine similarity is greatest.
     """
     similarity = torch.nn.functional.normalize(previous, dim=-1) @ torch.nn.functional.normalize(current, dim=-1).mT
     # In half precision a network can overflow; what is not a number is similar to nothing.
-    _, order = linear_sum_assignment(similarity.float().nan_to_num().cpu().numpy(), maximize=True)
-    return torch.from_numpy(order).to(current.device)
+    _, order = linear_sum_assignment(similarity.float().nan_to_num().numpy(), maximize=True)
+    return torch.from_numpy(order)

@@ -3,14 +3,13 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
-import torch
 from torch import Tensor
 
 from genvis.inference.scoring import ScoreRule
 
 
 class TrackedClip(NamedTuple):
-    """Tracks of one clip, a row each; all but the ids is on the device of the network.
+    """Tracks of one clip, a row each; all but the ids is on the device of the network, or all on the CPU.
 
     Attributes:
         track_ids: (N,) int64 on the CPU, all different. The same number in two clips of a video is the same track.
@@ -29,13 +28,6 @@ class TrackedClip(NamedTuple):
     presence: Tensor
     mask_logits: Tensor
     embeddings: Tensor | None = None
-
-
-def on_cpu(*tensors: Tensor) -> list[Tensor]:
-    """Return tensors of one device as float32 on the CPU, moved together: the device is waited for once."""
-    joined = torch.cat([tensor.flatten().float() for tensor in tensors]).cpu()
-    parts = joined.split([tensor.numel() for tensor in tensors])
-    return [part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
 
 
 class VideoTracker(Protocol):

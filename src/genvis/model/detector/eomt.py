@@ -40,6 +40,7 @@ class EoMTDetector(FrameDetector):
         self.eomt = EomtForUniversalSegmentation(config)
         self.eomt.register_module("criterion", nn.Identity())  # Of the loss, with a buffer.
         self._masked_blocks = [True] * config.num_blocks
+        self._state_read: tuple[int, int] | None = None
 
     def train(self, mode: bool = True) -> Self:
         """Switch between training and evaluation."""
@@ -48,9 +49,13 @@ class EoMTDetector(FrameDetector):
 
     def masked_blocks(self) -> list[bool]:
         """Return for each of the last blocks whether the attention of its queries is masked; read from the device."""
+        probabilities = self.eomt.attn_mask_probs
         if torch.compiler.is_compiling():  # A graph cannot depend on values: those of the last call count.
             return self._masked_blocks
-        self._masked_blocks = [probability > 0 for probability in self.eomt.attn_mask_probs.tolist()]
+        state = None if probabilities.is_inference() else (probabilities.data_ptr(), probabilities._version)
+        if state is None or state != self._state_read:  # They are read again only after they were written.
+            self._masked_blocks = [probability > 0 for probability in probabilities.tolist()]
+            self._state_read = state
         return self._masked_blocks
 
     def forward(self, pixel_values: Tensor, *, layers: int = 1) -> DetectorOutput:
