@@ -92,15 +92,19 @@ def test_an_index_wise_read_never_sees_another_identity_and_a_global_one_does():
 
 @few
 @given(
-    steps=st.lists(st.tuples(st.integers(0, 40), st.integers(0, 9), st.booleans()), min_size=1, max_size=40),
+    steps=st.lists(
+        st.tuples(st.integers(0, 40), st.integers(0, 9), st.booleans(), st.sampled_from([None, None, 1, 3])),
+        min_size=1,
+        max_size=40,
+    ),
 )
 def test_extending_any_memory_in_any_order_never_changes_another(steps):
     memories: list[tuple[PrototypeMemory, list[int]]] = [(empty(), [])]
-    for choice, seed, with_gradient in steps:
+    for choice, seed, with_gradient, limit in steps:
         memory, seeds = memories[choice % len(memories)]
         with torch.set_grad_enabled(with_gradient):
-            longer = memory.append(*entry(seed))
-        memories.append((longer, [*seeds, seed]))
+            longer = memory.append(*entry(seed), limit=limit)
+        memories.append((longer, [*seeds, seed][-(limit or 99) :]))
     for memory, seeds in memories:
         assert_holds(memory, seeds)
 
@@ -136,15 +140,17 @@ def test_a_limit_below_what_is_held_forgets_the_oldest(limit):
     assert_holds(memory, list(range(6)))
 
 
-def test_a_long_video_costs_amortised_constant_time_a_clip():
+@pytest.mark.parametrize("limit", [None, 40])
+def test_a_long_video_costs_amortised_constant_time_a_clip(limit):
     memory, copied, clips = empty(), 0, 500
     with torch.no_grad():
         for seed in range(clips):
-            longer = memory.append(*entry(seed % 7))
+            longer = memory.append(*entry(seed % 7), limit=limit)
             if longer.keys.untyped_storage().data_ptr() != memory.keys.untyped_storage().data_ptr():
                 copied += len(memory)
             memory = longer
     assert copied <= 6 * clips
+    assert memory.keys.untyped_storage().nbytes() <= 1.5 * memory.keys.nbytes
 
 
 def test_gradients_reach_every_clip_in_the_memory():

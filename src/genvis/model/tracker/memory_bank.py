@@ -9,8 +9,9 @@ from torch import Tensor
 class PrototypeMemory:
     """Keys and values of the instance prototypes of past clips: an immutable sequence that is cheap to extend.
 
-    `append` returns a longer memory and leaves this one as it was. Both may share one growing buffer, so that a long
-    video costs amortised constant time a clip; a memory that is extended a second time gets a buffer of its own.
+    `append` returns a memory with one more clip and leaves this one as it was. Both may share one buffer, of which each
+    sees its own stretch: so a clip costs amortised constant time, also in a memory of a bounded number of clips, whose
+    stretch slides. A memory that is extended a second time gets a buffer of its own.
 
     Args:
         keys: (B, M, Q, C), oldest clip first.
@@ -19,8 +20,8 @@ class PrototypeMemory:
 
     def __init__(self, keys: Tensor, values: Tensor) -> None:
         self._keys, self._values = keys, values
-        self._length = keys.shape[1]
-        self._used = [self._length]  # Shared by all memories on the same buffer: how much of it is taken.
+        self._held = range(keys.shape[1])  # Which places of the buffer this memory sees.
+        self._used = [keys.shape[1]]  # Shared by all memories on the same buffer: how much of it is taken.
 
     @classmethod
     def empty(cls, *, batch: int, num_queries: int, hidden_dim: int, like: Tensor) -> Self:
@@ -30,17 +31,17 @@ class PrototypeMemory:
 
     def __len__(self) -> int:
         """M, the number of clips held."""
-        return self._length
+        return len(self._held)
 
     @property
     def keys(self) -> Tensor:
         """(B, M, Q, C), oldest clip first."""
-        return self._keys[:, : self._length]
+        return self._keys[:, self._held.start : self._held.stop]
 
     @property
     def values(self) -> Tensor:
         """(B, M, Q, C), oldest clip first."""
-        return self._values[:, : self._length]
+        return self._values[:, self._held.start : self._held.stop]
 
     def append(self, key: Tensor, value: Tensor, *, limit: int | None = None) -> "PrototypeMemory":
         """Return this memory with one more clip.
@@ -50,32 +51,31 @@ class PrototypeMemory:
             value: (B, Q, C).
             limit: Keep only this many of the latest clips; None keeps all.
         """
-        if limit is not None and self._length >= limit:
-            kept = slice(self._length - limit + 1, self._length)
-            return PrototypeMemory(
-                torch.cat([self._keys[:, kept], key[:, None]], dim=1),
-                torch.cat([self._values[:, kept], value[:, None]], dim=1),
-            )
+        kept = self._held if limit is None or len(self) < limit else self._held[len(self) - limit + 1 :]
         if torch.is_grad_enabled():  # Writing in place would break the graph of the shorter memories.
+            places = slice(kept.start, kept.stop)
             return PrototypeMemory(
-                torch.cat([self.keys, key[:, None]], dim=1), torch.cat([self.values, value[:, None]], dim=1)
+                torch.cat([self._keys[:, places], key[:, None]], dim=1),
+                torch.cat([self._values[:, places], value[:, None]], dim=1),
             )
-        return self._append_in_place(key, value)
+        return self._append_in_place(kept, key, value)
 
-    def _append_in_place(self, key: Tensor, value: Tensor) -> "PrototypeMemory":
-        longer = PrototypeMemory.__new__(PrototypeMemory)
-        has_room = self._keys.shape[1] > self._length and self._used[0] == self._length
+    def _append_in_place(self, kept: range, key: Tensor, value: Tensor) -> "PrototypeMemory":
+        has_room = self._keys.shape[1] > kept.stop and self._used[0] == kept.stop
         # A buffer made in inference mode cannot be written to outside of it.
         is_writable = torch.is_inference_mode_enabled() or not self._keys.is_inference()
         if has_room and is_writable:
-            longer._keys, longer._values, longer._used = self._keys, self._values, self._used
+            longer = PrototypeMemory(self._keys, self._values)
+            longer._held, longer._used = range(kept.start, kept.stop + 1), self._used
         else:
-            room = max(16, self._length // 4)
-            shape = (key.shape[0], self._length + room, *key.shape[1:])
-            longer._keys, longer._values, longer._used = key.new_empty(shape), value.new_empty(shape), [0]
-            longer._keys[:, : self._length] = self.keys
-            longer._values[:, : self._length] = self.values
-        longer._keys[:, self._length] = key
-        longer._values[:, self._length] = value
-        longer._length = longer._used[0] = self._length + 1
+            length = len(kept)
+            shape = (key.shape[0], length + max(16, length // 4), *key.shape[1:])
+            longer = PrototypeMemory(key.new_empty(shape), value.new_empty(shape))
+            longer._keys[:, :length] = self._keys[:, kept.start : kept.stop]
+            longer._values[:, :length] = self._values[:, kept.start : kept.stop]
+            longer._held = range(length + 1)
+        place = longer._held.stop - 1
+        longer._keys[:, place] = key
+        longer._values[:, place] = value
+        longer._used[0] = longer._held.stop
         return longer
