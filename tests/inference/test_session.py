@@ -124,16 +124,6 @@ def test_tiny_thin_and_huge_frames(size, tiny_model):
     assert sum(track.frames_seen for track in result.tracks) > 0
 
 
-@pytest.mark.parametrize("frames", [1, 3])
-def test_the_device_is_waited_for_twice_a_clip(frames, segmenter, golden_frames, monkeypatch):
-    session, copies = segmenter.open_session(score_threshold=0), []
-    copy = torch.Tensor.cpu
-    monkeypatch.setattr(torch.Tensor, "cpu", lambda tensor: copies.append(tensor) or copy(tensor))
-    assert any(len(result) for result in session.step_clip(list(golden_frames[:frames])))
-    # The facts of the tracks together, and the masks of the reported ones; the boxes (int64) are made on the CPU.
-    assert sum(copied.is_floating_point() for copied in copies) == 2
-
-
 def test_scores_of_an_endless_stream_follow_what_a_query_holds_now():
     scores = TrackScores(MEAN_LOGITS, classes=2, window=SCORE_WINDOW)
     ids, ones = torch.tensor([7]), torch.ones(1)
