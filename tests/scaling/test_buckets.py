@@ -105,6 +105,17 @@ def test_an_unfinished_upload_is_done_again(write_videos, predict_words, tmp_pat
     assert len(results_of(out)) == 1
 
 
+def test_outputs_of_an_earlier_run_are_replaced(write_videos, predict_words, tmp_path):
+    videos = write_videos(tmp_path / "videos", 1)
+    out = f"memory://{uuid.uuid4().hex}/out"
+    assert main(predict_words(videos, out, "--outputs", "csv,mots")) == 0
+    assert "clip0/mots.txt" in open_store(out).names("clip0")
+    words = predict_words(videos, out, "--overwrite")
+    assert main(words) == 0
+    assert {"clip0/objects.csv", "clip0/result.json"} <= set(open_store(out).names("clip0"))
+    assert "clip0/mots.txt" not in open_store(out).names("clip0")
+
+
 class Bucket:
     """A server of S3's protocol on this machine."""
 

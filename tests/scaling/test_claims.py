@@ -66,6 +66,17 @@ def test_a_claim_is_renewed(store, monkeypatch):
         assert read_claim(store, KEY).token == claim.token
 
 
+def test_a_claim_that_was_taken_is_not_taken_back(store, monkeypatch):
+    """As after the sleep of a machine: the process neither renews nor removes what is another's now."""
+    monkeypatch.setattr(claims, "RENEW_SECONDS", 0.3)
+    with video_claim(store, KEY):
+        another = Claim(Owner("elsewhere", 1, 0.0), "another", time.time(), 2)
+        store.write(claim_file(KEY), another.to_bytes())
+        time.sleep(0.8)
+        assert read_claim(store, KEY) == another
+    assert read_claim(store, KEY) == another
+
+
 def test_a_number_that_was_given_again_is_another_process():
     process = this_process()
     assert process.is_alive() is True

@@ -1,5 +1,6 @@
 """``genvis eval``: score results against annotations."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -192,7 +193,8 @@ def _run_model(
 
         job = EvaluationJob(weights, str(truth.path), str(images), str(out), device, detections, how)
         engine = engine_on_ray(job, pool=pool, console=Console(stderr=True))
-    with live_progress() as show:
+    # On Ray the table of the actors shows how far they are.
+    with live_progress() if engine is None else nullcontext(lambda *_: None) as show:
         return run_model(
             VideoSegmenter(model, **how),  # type: ignore[arg-type]  # checked by its own signature
             truth,

@@ -10,7 +10,7 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,9 +100,10 @@ def video_claim(store: Store, key: str) -> Iterator[Claim | None]:
         yield claim
     finally:
         renewal.stop()
-        found = read_claim(store, key)
-        if found is not None and found.token == claim.token:
-            store.remove(claim_file(key))
+        with suppress(GenVISError):  # It ends by itself.
+            found = read_claim(store, key)
+            if found is not None and found.token == claim.token:
+                store.remove(claim_file(key))
 
 
 def give_up(store: Store, key: str) -> None:
@@ -142,6 +143,9 @@ class _Renewal(threading.Thread):
         while not self._ended.wait(RENEW_SECONDS):
             renewed = Claim(self._claim.owner, self._claim.token, time.time(), self._claim.attempt)
             try:
+                found = read_claim(self._store, self._key)
+                if found is None or found.token != self._claim.token:
+                    return  # Another process has taken it, while this one could not renew it.
                 self._store.write(claim_file(self._key), renewed.to_bytes())
             except GenVISError:  # It is tried again; the outputs will say what is wrong.
                 continue

@@ -198,8 +198,7 @@ class VideoWorker:
             if prediction.was_stopped:
                 return Outcome(video, "interrupted", prediction=prediction)
             if self.store.local(video.folder) is None:
-                self.store.put(folder, video.folder)
-                shutil.rmtree(folder, ignore_errors=True)
+                self._copy(folder, video.folder)
         except OutputError as error:  # No fault of the video's.
             return Outcome(video, "failed", error=error)
         except GenVISError as error:
@@ -220,7 +219,16 @@ class VideoWorker:
             fingerprint=fingerprint,
         )
         manifest.write(self.store)
+        if self.store.local(video.folder) is None:
+            shutil.rmtree(folder, ignore_errors=True)  # Not before: if the manifest fails, only this is done again.
         return Outcome(video, manifest.state, manifest, prediction)
+
+    def _copy(self, folder: Path, name: str) -> None:
+        """Copy the outputs of a video to where they belong, in place of those of an earlier run."""
+        self.store.put(folder, name)
+        kept = {f"{name}/{path.name}" for path in folder.iterdir()}
+        for old in set(self.store.names(name)) - kept:
+            self.store.remove(old)
 
     def _folder(self, video: ListedVideo, source: FrameSource) -> tuple[Path, PredictionOptions]:
         """Return where a video is segmented, and with which options: elsewhere, in a folder of this machine first."""

@@ -14,7 +14,7 @@ from genvis.scaling.ray_prediction import PredictionJob, predict_on_ray
 from genvis.video import NamedSource
 from genvis.video.sources.opening import is_camera
 
-_STATUS = {"finished": 0, "incomplete": 1, "busy": 1, "failed": InputError.exit_status}
+_STATUS = {"finished": 0, "live": 0, "incomplete": 1, "busy": 1, "interrupted": 1, "failed": InputError.exit_status}
 
 
 def run_on_ray(
