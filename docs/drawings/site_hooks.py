@@ -20,6 +20,7 @@ ELSEWHERE = {
 }
 # Links to files that are no page.
 INSTEAD = {"docker": "gpu.md", "LICENSE": "https://www.apache.org/licenses/LICENSE-2.0"}
+SOURCES = "source"
 SHIM = "https://unpkg.com/iframe-worker/shim"
 NOTEBOOKS = {f"notebooks/{path.stem}.md": path for path in sorted((ROOT / "notebooks").glob("*.py"))}
 COMMAND_LINE = "reference/command_line.md"
@@ -42,6 +43,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that lie elsewhere, and the notebooks."""
     for name, place in ELSEWHERE.items():
         files.append(File.generated(config, name, content=(ROOT / place).read_text(encoding="utf-8")))
+    for place in linked_sources(Path(config.docs_dir)):
+        files.append(File.generated(config, f"{SOURCES}/{place}", content=(ROOT / place).read_bytes()))
     for name, path in NOTEBOOKS.items():
         files.append(File.generated(config, name, content=notebook_page(path)))
     return files
@@ -93,7 +96,7 @@ def with_links(text: str, source: PurePosixPath, page: PurePosixPath) -> str:
         if "://" in target or target.startswith("mailto:"):
             return match[0]
         place = _normal(source.parent / target)
-        name = pages.get(place, place.removeprefix("docs/"))
+        name = f"{SOURCES}/{place}" if is_source(place) else pages.get(place, place.removeprefix("docs/"))
         if place in INSTEAD:
             return match[0].replace(target, INSTEAD[place])
         up = "../" * (len(page.parts) - 1)
@@ -114,6 +117,28 @@ def lists_apart(text: str) -> str:
             result.append("")
         result.append(line)
     return "\n".join(result)
+
+
+def linked_sources(docs: Path) -> set[str]:
+    """Return the files of the repository, outside of docs/, that pages lead to: examples, for instance."""
+    pages = [*docs.glob("**/*.md"), *(ROOT / place for place in ELSEWHERE.values())]
+    places = {
+        _normal(PurePosixPath(page.parent.relative_to(ROOT).as_posix()) / match[2])
+        for page in pages
+        for match in _LINK.finditer(page.read_text(encoding="utf-8"))
+        if "://" not in match[2] and not match[2].startswith("mailto:")
+    }
+    return {place for place in places if is_source(place)}
+
+
+def is_source(place: str) -> bool:
+    """Whether a place in the repository is a file that is neither a page nor below docs/."""
+    return (
+        not place.startswith("docs/")
+        and place not in ELSEWHERE.values()
+        and place not in INSTEAD
+        and (ROOT / place).is_file()
+    )
 
 
 def notebook_page(path: Path) -> str:
@@ -146,7 +171,7 @@ def command_line_help() -> str:
 def _normal(path: PurePosixPath) -> str:
     parts: list[str] = []
     for part in path.parts:
-        if part == "..":
+        if part == ".." and parts:
             parts.pop()
         elif part != ".":
             parts.append(part)
