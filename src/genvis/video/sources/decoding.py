@@ -139,8 +139,13 @@ class Decoding:
         stated = min((number for number in (self.stream.frames, estimate) if number), default=None)
         return listed or stated
 
-    def frames(self) -> Generator[tuple[float, VideoFrame], None, None]:
-        """Deliver every frame that can be decoded, with its time in seconds since the first one."""
+    def frames(self, *, all_from: int | None = None) -> Generator[tuple[float, VideoFrame], None, None]:
+        """Deliver every frame that can be decoded, with its time in seconds since the first one.
+
+        Args:
+            all_from: Time stamp, in units of the stream's time base, before which frames may be left out that no other
+                one is decoded from; None leaves out none.
+        """
         packets = self.container.demux(self.stream)
         is_flushed = True
         while True:
@@ -155,6 +160,9 @@ class Decoding:
             if packet is None:
                 break
             self.losses.add_packet(packet)
+            if all_from is not None:
+                is_before = packet.pts is not None and packet.pts < all_from
+                self._decoder.skip_frame = "NONREF" if is_before else "DEFAULT"
             yield from self._timed(packet)
         if not is_flushed:
             # The decoder may still hold frames.

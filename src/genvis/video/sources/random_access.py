@@ -136,7 +136,7 @@ class FrameReader:
         decoding = Decoding(
             Location(str(path.absolute()), label=printable(path.name), path=path, options=LOCAL_OPTIONS)
         )
-        passing = _without_times(decoding)
+        passing = (frame for _, frame in decoding.frames())
         first = next(passing, None)
         if (
             first is None
@@ -169,7 +169,7 @@ class FrameReader:
     def _search(self, position: int) -> bool:
         """Decode up to a frame and keep those on the way; return False if no frame has its time."""
         target = float(self._times[position])
-        if not 0 <= position - self._next <= NEAR and not self._jump(target):
+        if not 0 <= position - self._next <= NEAR and not self._jump(position):
             return False
         for frame in self._passing:
             time = self._time(frame)
@@ -184,10 +184,12 @@ class FrameReader:
         self._next = len(self._times) + NEAR  # At the end: whatever comes is behind.
         return position in self._kept
 
-    def _jump(self, target: float) -> bool:
-        """Go to a key frame that is not after a time, however coarse the container's index is."""
+    def _jump(self, position: int) -> bool:
+        """Go to a key frame that is not after a frame, however coarse the container's index is."""
         assert self._decoding is not None
-        back = 0.0
+        target, back = float(self._times[position]), 0.0
+        # Of what comes long before it, only what others are decoded from; the rest may be stepped back to.
+        near = float(self._times[max(0, position - NEAR)])
         while target - back > 0:
             decoding = self._decoding
             base = decoding.stream.time_base
@@ -197,7 +199,8 @@ class FrameReader:
                 decoding.seek(int((target - back + self._origin + SAME_TIME) / base))
             except av.error.FFmpegError:
                 break
-            passing = _without_times(decoding)
+            all_from = int((near + self._origin - SAME_TIME) / base)
+            passing = (frame for _, frame in decoding.frames(all_from=all_from))
             # What comes before a key frame may lack what it refers to.
             first = next((frame for frame in passing if frame.key_frame), None)
             time = None if first is None else self._time(first)
@@ -241,10 +244,6 @@ class FrameReader:
             f"Frame {position} of the result is not in '{printable(self._video.name)}': this is another video, or it "
             "was changed."
         )
-
-
-def _without_times(decoding: Decoding) -> Iterator[VideoFrame]:
-    return (frame for _, frame in decoding.frames())
 
 
 def _chained(first: VideoFrame, others: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
