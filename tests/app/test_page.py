@@ -60,9 +60,13 @@ def grey_at(page: "Page", x: float, y: float) -> int:
 
 def test_looking_and_correcting_by_keyboard(folder: Path):
     result = folder / "results" / "clip"
+    shutil.copy(folder / "clip.mp4", folder / "<img src=x onerror=alert(1)>.mp4")
     with serving(folder) as client, browser_page() as page:
         page.goto(f"http://127.0.0.1:{client.port}/?token={TOKEN}")
         assert TOKEN not in page.url
+        # Names are text, whatever they hold.
+        page.wait_for_selector("#videos .item:has-text('<img src=x')")
+        assert page.locator("#videos img[src=x]").count() == 0
         page.get_by_role("button", name="Review", exact=True).click()
         page.wait_for_selector("#stage[data-frame='0']")
         assert "3 tracks" in page.locator(".tracks").inner_text()

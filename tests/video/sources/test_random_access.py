@@ -104,6 +104,18 @@ def test_repeated_stamps_are_counted_instead(tmp_path):
         assert not reader.is_searched
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".avi"])
+def test_a_reader_that_was_closed_opens_again(tmp_path, suffix):
+    codec = "libx264" if suffix == ".mp4" else "mpeg4"
+    path = write(tmp_path / f"a{suffix}", codec, {"g": "12"}, ticks=[40 * number for number in range(FRAMES)])
+    with open_source(path) as source:
+        frames = list(source)
+    reader = FrameReader(path, indices=range(FRAMES), times=[one.time for one in frames])
+    for position in (30, 31, 0, 59):
+        assert np.array_equal(reader.image(position), frames[position].image)
+        reader.close()
+
+
 def test_images(tmp_path):
     for number in range(12):
         Image.fromarray(np.full((8, 9, 3), 20 * number, np.uint8)).save(tmp_path / f"{number}.png")

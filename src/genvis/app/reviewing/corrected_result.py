@@ -16,6 +16,9 @@ from genvis.results.editing.edit_log import EDITS_FILE, EditLog
 from genvis.results.editing.edits import Edit, category_choices, edit_to_json
 from genvis.results.types import Track, VideoResult
 
+# Masks that are loaded in a quarter of a second; of more, the page is not slowed down before they are needed.
+MOST_WARM = 100_000
+
 Part = tuple[int, int, int]
 """Row of masks, first position, and the position after the last."""
 
@@ -122,7 +125,12 @@ class CorrectedResult:
             return self._state(log)
 
     def warm(self) -> None:
-        """Load the whole result, so that the first edit need not wait for it; what is wrong with it that edit says."""
+        """Load the whole result, so that the first edit need not wait for it, unless that takes more than a moment.
+
+        What is wrong with it that edit says.
+        """
+        if self.index.mask_count > MOST_WARM:
+            return
         with self._lock, suppress(GenVISError):
             self._loaded()
 

@@ -89,6 +89,11 @@ class MaskIndex:
     def __len__(self) -> int:
         return len(self.times)
 
+    @property
+    def mask_count(self) -> int:
+        """How many masks there are in all."""
+        return len(self._rows)
+
     def frame(self, position: int) -> Iterator[tuple[int, bytes]]:
         """Deliver the masks of one frame: the row of the track, and the counts of its RLE; it may have no pixel."""
         first, stop = int(self._frame_starts[position]), int(self._frame_starts[position + 1])

@@ -58,7 +58,7 @@ def library_routes(desk: Desk) -> list[Route]:
         return JSONResponse(next(_video(video) for video in videos if video.path == path))
 
     async def poster(request: Request) -> Response:
-        video = desk.video(request.path_params["video"])
+        video = await run_in_threadpool(desk.video, request.path_params["video"])
         picture = await run_in_threadpool(_poster, video)
         return Response(picture, media_type="image/jpeg", headers={"cache-control": "private, max-age=3600"})
 

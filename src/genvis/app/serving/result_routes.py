@@ -36,7 +36,7 @@ def result_routes(desk: Desk) -> list[Route]:
         identifier = request.path_params["result"]
         opened = await run_in_threadpool(desk.open, identifier)
         if opened is None:
-            result = desk.result(identifier)
+            result = await run_in_threadpool(desk.result, identifier)
             work = {
                 "result": desk.library.relative(result.path),
                 "index": desk.library.relative(desk.library.index_folder(result)),
@@ -112,7 +112,7 @@ def correction_routes(desk: Desk) -> list[Route]:
         return JSONResponse({"job": job_to_page(job)}, 202)
 
     async def choose_video(request: Request) -> Response:
-        result = desk.result(request.path_params["result"])
+        result = await run_in_threadpool(desk.result, request.path_params["result"])
         body = await body_of(request)
         video = await run_in_threadpool(desk.video, str(body.get("video")))
         await run_in_threadpool(desk.library.choose_video, result, video)

@@ -94,9 +94,10 @@ class FrameReader:
             return frame
 
     def close(self) -> None:
-        """Close the video."""
+        """Close the video; it opens again when a frame is asked for."""
         with self._lock:
             self._end()
+            self._next, self._counted_to = len(self._times) + NEAR + 1, -1
             self._kept.clear()
             self._kept_bytes = 0
             self._counted = iter(())
@@ -186,12 +187,14 @@ class FrameReader:
 
     def _jump(self, position: int) -> bool:
         """Go to a key frame that is not after a frame, however coarse the container's index is."""
-        assert self._decoding is not None
+        if self._decoding is None and not self._open():  # It was closed.
+            return False
         target, back = float(self._times[position]), 0.0
         # Of what comes long before it, only what others are decoded from; the rest may be stepped back to.
         near = float(self._times[max(0, position - NEAR)])
         while target - back > 0:
             decoding = self._decoding
+            assert decoding is not None
             base = decoding.stream.time_base
             if base is None:
                 return False
