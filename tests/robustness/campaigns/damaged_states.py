@@ -8,7 +8,7 @@ from shutil import copytree
 
 from tests.robustness.campaigns.damaged_files import escapes
 from tests.robustness.campaigns.kills import Kills
-from tests.robustness.jobs import JOBS, LIMITS, Job, difference, snapshot, work
+from tests.robustness.jobs import JOBS, LIMITS, MANIFESTS, Job, difference, snapshot, work
 from tests.robustness.mutations import damage, mutate_json, mutate_safetensors
 from tests.robustness.trials import Kill, run_trial
 from tests.robustness.verdicts import Verdict
@@ -59,6 +59,8 @@ class DamagedStates(Kills):
         outcome = run_trial(work(job), folder=place, limits=LIMITS, kill=Kill(file_step=step))
         if outcome.problem(statuses=(0,)):
             raise RuntimeError(outcome.problem(statuses=(0,)))
+        for running in place.glob(f"out/{MANIFESTS}/*.running"):  # Of a video in this place: trials have copies of it.
+            running.unlink()
         left = [*(place / "out").rglob("*"), *place.glob("session*")]
         files = tuple(path.relative_to(place) for path in sorted(left) if path.is_file())
         base = Base(job, place, files, is_finished=not outcome.was_killed)

@@ -29,9 +29,9 @@ ONCE_SILENT = (
 # fmt: on
 
 
-@pytest.mark.parametrize("number", ONCE_SILENT)
-def test_losses_that_were_silent_are_told(number: int, tmp_path: Path) -> None:
-    random = Random(f"videos-200-{number}")
+@pytest.mark.parametrize(("seed", "number"), [*((200, number) for number in ONCE_SILENT), (8, 307), (8, 1023)])
+def test_losses_that_were_silent_are_told(seed: int, number: int, tmp_path: Path) -> None:
+    random = Random(f"videos-{seed}-{number}")
     path = write_video(random.choice(KINDS), tmp_path)
     assert_told(path, random)
 

@@ -17,7 +17,7 @@ from genvis.video.sources.structure.containers import (
     check_ogg,
     check_riff,
 )
-from genvis.video.sources.structure.h264 import check_h264
+from genvis.video.sources.structure.h264 import check_h264, check_h265
 from genvis.video.sources.structure.iso_media import check_iso_media
 from genvis.video.sources.structure.matroska import check_matroska
 from genvis.video.sources.structure.mpeg_streams import check_program_stream, check_transport_stream
@@ -27,7 +27,6 @@ from genvis.video.sources.structure.raw_streams import (
     check_gif,
     check_motion_jpeg,
     check_playlist,
-    check_start_codes,
 )
 from genvis.video.sources.structure.sized_file import SizedFile, StructureError
 from genvis.video.sources.structure.windows_media import check_advanced_systems
@@ -36,6 +35,7 @@ CHECKS: dict[str, Callable[[SizedFile], None]] = {
     "matroska,webm": check_matroska,
     "gif": check_gif,
     "apng": check_animated_png,
+    "png_pipe": check_animated_png,  # One whose first chunks are damaged.
     "mpegts": check_transport_stream,
     "mpeg": check_program_stream,
     "mov,mp4,m4a,3gp,3g2,mj2": check_iso_media,
@@ -47,9 +47,9 @@ CHECKS: dict[str, Callable[[SizedFile], None]] = {
     "mxf": check_material_exchange,
     "ogg": check_ogg,
     "h264": check_h264,
-    "hevc": check_start_codes,
+    "hevc": check_h265,
     "mjpeg": check_motion_jpeg,
-    "jpeg_pipe": check_motion_jpeg,
+    "jpeg_pipe": check_motion_jpeg,  # The same, of which only one picture is left.
     "hls": check_playlist,
 }
 

@@ -1,6 +1,7 @@
 """Structure of raw H.264 (ITU-T H.264, annex B): the order of pictures, as the heads of their slices count them.
 
-Nothing else tells of a picture that was taken out: the decoder predicts from another one and says nothing.
+Nothing else tells of a picture that was taken out: the decoder predicts from another one and says nothing. Of H.265
+only what it has in common is checked.
 """
 
 import re
@@ -14,6 +15,7 @@ from genvis.video.sources.structure.sized_file import SizedFile, StructureError,
 
 START = re.compile(rb"\x00\x00\x01")
 SLICE, INSTANT_REFRESH, SUPPLEMENT, SEQUENCE, PICTURE = 1, 5, 6, 7, 8
+SUPPLEMENTS_OF_H265 = (39, 40)
 HEAD_BYTES = 96
 # Profiles that state how colours are stored, with lists of 16 and 64 weights.
 HIGH_PROFILES = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135})
@@ -71,6 +73,19 @@ def check_h264(file: SizedFile) -> None:
         if picture.order is not None:
             orders.append((_unwrapped(picture, orders), picture.position))
     _check_steps(steps + _steps(orders))
+
+
+def check_h265(file: SizedFile) -> None:
+    """Check the start codes and the supplemental information of raw H.265, which is built alike."""
+    check_start_codes(file)
+    position = 0
+    while (start := file.find(START, position)) is not None:
+        position = start + 3
+        if position < file.size and file.number(position, 1) >> 1 & 0x3F in SUPPLEMENTS_OF_H265:
+            try:
+                _check_supplement(file, position + 2)
+            except IndexError:
+                raise no_part(position) from None
 
 
 def _unwrapped(picture: _Picture, orders: list[tuple[int, int]]) -> int:
