@@ -5,14 +5,17 @@ import numpy as np
 import pytest
 import torch
 
+from genvis.checkpoints.load import load_genvis
 from genvis.cli.main import main
 from genvis.data.sprites import SpriteVideos, render
 from genvis.errors import InputError
 from genvis.inference.appearance_recorder import MOST_SAMPLES, SAMPLE, AppearanceRecorder
 from genvis.inference.segmenter import VideoSegmenter
+from genvis.inference.trackers.choose import TrackerName
+from genvis.model.genvis import GenVIS
 from genvis.results.editing.appearance import load_appearance
 from genvis.results.types import VideoResult
-from genvis.video import VideoWriter
+from genvis.video import Frame, VideoWriter
 
 
 def recorded(frames: int, *, numbers: tuple[int, ...] = (0, 5)) -> AppearanceRecorder:
@@ -65,16 +68,18 @@ def test_damaged_states_are_refused_and_numbers_that_are_none_left_out():
             recorder.restore(tensors)
 
 
-@pytest.mark.parametrize("tracker", ["propagation", "memory", "queries", "clip_queries"])
-def test_runs_gather_the_looks_of_the_tracks_they_report(tracker):
-    scene = SpriteVideos(8, height=96, width=160, length=4, difficulty="easy").scene(7)
-    segmenter = VideoSegmenter("sprites-tiny", tracker=tracker)
-    with_frames = [frame.image for frame in render(scene)]
-    run = segmenter.start(name="clip")
-    from genvis.video import Frame
+@pytest.fixture(scope="module")
+def model() -> GenVIS:
+    return load_genvis("sprites-tiny")
 
-    for place, image in enumerate(with_frames):
-        run.add([Frame(image=image, index=place, time=place / 10, name=str(place))])
+
+@pytest.mark.parametrize("tracker", ["propagation", "memory", "queries", "clip_queries"])
+def test_runs_gather_the_looks_of_the_tracks_they_report(tracker: TrackerName, model: GenVIS):
+    scene = SpriteVideos(8, height=96, width=160, length=4, difficulty="easy").scene(7)
+    segmenter = VideoSegmenter(model, tracker=tracker)
+    run = segmenter.start(name="clip")
+    for place, frame in enumerate(render(scene)):
+        run.add([Frame(image=frame.image, index=place, time=place / 10, name=str(place))])
     result = run.result(segmenter.selection(score_threshold=0.1))
     looks = run.appearance()
     run.close()

@@ -140,7 +140,7 @@ def test_damaged_edits_are_one_sentence(entry: dict[str, object], sentence: str)
     assert sentence in str(wrong.value)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(RESULTS, st.data())
 def test_edits_are_pure_keep_ids_apart_and_pass_through_json(result: VideoResult, data: st.DataObject):
     assume(result.tracks)
@@ -160,7 +160,7 @@ def test_edits_are_pure_keep_ids_apart_and_pass_through_json(result: VideoResult
     assert result == before
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(RESULTS, st.data())
 def test_splitting_and_merging_gives_back_the_result(result: VideoResult, data: st.DataObject):
     tracks = [track for track in result.tracks if track.frames_seen > 1]
@@ -171,7 +171,7 @@ def test_splitting_and_merging_gives_back_the_result(result: VideoResult, data: 
     assert MergeTracks(track_ids=(track.id, split.new_id)).apply(split.apply(result)) == result
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(RESULTS, st.data())
 def test_merging_and_splitting_gives_back_the_masks(result: VideoResult, data: st.DataObject):
     assume(len(result) > 1)
@@ -188,7 +188,7 @@ def test_merging_and_splitting_gives_back_the_masks(result: VideoResult, data: s
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(RESULTS, st.data())
 def test_swapping_twice_changes_nothing(result: VideoResult, data: st.DataObject):
     assume(len(result.tracks) > 1)

@@ -92,7 +92,7 @@ def test_jumps_of_look_need_looks():
     assert doubtful_places(video(one)) == ()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(RESULTS)
 def test_any_result_can_be_reviewed(result: VideoResult):
     doubts = doubtful_places(result)
