@@ -12,10 +12,14 @@ from genvis.results.editing.track_life import TrackLife
 from genvis.results.types import VideoResult
 
 # Suggestions with a lower score are not made: where looks are known, and where they are not.
-LEAST_SCORE, LEAST_SCORE_UNSEEN = 0.6, 0.4
-# Similarities of one object with itself and of two objects, where a result is too small to tell.
-_SAME, _OTHER = 0.9, 0.4
-_FEW = 3
+LEAST_SCORE, LEAST_SCORE_UNSEEN = 0.5, 0.4
+# Usual similarities of one object with itself and of two objects, and how many observations these are worth: a short
+# result tells little of its own.
+_SAME, _OTHER, _WORTH = 0.95, 0.3, 10
+# From this share of the way from two objects to one on, looks are the same.
+_ALIKE = 0.5
+# Frames after which a look, and a place, say less (by a factor of e).
+_LOOK_LASTS, _PLACE_LASTS = 300, 50
 # Frames with a mask from which on the two ends of a life are two looks.
 _LASTING = 16
 # What speaks against two classes.
@@ -49,9 +53,12 @@ def suggest_merges(result: VideoResult, appearance: Appearance | None = None) ->
     """Return pairs of tracks that may be one object, the likeliest first; a track has one successor at most.
 
     The score is the product of what speaks for one object, each 0..1: the same look, the same size, a place that can
-    be reached in the time between, and the same class. Which similarity is that of one object depends on the model; it
-    is learned from the result itself: tracks that are visible together are different objects, and the two ends of one
-    track are the same. Without ``appearance``, place, size and class must do, and say less the longer the absence.
+    be reached in the time between, the same class, and a short absence. Which similarity is that of one object depends
+    on the model; it is learned from the result itself, as far as this is long enough: tracks that are visible together
+    are different objects, and the two ends of one track are the same. Without ``appearance``, place, size and class
+    must do, and say little after some 50 frames.
+
+    Objects that really look alike, of one species or make, are told apart by their place alone.
 
     Args:
         result: The result, corrected or not.
@@ -155,11 +162,16 @@ def _look_scale(lives: Sequence[TrackLife], ends: _Ends, *, frames: int) -> _Loo
         most[one, earlier]
         for one in range(len(known))
         for earlier in range(one)
-        if ends.classes[known[one]] == ends.classes[known[earlier]] and (visible[one] & visible[earlier]).any()
+        if (visible[one] & visible[earlier]).any()
     ]
-    usual_other = float(np.median(other)) if len(other) >= _FEW else _OTHER
-    usual_same = float(np.median(same)) if len(same) >= _FEW else _SAME
-    return _LookScale(min(usual_other, usual_same - 0.1), usual_same)
+    usual_other, usual_same = _tempered(other, _OTHER), _tempered(same.tolist(), _SAME)
+    return _LookScale(usual_other, max(usual_same, usual_other + 0.1))
+
+
+def _tempered(observed: Sequence[float], usual: float) -> float:
+    """Return the median of what was observed, drawn to what is usual where that is little."""
+    count = len(observed)
+    return (float(np.median(observed)) * count + usual * _WORTH) / (count + _WORTH) if count else usual
 
 
 def _judged(ends: _Ends, scale: _LookScale) -> _Judged:
@@ -171,9 +183,10 @@ def _judged(ends: _Ends, scale: _LookScale) -> _Judged:
     # A step of half its size a frame is a fast object; after an absence it may have gone anywhere in the frame.
     reachable = np.exp(-np.maximum(distance - 0.5 * np.sqrt(np.maximum(gap, 0)), 0) / 2)
     same_size = np.exp(-np.abs(np.log(growth)) / 2)
-    alike = np.clip((similarity - scale.other) / (scale.same - scale.other), 0, 1)
-    by_look = alike * np.sqrt(reachable * same_size)
-    by_place = np.exp(-np.maximum(gap, 0) / 50) * reachable * same_size
+    alike = np.clip((similarity - scale.other) / (_ALIKE * (scale.same - scale.other)), 0, 1)
+    later = np.maximum(gap, 0)
+    by_look = alike * np.exp(-later / _LOOK_LASTS) * np.sqrt(reachable * same_size)
+    by_place = np.exp(-later / _PLACE_LASTS) * reachable * same_size
     same_class = np.where(ends.classes[:, None] == ends.classes[None], 1.0, _OTHER_CLASS)
     score = np.where(np.isfinite(similarity), by_look, by_place) * same_class
     return _Judged(gap, distance, growth, similarity, score)
