@@ -831,7 +831,7 @@ def main() -> None:
             found[name] = {"error": "no time was left"}
         else:
             try:
-                with limited(min(limit, left)):
+                with limited(min(limit if IS_CUDA else 300, left)):
                     found[name] = section(models)
             except Exception as error:  # One section must not end the others: what went wrong is the news.
                 place = error.__traceback__

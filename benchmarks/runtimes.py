@@ -6,14 +6,13 @@ the time that the network's products, convolutions and attention take at the spe
 measured in the same turns.
 
     python benchmarks/runtimes.py --prepare EXPORTS                       # exports all networks, minutes; once
-    python benchmarks/runtimes.py EXPORTS --threads 2 --rounds 3          # about 6 minutes on two quiet cores
+    python benchmarks/runtimes.py EXPORTS --threads 2 --rounds 3          # about 7 minutes on two quiet cores
 """
 
 import argparse
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +21,13 @@ from rich.console import Console
 from torch import Tensor, nn
 from transformers import Mask2FormerForUniversalSegmentation, VideomtForUniversalSegmentation
 
-from genvis.benchmarking.runtime_comparison import Step, compare_runtimes, gigaflop_of, network_step
+from genvis.benchmarking.runtime_comparison import (
+    RuntimeComparison,
+    Step,
+    compare_runtimes,
+    gigaflop_of,
+    network_step,
+)
 from genvis.checkpoints.load import load
 from genvis.export.export_model import ExportOptions, export_model
 from genvis.model.config import GenVISConfig
@@ -71,11 +76,11 @@ def swin_tiny() -> GenVIS:
 
 
 CASES = {
-    "GenVIS-R50": Case(lambda: GenVIS(GenVISConfig.from_recipe("ovis-r50-online")), 360, 640, 5),
-    "VidEoMT-S": Case(videomt_small, 448, 800, 5),
-    "Mask2Former-Swin-T": Case(swin_tiny, 360, 640, 5),
-    "GenVIS-Swin-L": Case(lambda: GenVIS(GenVISConfig.from_recipe("ovis-swinl-online")), 448, 800, 3),
     "sprites-tiny": Case(lambda: load("sprites-tiny"), 160, 256, 15),
+    "GenVIS-R50": Case(lambda: GenVIS(GenVISConfig.from_recipe("ovis-r50-online")), 360, 640, 4),
+    "VidEoMT-S": Case(videomt_small, 448, 800, 4),
+    "Mask2Former-Swin-T": Case(swin_tiny, 360, 640, 4),
+    "GenVIS-Swin-L": Case(lambda: GenVIS(GenVISConfig.from_recipe("ovis-swinl-online")), 448, 800, 2),
     "small": Case(lambda: VidEoMT(VidEoMTConfig(**SMALL)), 64, 96, 3),
 }
 
@@ -134,6 +139,32 @@ def ways_of(name: str, folder: Path, *, without: list[str]) -> tuple[dict[str, S
     return steps, inputs, gigaflop
 
 
+def markdown(found: list[RuntimeComparison]) -> str:
+    """Return a table with a line for each way of each network; the rounds stand side by side."""
+    networks = dict.fromkeys(comparison.network for comparison in found)
+    lines = [
+        "| network | runtime | ms a frame | times ours | times the floor | of processor time |",
+        "|---|---|---|---|---|---|",
+    ]
+    for network in networks:
+        rounds = [comparison for comparison in found if comparison.network == network]
+        for place, report in enumerate(rounds[0].reports):
+            reports = [comparison.reports[place] for comparison in rounds]
+            ours = [comparison.reports[0] for comparison in rounds]
+            figures = {
+                "ms a frame": [f"{one.milliseconds:.3g}" for one in reports],
+                "times ours": [
+                    f"{one.milliseconds / first.milliseconds:.2f}" for one, first in zip(reports, ours, strict=True)
+                ],
+                "times the floor": [f"{one.floor:.2f}" for one in reports],
+                "of processor time": [f"{one.processor_floor:.2f}" for one in reports],
+            }
+            columns = (network, report.name, *(", ".join(values) for values in figures.values()))
+            lines.append(f"| {' | '.join(columns)} |")
+    speeds = ", ".join(f"{comparison.matrix_product:.0f}" for comparison in found)
+    return "\n".join([*lines, "", f"Matrix product in GFLOP/s, in the order of the rounds: {speeds}."])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="of the exports")
@@ -149,8 +180,11 @@ def main() -> None:
     if options.prepare:
         prepare(options.folder, options.networks)
         return
-    found, console = [], Console(width=110)
+    found: list[RuntimeComparison] = []
+    console = Console(width=110)
     for name in options.networks:
+        if not (options.folder / name / "model.json").exists():
+            prepare(options.folder, [name])
         steps, inputs, gigaflop = ways_of(name, options.folder, without=options.without)
         height, width = inputs["torch"].shape[-2:]
         for _ in range(options.rounds):
@@ -158,9 +192,10 @@ def main() -> None:
                 steps, inputs, network=f"{name}, {height}x{width}", gigaflop=gigaflop, turns=CASES[name].turns
             )
             console.print(comparison.table())
-            found.append(asdict(comparison))
+            found.append(comparison)
             if options.out:
-                options.out.write_text(json.dumps(found, indent=1) + "\n")
+                options.out.write_text(json.dumps([one.to_json() for one in found], indent=1) + "\n")
+    print(markdown(found))
 
 
 if __name__ == "__main__":
