@@ -128,6 +128,36 @@ def test_training_sets_lie_in_the_folder(client: Client, name):
     client.post(f"/api/results/{result}/append", {"file": name}, expect=422)
 
 
+BRIEF = (
+    "--run.max_steps 1 --run.accelerator cpu --run.devices 1 --run.tensorboard false --data.workers 0 "
+    "--data.batch_size 1 --loss.points.count 64"
+)
+
+
+@pytest.mark.slow
+def test_a_corrected_result_trains(client: Client, folder: Path, monkeypatch: pytest.MonkeyPatch):
+    from genvis.cli.main import main
+
+    result = only_result(client)
+    client.opened(result)
+    client.post(f"/api/results/{result}/edits", {"edit": "merge", "track_ids": [1, 2]})
+
+    def appended() -> dict:
+        job = client.post(f"/api/results/{result}/append", {"file": "training/own.json"}, expect=201)
+        find = lambda state: [one for one in state["jobs"] if one["id"] == job["id"] and one["state"] == "done"]  # noqa: E731
+        return find(client.wait_for("/api/state", find, seconds=60))[0]["answer"]
+
+    assert (appended()["replaced"], appended()["replaced"]) == (False, True)
+    answer = appended()
+    assert (answer["frames"], answer["objects"]) == (12, 2)
+    monkeypatch.chdir(folder)
+    prepare, *train = (command.removeprefix("genvis ").split() for command in answer["commands"])
+    assert main([*prepare, "--init", "sprites-tiny", "--no-estimate"]) == 0
+    for words in train:
+        assert main([*words, *BRIEF.split()]) == 0
+    assert list((folder / "training").glob("runs/*/model/*.safetensors"))
+
+
 def test_places_to_look_at(folder: Path):
     # A track that jumps, and one that lives for two frames.
     result = small_result(frames=40, tracks=1)
