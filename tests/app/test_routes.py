@@ -192,3 +192,18 @@ def test_the_list_follows_the_folder(client: Client, folder: Path):
     state = client.get("/api/state")
     assert [video["name"] for video in state["videos"]] == ["clip.mp4", "deep/er/new.mp4"]
     assert state["models"][0]["name"] == "runs/mine"
+
+
+def test_videos_outside_are_told_in_the_terminal_alone(folder: Path):
+    from genvis.app.library import Library
+    from genvis.fingerprint import FINGERPRINT_FILE, Fingerprint, files_stamp
+
+    outside = small_video(folder.parent / "films" / "clip2.mp4")
+    stamp = files_stamp([outside], name="clip2")
+    small_result(name="clip2").save(folder / "results" / "clip2")
+    Fingerprint("a result", source={"video": stamp}).write(folder / "results" / "clip2" / FINGERPRINT_FILE)
+    assert Library(folder).folders_elsewhere() == [outside.parent]
+    with serving(folder) as client:
+        (result,) = [one for one in client.get("/api/state")["results"] if one["video_name"] == "clip2"]
+        assert client.opened(result["id"])["video"] is None
+        assert "films" not in json.dumps([client.get("/api/state"), client.opened(result["id"])])

@@ -29,7 +29,7 @@ BRIEF = (
 COMMANDS = {
     # README.md
     "pip install '.[app]'": NOT_RUN,
-    "genvis app out": AS_IT_IS,  # Its server is not started.
+    "genvis app": AS_IT_IS,  # Its server is not started.
     "mkdocs build --strict": NOT_RUN,  # tests/documents/test_site.py does.
     # docs/index.md
     "pip install .": NOT_RUN,

@@ -15,6 +15,7 @@ from genvis.app.serving.desk import Desk
 from genvis.app.serving.security import host_names, kept_token
 from genvis.app.serving.server import make_server
 from genvis.errors import InputError
+from genvis.files import printable
 from genvis.fingerprint import claim
 
 # Every connection is an open file. Many systems allow 1024, which idle connections of anybody here could take up.
@@ -77,6 +78,11 @@ def serve(
                     f"Attention: '{host}' can be reached from other computers. Whoever has the address with its token "
                     "can see, change and upload everything in the folder, and the connection is not encrypted: "
                     "prefer `ssh -L` to this computer."
+                )
+            if elsewhere := library.folders_elsewhere():
+                say(
+                    f"Videos of some results are outside of the folder, in '{printable(elsewhere[0])}', and cannot be "
+                    "shown: copy them into it, or serve a folder that holds both."
                 )
             if open_browser:
                 webbrowser.open(address)

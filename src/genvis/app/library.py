@@ -221,6 +221,12 @@ class Library:
         alike = alike or [video for video in videos.values() if video.path.name == result.video_name]
         return alike[0] if len(alike) == 1 else None
 
+    def folders_elsewhere(self) -> list[Path]:
+        """Return the folders outside of this one that hold videos of its results; for the user's own terminal."""
+        made_of = (_made_of(result.path.with_name(FINGERPRINT_FILE)) for result in self.results())
+        outside = {path.parent for path in made_of if path is not None and path.is_file() and not self.holds(path)}
+        return sorted(outside)
+
     def choose_video(self, result: LibraryResult, video: LibraryVideo) -> None:
         """Remember which video a result is of."""
         with self._lock:

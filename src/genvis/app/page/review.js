@@ -170,7 +170,7 @@ export class Review {
           this.app.review(this.id, this.position);
         } catch (error) { toast(error.message, "error"); }
       });
-      notes.push(el("div.notice", {}, `The video of this result, '${result.video_name}', is not in the folder. `, choice));
+      notes.push(el("div.notice", {}, `The video of this result, '${result.video_name}', is not in the folder: start genvis app in one that holds both, or `, choice));
     }
     if (result.problem) notes.push(el("div.notice", {}, `Incomplete: ${result.problem}`));
     return notes;
