@@ -66,7 +66,7 @@ def main(words: list[str]) -> int:
     from tests.robustness.verdicts import run_campaign
 
     summaries = []
-    with tempfile.TemporaryDirectory(prefix="robustness-") as temporary:
+    with tempfile.TemporaryDirectory(prefix="robustness-", ignore_cleanup_errors=True) as temporary:
         folder = (options.keep or Path(temporary)).resolve()
         for name, number in trials.items():
             alone = options.only is not None

@@ -26,7 +26,7 @@ class Base:
         job: The job.
         folder: Its inputs and outputs.
         files: What may be damaged: outputs, states, sessions.
-        is_finished: Whether it was not killed.
+        is_finished: Whether it was not killed, or too late.
     """
 
     job: Job
@@ -63,7 +63,9 @@ class DamagedStates(Kills):
             running.unlink()
         left = [*(place / "out").rglob("*"), *place.glob("session*")]
         files = tuple(path.relative_to(place) for path in sorted(left) if path.is_file())
-        base = Base(job, place, files, is_finished=not outcome.was_killed)
+        # Killed between its last output and its end, it is finished as well: nothing of the run itself is left.
+        has_result, has_rest = (any(place.rglob(name)) for name in ("out/*/result.json", "out/*/.unfinished"))
+        base = Base(job, place, files, is_finished=not outcome.was_killed or (has_result and not has_rest))
         return self._bases.setdefault((job, moment), base)
 
     def trial(self, random: Random, folder: Path) -> Verdict:
