@@ -174,6 +174,7 @@ def measure(recipe: Recipe, module: StageModule, *, is_stand_in: bool = False, m
     if not recipe.cache.folder:
         data = build_data(recipe, module)
         return _measure(recipe, module, data.stream, data.collate_items, most=most)
+    measured_views = _MEASURED_VIEWS if most is None else 1
     with TemporaryDirectory() as folder:
 
         def built(views: int) -> tuple[TrainingData, float]:
@@ -183,12 +184,12 @@ def measure(recipe: Recipe, module: StageModule, *, is_stand_in: bool = False, m
             return build_data(replace(recipe, cache=cache, run=alone), module), time.perf_counter() - begun
 
         built(1)  # The first view also warms up.
-        _, filling = built(1 + _MEASURED_VIEWS)
-        data, opening = built(1 + _MEASURED_VIEWS)
-        size = sum(path.stat().st_size for path in Path(folder).iterdir()) / (1 + _MEASURED_VIEWS)
+        _, filling = built(1 + measured_views)
+        data, opening = built(1 + measured_views)
+        size = sum(path.stat().st_size for path in Path(folder).iterdir()) / (1 + measured_views)
         measured = _measure(recipe, module, data.stream, data.collate_items, most=most)
     views = recipe.cache.views
-    seconds = opening + views * max(0.0, filling - opening) / _MEASURED_VIEWS
+    seconds = opening + views * max(0.0, filling - opening) / measured_views
     return replace(measured, cache_seconds=seconds, cache_bytes=int(views * size))
 
 
@@ -208,7 +209,8 @@ def _measure(
     learning: list[float] = []
     preparing: list[float] = []
     first = 0.0
-    while len(learning) < 1 + _MEASURED_STEPS and sum(learning) < _LONG:
+    steps = _MEASURED_STEPS if most is None else 1
+    while len(learning) < 1 + steps and sum(learning) < _LONG:
         step = len(learning)
         start = time.perf_counter()
         batch = collate_items([stream[step * share + place] for place in range(share)]).to(device)
