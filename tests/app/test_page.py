@@ -7,11 +7,12 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from genvis.data.check import check_annotations
-from genvis.results.types import VideoResult
-from tests.app.app_helpers import TOKEN, serving
+from genvis.results.types import Track, VideoResult
+from tests.app.app_helpers import HEIGHT, TOKEN, WIDTH, serving
 from tests.app.browser import browser_page, chromium, server_process, wait_until
 
 if TYPE_CHECKING:
@@ -49,6 +50,29 @@ def expect_tracks(page: "Page", count: int) -> None:
     expect(page.locator(".space .track")).to_have_count(count, timeout=30_000)
 
 
+def places_of(tracks: tuple[Track, ...], position: int) -> list[tuple[int, tuple[int, int]]]:
+    """A pixel, x and y, of every track that no other covers."""
+    masks = {track.id: mask.decode() for track in tracks if (mask := track.masks[position])}
+    found = []
+    for number, mask in masks.items():
+        others = [other for one, other in masks.items() if one != number]
+        rows, columns = np.nonzero(mask & ~np.any(others, axis=0))
+        middle = len(rows) // 2
+        found.append((number, (int(columns[middle]), int(rows[middle]))))
+    return found
+
+
+def on_screen(page: "Page", x: int, y: int) -> tuple[float, float]:
+    """Where the middle of a pixel of the video is on the page."""
+    box = page.locator("#stage").bounding_box()
+    assert box is not None
+    scale = min(box["width"] / WIDTH, box["height"] / HEIGHT)
+    return (
+        box["x"] + box["width"] / 2 + (x + 0.5 - WIDTH / 2) * scale,
+        box["y"] + box["height"] / 2 + (y + 0.5 - HEIGHT / 2) * scale,
+    )
+
+
 def grey_at(page: "Page", x: float, y: float) -> int:
     """Brightness of the canvas at a share of its size."""
     script = """([x, y]) => {
@@ -77,6 +101,10 @@ def test_looking_and_correcting_by_keyboard(folder: Path):
             assert abs(grey_at(page, 0.5, 0.97) - (20 + 10 * frame)) <= 3
         tracks = VideoResult.load(result).tracks
         go_to(page, next(place for place in range(1, 12) if all(track.visible[place] for track in tracks)))
+        # A click finds the object whose mask is there.
+        for track, (x, y) in places_of(tracks, shown_frame(page)):
+            page.mouse.click(*on_screen(page, x, y))
+            page.wait_for_selector(f"#track-{track}.selected")
         page.keyboard.press("h")
         page.keyboard.press("h")
         # All by keyboard: the objects of the frame, merged; undone; done again.

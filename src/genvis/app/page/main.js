@@ -27,7 +27,6 @@ class App {
       ["Ctrl+3", "View Take along", () => this.go("take")],
     ]);
     addEventListener("popstate", () => this.#route());
-    addEventListener("beforeunload", () => this.keep?.());
   }
 
   async start() {
@@ -103,14 +102,23 @@ class App {
     else toast("The result is not there any more.", "error");
   }
 
-  /** Keep the place in the address, so that a page that is loaded anew shows the same. */
+  /** Keep the place, so that a page that is loaded anew shows the same. */
   remember(id, position) {
+    // The address follows after a moment, as browsers allow few changes of it a second.
+    try { sessionStorage.setItem("genvis.place", `${id}/${position}`); } catch { /* a private window */ }
     clearTimeout(this.remembering);
-    this.keep = () => {
+    this.remembering = setTimeout(() => {
       if (this.name === "review" && this.view?.id === id) history.replaceState(null, "", `#review/${id}/${position}`);
-      this.keep = null;
-    };
-    this.remembering = setTimeout(() => this.keep?.(), 250); // Browsers allow few changes a second.
+    }, 250);
+  }
+
+  /** The position of a result when the page was loaded anew, or undefined. */
+  #kept(id) {
+    if (this.isRouted || performance.getEntriesByType("navigation")[0]?.type !== "reload") return undefined;
+    try {
+      const [kept, position] = sessionStorage.getItem("genvis.place")?.split("/") ?? [];
+      return kept === id ? position : undefined;
+    } catch { return undefined; }
   }
 
   /** Show whether all is saved; null where there is nothing to save. */
@@ -122,7 +130,9 @@ class App {
   }
 
   #route() {
-    const [name, id, position] = location.hash.slice(1).split("/");
+    const [name, id, named] = location.hash.slice(1).split("/");
+    const position = this.#kept(id) ?? named;
+    this.isRouted = true;
     this.view?.close();
     this.view = null;
     this.name = VIEWS[name] ? name : "segment";
