@@ -81,6 +81,9 @@ COMMANDS = {
     # docs/editing.md
     "genvis edit out/reef out/reef/edits.jsonl -o corrected/reef": AS_IT_IS,
     "genvis edit out/reef out/reef/edits.jsonl -o drawn --outputs csv,video --video reef.mp4 --json": AS_IT_IS,
+    "python benchmarks/review.py returning --keep-frames 6": NOT_RUN,
+    "python benchmarks/review.py occluded --keep-frames 6": NOT_RUN,
+    "python benchmarks/review.py endless --keep-frames 20 --videos 4": NOT_RUN,
     "genvis view out/reef --rerun --video reef.mp4 --save reef.rrd": NOT_RUN,
     "genvis view out/reef --fiftyone --video reef.mp4": NOT_RUN,
     "genvis data append out/reef reef_set.json --images images --video reef.mp4 --log out/reef/edits.jsonl": AS_IT_IS,
