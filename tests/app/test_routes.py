@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from genvis.results.editing.edit_log import EditLog
+from genvis.results.editing.edits import DeleteTrack
 from genvis.results.exporting import EXPORT_FORMATS
 from genvis.results.types import VideoResult
 from tests.app.app_helpers import HEIGHT, WIDTH, Client, serving, small_result, small_video
@@ -71,6 +73,17 @@ def test_edits_by_request(client: Client):
     assert client.post(f"/api/results/{result}/redo")["edits"]
     for wrong in ({}, {"edit": "rm"}, {"edit": "merge", "track_ids": "1"}, {"edit": "delete", "track_id": 99}):
         client.post(f"/api/results/{result}/edits", wrong, expect=422)
+
+
+def test_edits_of_another_program_are_not_lost(client: Client, folder: Path):
+    result = only_result(client)
+    client.opened(result)
+    client.post(f"/api/results/{result}/edits", {"edit": "delete", "track_id": 1})
+    EditLog(folder / "results" / "clip").append(DeleteTrack(track_id=2))
+    refused = client.post(f"/api/results/{result}/edits", {"edit": "delete", "track_id": 3}, expect=422)
+    assert "open the result again" in refused["error"]
+    assert [track["id"] for track in client.opened(result)["state"]["tracks"]] == [3]
+    client.post(f"/api/results/{result}/undo")
 
 
 def test_events_tell_other_pages(client: Client):

@@ -60,7 +60,8 @@ export function ownerOf(owners, row, position) {
 export class Corrections {
   /**
    * @param {string} id of the result
-   * @param {{onState: (state: object) => void, onSaving: (isSaving: boolean) => void}} how
+   * @param {{onState: (state: object) => void, onSaving: (isSaving: boolean) => void,
+   *   onRefused: () => void}} how
    */
   constructor(id, how) {
     this.id = id;
@@ -91,6 +92,7 @@ export class Corrections {
         return state;
       } catch (error) {
         toast(error.message, "error");
+        this.onRefused(); // Perhaps because another program has changed the tracks.
         return null;
       } finally {
         this.onSaving(false);

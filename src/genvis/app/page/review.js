@@ -142,6 +142,7 @@ export class Review {
     });
     this.corrections = new Corrections(this.id, {
       onState: (state) => this.#setState(state),
+      onRefused: () => this.#reload(),
       onSaving: (isSaving) => { this.saving += isSaving ? 1 : -1; this.app.saved(this.saving ? "saving" : "saved"); },
     });
     this.player = new Player({

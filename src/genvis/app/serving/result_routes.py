@@ -19,7 +19,7 @@ from genvis.app.serving.desk import Desk, OpenResult
 from genvis.app.serving.library_routes import FOR_EVER, jpeg, result_to_page
 from genvis.app.working.formats_offered import formats_named, formats_offered
 from genvis.app.working.job_queue import job_to_page
-from genvis.errors import InputError
+from genvis.errors import InputError, OutputError
 from genvis.results.editing.edits import edit_from_json
 from genvis.video.drawing.palette import DISTINCT_COLORS, track_color
 
@@ -213,6 +213,10 @@ def _edit(opened: OpenResult, body: dict[str, Any]) -> dict[str, Any]:
 
 async def _changed(desk: Desk, opened: OpenResult, change: Any) -> Response:
     """Answer with what a change led to, and tell the other pages."""
-    state = await run_in_threadpool(change)
+    try:
+        state = await run_in_threadpool(change)
+    except OutputError:
+        desk.forget(opened.result.id)  # Another program has written into the log: it is read anew.
+        raise
     desk.events.tell("edited", {"id": opened.result.id, "edits": len(state["edits"]), "undone": len(state["undone"])})
     return JSONResponse(state)
