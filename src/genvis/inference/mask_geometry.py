@@ -7,7 +7,7 @@ rows and columns apart, so one product of three small matrices does both, for an
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import NamedTuple, cast
+from typing import Literal, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,10 +89,19 @@ class MaskGeometry:
         inside = logits[logits > 0]
         return MaskQuality(float((1 / (1 + np.exp(-inside))).sum(dtype=np.float64)), int(inside.size))
 
-    def mask(self, crop: MaskCrop) -> NDArray[np.uint8]:
-        """Cut the mask at the frame's own size (reference procedure, step b): (H, W) of 0 and 1, column-major."""
+    def mask(self, crop: MaskCrop, *, order: Literal["C", "F"] = "F") -> NDArray[np.uint8]:
+        """Cut the mask at the frame's own size (reference procedure, step b).
+
+        Args:
+            crop: The part that can be inside.
+            order: Of its pixels in memory: ``"F"``, column after column, as RLE reads them; ``"C"``, row after row. To
+                turn one into the other takes longer than to cut the mask.
+
+        Returns:
+            (H, W) of 0 and 1.
+        """
         logits, top, left = self._resize(crop, self._to_frame, self._reach[1])
-        mask = np.zeros(self.frame, np.uint8, order="F")
+        mask = np.zeros(self.frame, np.uint8, order=order)
         mask[top : top + logits.shape[0], left : left + logits.shape[1]] = logits > 0
         return mask
 

@@ -155,7 +155,7 @@ class Session:
         for one, (top, left, bottom, right), values in zip(selected, boxes, logits.numpy(), strict=True):
             if bottom == top:
                 continue
-            mask = geometry.mask(MaskCrop(top, left, values[top:bottom, left:right])).view(np.bool_)
+            mask = geometry.mask(MaskCrop(top, left, values[top:bottom, left:right]), order="C").view(np.bool_)
             if not mask.any():
                 continue
             instances.append(
@@ -164,7 +164,7 @@ class Session:
                     label=self._setup.categories.names[one.label],
                     label_id=one.label,
                     score=one.score,
-                    mask=np.ascontiguousarray(mask),
+                    mask=mask,
                 )
             )
         return tuple(instances)
