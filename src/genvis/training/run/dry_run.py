@@ -12,7 +12,7 @@ import torch
 
 from genvis.data.samples.batch import collate
 from genvis.memory import peak_memory
-from genvis.training.launch import planned_launch
+from genvis.training.planned_launch import planned_launch
 from genvis.training.recipe.checks import check_recipe
 from genvis.training.recipe.data_options import CacheOptions, SourceOptions
 from genvis.training.recipe.recipe import Recipe

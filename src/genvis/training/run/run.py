@@ -22,7 +22,7 @@ from genvis.training.cache.cached_stream import (
     fill_cache,
     open_cache,
 )
-from genvis.training.launch import planned_launch
+from genvis.training.planned_launch import planned_launch
 from genvis.training.process_group import is_first_process
 from genvis.training.recipe.checks import check_recipe
 from genvis.training.recipe.loading import save_recipe

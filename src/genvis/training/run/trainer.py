@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, LearningRa
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from genvis.errors import InputError
-from genvis.training.launch import planned_launch
+from genvis.training.planned_launch import planned_launch
 from genvis.training.recipe.recipe import Recipe
 from genvis.training.run.callbacks import DivergenceGuard, PeerWatch, ResumableCheckpoint
 from genvis.training.run.checkpoint_files import PlainCheckpointIO

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from genvis.errors import InputError
-from genvis.training.launch import Launch, planned_launch
+from genvis.training.planned_launch import Launch, planned_launch
 from genvis.training.recipe.recipe import RunOptions
 from genvis.training.run import dry_run, trainer
 from genvis.training.run.run import build_module
