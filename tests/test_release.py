@@ -13,7 +13,10 @@ import genvis
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-MOST_BYTES = {"wheel": 11_000_000, "sdist": 110_000_000}
+MOST_BYTES = {
+    "wheel": 16_000_000,
+    "sdist": 60_000_000,
+}  # Unpacked; the packed wheel has 9 MB, most of it the bundled model.
 
 
 def contents(kind: str) -> dict[str, int]:
