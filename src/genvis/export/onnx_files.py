@@ -114,7 +114,10 @@ def _tidy(model: "onnx_ir.Model", network: TracedNetwork) -> None:
 
 
 def _store_lower(model: "onnx_ir.Model", weights: WeightType) -> None:
-    """Store the weights in a lower precision; each is converted to float32 where it is read, which runtimes do once."""
+    """Store in a lower precision what it holds exactly, which the weights are rounded to before.
+
+    Each is converted to float32 where it is read, which runtimes do once.
+    """
     import onnx_ir
 
     kind = {"float16": onnx_ir.DataType.FLOAT16, "bfloat16": onnx_ir.DataType.BFLOAT16}[weights]
@@ -123,7 +126,10 @@ def _store_lower(model: "onnx_ir.Model", weights: WeightType) -> None:
         tensor = value.const_value
         if tensor is None or tensor.dtype != onnx_ir.DataType.FLOAT or tensor.size < _LEAST_WEIGHTS:
             continue
-        lower = torch.from_numpy(tensor.numpy().copy()).to(getattr(torch, weights))
+        exact = torch.from_numpy(tensor.numpy().copy())
+        lower = exact.to(getattr(torch, weights))
+        if not torch.equal(lower.float(), exact):
+            continue  # No weight as it was given, but computed from some, or a constant of the geometry.
         raw = lower.contiguous().view(torch.int16).numpy()
         stored = onnx_ir.Value(name=f"{key}.{weights}", shape=value.shape, type=onnx_ir.TensorType(kind))
         stored.const_value = onnx_ir.Tensor(raw.view(kind.numpy()), dtype=kind, name=stored.name)
