@@ -7,6 +7,8 @@ does must therefore be safe to repeat. Errors must come back as rows: one that l
 import logging
 import os
 import pickle
+import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -95,6 +97,7 @@ def map_on_ray(items: Sequence[Any], maker: Maker, *, pool: RayPool, console: Co
 
 @contextmanager
 def _cluster(address: str | None) -> Iterator[None]:
+    _require_server(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     import ray
@@ -108,14 +111,29 @@ def _cluster(address: str | None) -> Iterator[None]:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         if address is None:
             raise GenVISError(f"Ray could not be started on this machine ({reason[:200].rstrip('.')}).") from None
-        raise InputError(
-            f"There is no Ray cluster at '{address}' ({reason[:200]}): start one with `ray start --head`, give its "
-            "token (RAY_AUTH_MODE=token) if it has one, or leave --address out to use this machine alone."
-        ) from None
+        raise _no_cluster(address, reason) from None
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _require_server(address: str | None) -> None:
+    """Find out at once whether there is a server, which takes Ray itself minutes."""
+    match = re.fullmatch(r"([\w.-]+):(\d{1,5})", address or "")
+    if match is None:
+        return
+    try:
+        socket.create_connection((match[1], int(match[2])), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(str(address), getattr(error, "strerror", None) or "no answer") from None
+
+
+def _no_cluster(address: str, reason: str) -> InputError:
+    return InputError(
+        f"There is no Ray cluster at '{address}' ({reason[:200]}): start one with `ray start --head`, give its token "
+        "(RAY_AUTH_MODE=token) if it has one, or leave --address out to use this machine alone."
+    )
 
 
 def _sizes(pool: RayPool, resources: dict[str, float]) -> tuple[int, float]:
