@@ -21,25 +21,25 @@ ROUTES = ("/", "/static/main.js", "/api/state", "/api/events", "/api/upload?name
 
 
 @pytest.mark.parametrize("token", [None, "", "wrong", TOKEN[:-1], TOKEN + "t", "\u00e9"])
-def test_nothing_without_the_token(client: Client, token):
+def test_nothing_without_the_token(shared: Client, token):
     for path in ROUTES:
-        status, _, body = client.send("GET", path, token=token)
+        status, _, body = shared.send("GET", path, token=token)
         assert status == 401
         assert b"genvis" in body
         assert TOKEN.encode() not in body
 
 
-def test_the_token_of_the_address_becomes_a_cookie_that_scripts_and_other_sites_cannot_use(client: Client):
-    status, headers, _ = client.send("GET", f"/?token={TOKEN}", token=None)
+def test_the_token_of_the_address_becomes_a_cookie_that_scripts_and_other_sites_cannot_use(shared: Client):
+    status, headers, _ = shared.send("GET", f"/?token={TOKEN}", token=None)
     assert (status, headers["location"]) == (303, "/")
     cookie = headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=strict" in cookie
     name = cookie.split(";")[0]
-    assert client.send("GET", "/api/state", headers={"cookie": name}, token=None)[0] == 200
-    assert client.send("GET", "/?token=wrong", headers={"cookie": name}, token=None)[0] == 401
+    assert shared.send("GET", "/api/state", headers={"cookie": name}, token=None)[0] == 200
+    assert shared.send("GET", "/?token=wrong", headers={"cookie": name}, token=None)[0] == 401
     # It is no key for anything else in an address.
-    assert client.send("GET", f"/api/state?token={TOKEN}", token=None)[0] == 401
+    assert shared.send("GET", f"/api/state?token={TOKEN}", token=None)[0] == 401
 
 
 @pytest.mark.parametrize(
@@ -55,8 +55,8 @@ def test_the_token_of_the_address_becomes_a_cookie_that_scripts_and_other_sites_
         ("", 421),
     ],
 )
-def test_names_that_lead_here_by_rebinding_are_refused(client: Client, host, status):
-    assert client.send("GET", "/api/state", headers={"host": host})[0] == status
+def test_names_that_lead_here_by_rebinding_are_refused(shared: Client, host, status):
+    assert shared.send("GET", "/api/state", headers={"host": host})[0] == status
 
 
 @pytest.mark.parametrize(
@@ -69,16 +69,16 @@ def test_names_that_lead_here_by_rebinding_are_refused(client: Client, host, sta
         {"sec-fetch-site": "same-site", "sec-fetch-mode": "cors"},
     ],
 )
-def test_other_sites_change_nothing(client: Client, headers):
+def test_other_sites_change_nothing(shared: Client, headers):
     sent = {"content-type": "application/json", **headers}
-    assert client.send("POST", "/api/jobs", b"{}", sent)[0] == 403
-    assert client.send("PUT", "/api/upload?name=a.mp4", b"x", sent)[0] == 403
-    own = {"origin": f"http://127.0.0.1:{client.port}", "sec-fetch-site": "same-origin"}
-    assert client.send("POST", "/api/jobs", b"{}", {"content-type": "application/json", **own})[0] == 404
+    assert shared.send("POST", "/api/jobs", b"{}", sent)[0] == 403
+    assert shared.send("PUT", "/api/upload?name=a.mp4", b"x", sent)[0] == 403
+    own = {"origin": f"http://127.0.0.1:{shared.port}", "sec-fetch-site": "same-origin"}
+    assert shared.send("POST", "/api/jobs", b"{}", {"content-type": "application/json", **own})[0] == 404
 
 
-def test_pages_run_no_script_but_their_own(client: Client):
-    headers = client.send("GET", "/")[1]
+def test_pages_run_no_script_but_their_own(shared: Client):
+    headers = shared.send("GET", "/")[1]
     assert "default-src 'none'; script-src 'self'" in headers["content-security-policy"]
     assert "unsafe" not in headers["content-security-policy"]
     assert headers["x-content-type-options"] == "nosniff"
@@ -100,8 +100,8 @@ def test_pages_run_no_script_but_their_own(client: Client):
         "/api/results/" + "a" * 5000,
     ],
 )
-def test_paths_lead_nowhere(client: Client, path):
-    status, _, body = client.send("GET", path)
+def test_paths_lead_nowhere(shared: Client, path):
+    status, _, body = shared.send("GET", path)
     assert status in (400, 404)
     assert b"nobody may read" not in body
     assert b"import" not in body
@@ -166,24 +166,24 @@ UPLOAD = {"content-type": "application/octet-stream"}
         (b"{}", {"content-type": "application/json", "content-length": "-5"}, 400),
     ],
 )
-def test_broken_bodies_are_one_sentence(client: Client, body, headers, status):
-    answer = client.send("POST", "/api/jobs", body, headers)
+def test_broken_bodies_are_one_sentence(shared: Client, body, headers, status):
+    answer = shared.send("POST", "/api/jobs", body, headers)
     assert answer[0] == status
     if answer[2].startswith(b"{"):
         assert len(json.loads(answer[2])["error"]) < 200
 
 
-def test_bodies_end(client: Client):
+def test_bodies_end(shared: Client):
     headers = {"content-type": "application/json"}
-    assert client.send("POST", "/api/jobs", b" " * (1 << 21), headers)[0] == 413
+    assert shared.send("POST", "/api/jobs", b" " * (1 << 21), headers)[0] == 413
 
     def endless():
         for _ in range(64):
             yield b" " * 65536
 
     with suppress(BrokenPipeError, ConnectionResetError):  # The server has answered and left while more was sent.
-        assert client.send("POST", "/api/jobs", endless(), headers)[0] == 413
-    assert client.get("/api/state")
+        assert shared.send("POST", "/api/jobs", endless(), headers)[0] == 413
+    assert shared.get("/api/state")
 
 
 @pytest.mark.parametrize(
@@ -272,8 +272,8 @@ def test_a_thousand_connections_at_once(client: Client):
 @pytest.mark.parametrize(
     "raw", [b"\x00\xff\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET " + b"a" * 200_000, b"\r\n" * 10]
 )
-def test_what_is_no_request_harms_nobody(client: Client, raw):
-    with socket.create_connection(("127.0.0.1", client.port)) as connection:
+def test_what_is_no_request_harms_nobody(shared: Client, raw):
+    with socket.create_connection(("127.0.0.1", shared.port)) as connection:
         connection.settimeout(1)
         try:
             connection.sendall(raw)
@@ -281,7 +281,7 @@ def test_what_is_no_request_harms_nobody(client: Client, raw):
         except (TimeoutError, OSError):
             answer = b""
     assert not answer.startswith(b"HTTP/1.1 200")
-    assert client.get("/api/state")
+    assert shared.get("/api/state")
 
 
 def test_no_answer_names_a_path_of_this_machine(client: Client, folder: Path):
