@@ -8,7 +8,7 @@ import os, pkgutil, sys
 from importlib import import_module
 # Libraries have branches of their own for Windows: they are imported before the system is disguised.
 import av, filelock, lightning, pycocotools.mask, rich.console, scipy.optimize, supervision
-import torch, torchvision, trackeval
+import torch, torchvision, trackeval, uvicorn
 import transformers.models.mask2former.modeling_mask2former
 before = set(sys.modules)
 for name in ("resource", "fcntl", "termios", "pwd", "grp"):
