@@ -1,4 +1,4 @@
-"""What a frame costs besides the network where much comes together: many ids, large frames, a memory of 10,000 clips.
+"""Cost of a frame besides the network where much comes together: many ids, large frames, a memory of 10,000 clips.
 
 Processor time, which busy neighbours disturb least; medians. Masks are discs of the network's stride-4 map, spread over
 the frame: cut at the size of the frame, freed of overlaps, drawn. The memory is that of the published sizes, 100

@@ -1,4 +1,4 @@
-"""What the review of a result finds: `python benchmarks/review.py returning --tracker memory`.
+"""Precision and recall of the review of a result: `python benchmarks/review.py returning --tracker memory`.
 
 Segments generated validation videos with the bundled model, and compares merge suggestions and doubtful places with
 the truth. A suggestion is right if both tracks are of one object where they meet: in most of the last and first 8
@@ -32,7 +32,7 @@ NEAR = 5
 
 @dataclass
 class Counts:
-    """What was found over all videos."""
+    """Totals over all videos."""
 
     pairs: int = 0
     suggested: Counter[str] = field(default_factory=Counter)

@@ -1,7 +1,7 @@
 """Pictures of every screen of `genvis app`, light and dark, in a real Chromium.
 
     python docs/drawings/app_pictures.py docs/images/app
-    python docs/drawings/app_pictures.py /tmp/large --width 1920 --height 1080
+    python docs/drawings/app_pictures.py pictures/ --width 1920 --height 1080
 
 A generated video is segmented by the bundled model, with a low threshold and without its trained tracker, so that there
 is something to correct. Needs the extras app, sprites and test, and the Chromium of the system.
