@@ -1,4 +1,4 @@
-"""A first word about a GPU: parity, speed, memory and what to mend, in at most 8 minutes.
+"""Benchmark of a GPU: parity, speed, memory and what to fix, in at most 8 minutes.
 
 It needs `genvis.model` and what that needs (torch from 2.11, torchvision, transformers from 5.17, safetensors), nothing
 installed of this package, and no network. Parts of the package that need more are measured where they can be imported.

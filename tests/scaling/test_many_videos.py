@@ -65,7 +65,7 @@ def test_finished_videos_are_left_alone_and_bad_ones_do_not_stop_the_rest(
     }
     assert "clip1.mp4" in found["clip1"].problem
     before = {name: (tmp_path / "out" / name / "result.json").stat().st_mtime_ns for name in ("clip0", "clip2")}
-    shutil.copy(videos[0], videos[1])  # It is mended.
+    shutil.copy(videos[0], videos[1])  # It is sound now.
     capsys.readouterr()
     assert main(words) == 0
     said = capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Constructed results with one kind of error each: it is named, counted, and costs what mending it would bring."""
+"""Constructed results with one kind of error each: it is named, counted, and costs what fixing it would bring."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Campaign: a disk that is full at any moment. One sentence, no ruins that look finished, and a rerun mends it all."""
+"""Campaign: a disk that is full at any moment. One sentence, no ruins that look finished, and a rerun fixes all."""
 
 import errno
 import os
