@@ -33,7 +33,7 @@ def prepare(image: Image.Image) -> np.ndarray:
 
 queries = np.load(folder / about["first_queries"])[None]  # (1, Q, C)
 keys = values = np.zeros((1, 1, *queries.shape[1:]), np.float32)  # A memory of one place,
-filled = np.array([[False]])  # which is empty.
+filled = np.zeros(keys.shape[:3], bool)  # which is empty.
 for number, frame in enumerate(av.open(sys.argv[2]).decode(video=0)):
     found = run("detector", pixel_values=prepare(frame.to_image()))
     memory = {"memory_keys": keys, "memory_values": values, "memory_is_filled": filled}
@@ -42,7 +42,7 @@ for number, frame in enumerate(av.open(sys.argv[2]).decode(video=0)):
     first = 0 if filled.all() else 1  # The empty place is given up.
     keys = np.concatenate([keys[:, first:], key[:, None]], axis=1)[:, -500:]
     values = np.concatenate([values[:, first:], value[:, None]], axis=1)[:, -500:]
-    filled = np.ones(keys.shape[:2], bool)
+    filled = np.ones(keys.shape[:3], bool)
     exponentials = np.exp(tracked["class_logits"][0] - tracked["class_logits"][0].max(axis=1, keepdims=True))
     scores = (exponentials / exponentials.sum(axis=1, keepdims=True))[:, :-1]  # Without "no object".
     masks = np.einsum("qc,chw->qhw", tracked["mask_embeddings"][0], found["features"][0])

@@ -233,6 +233,27 @@ def test_occupancy_weighted_propagation_mixes_each_query_with_the_previous_one()
     assert_close(mixed.instance_queries, occupied * after.instance_queries + (1 - occupied) * before.instance_queries)
 
 
+def test_released_queries_start_as_in_the_first_clip():
+    tracker = shared_tracker()
+    assert tracker.memory_reader is not None
+    everything = torch.ones(len(tracker.first_queries), dtype=torch.bool)
+    queries = random_queries(2, 1, 5, 32, seed=2)
+    with torch.no_grad():
+        expected, _ = tracker(queries)
+        _, state = tracker(random_queries(2, 1, 5, 32))
+        _, state = tracker(random_queries(2, 1, 5, 32, seed=1), state)
+        found, after = tracker(queries, tracker.released(state, everything))
+        assert_close(found.class_logits, expected.class_logits)
+        one = everything.clone()
+        one[1:] = False
+        partly = tracker.released(state, one)
+    assert torch.equal(partly.instance_queries[:, 1:], state.instance_queries[:, 1:])
+    assert torch.equal(partly.instance_queries[:, 0], tracker.first_queries[:1].expand(2, -1))
+    assert partly.memory.is_filled[0, :, 0].tolist() == [False, False]
+    assert partly.memory.is_filled[0, :, 1].tolist() == [True, True]
+    assert after.memory.is_filled[0, :, 1].tolist() == [False, False, True]
+
+
 @pytest.mark.parametrize("memory_clips", [0, -1])
 def test_a_memory_of_no_clip_is_an_error_not_the_default(memory_clips):
     with pytest.raises(InputError, match=f"memory_clips is {memory_clips}"):

@@ -99,8 +99,8 @@ class TracedTracker(TracedNetwork):
                 name: TracedInput(torch.randn(2, 4, queries, channels), ["videos", "clips", queries, channels])
                 for name in ("memory_keys", "memory_values")
             }
-            filled = torch.ones(2, 4, dtype=torch.bool)
-            self.inputs["memory_is_filled"] = TracedInput(filled, ["videos", "clips"])
+            filled = torch.ones(2, 4, queries, dtype=torch.bool)
+            self.inputs["memory_is_filled"] = TracedInput(filled, ["videos", "clips", queries])
             self.output_names += ("memory_key", "memory_value")
 
     def forward(

@@ -11,7 +11,7 @@ from genvis.files import read_json_object, require_file, write_text
 from genvis.json_values import is_text, shown, whole_number
 from genvis.runtimes.runtime_names import DESCRIPTION_FILE, GraphFormat
 
-_FORMAT, _VERSION = "genvis export", 1
+_FORMAT, _VERSION = "genvis export", 2
 _LARGEST_JSON = 16_000_000  # Bytes.
 
 ExportFamily = Literal["genvis", "videomt"]

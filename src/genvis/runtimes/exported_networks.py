@@ -99,7 +99,12 @@ class ExportedTracker(QueryTracker):
         return self._first_queries
 
     def step(
-        self, frame_queries: Tensor, instance_queries: Tensor, memory_keys: Tensor, memory_values: Tensor
+        self,
+        frame_queries: Tensor,
+        instance_queries: Tensor,
+        memory_keys: Tensor,
+        memory_values: Tensor,
+        memory_is_filled: Tensor | None = None,
     ) -> tuple[TrackerOutput, Tensor, Stored | None]:
         """Compute one clip: see `QueryTracker.step`."""
         inputs = {"frame_queries": frame_queries, "instance_queries": instance_queries}
@@ -107,10 +112,12 @@ class ExportedTracker(QueryTracker):
             batch, clips = memory_keys.shape[:2]
             if clips == 0:  # Not every runtime can read an empty memory: one place that is not filled.
                 memory_keys = memory_values = instance_queries.new_zeros(batch, 1, *instance_queries.shape[1:])
+            if clips == 0 or memory_is_filled is None:
+                memory_is_filled = torch.full(memory_keys.shape[:3], clips > 0)
             inputs |= {
                 "memory_keys": memory_keys,
                 "memory_values": memory_values,
-                "memory_is_filled": torch.full(memory_keys.shape[:2], clips > 0),
+                "memory_is_filled": memory_is_filled,
             }
         outputs = self._graph(**inputs)
         nothing = frame_queries.new_empty(0)

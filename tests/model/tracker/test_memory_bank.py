@@ -187,3 +187,39 @@ def test_a_copy_is_a_memory_of_its_own(duplicate):
     assert_holds(twin, [0, 1, 2])
     assert_holds(longer, [0, 1, 2, 7])
     assert_holds(other, [0, 1, 2, 8])
+
+
+@few
+@given(
+    steps=st.lists(
+        st.tuples(st.integers(0, 9), st.lists(st.integers(0, Q - 1), max_size=2), st.booleans()),
+        min_size=1,
+        max_size=20,
+    ),
+    limit=st.sampled_from([None, 1, 3]),
+    is_global=st.booleans(),
+)
+def test_a_released_query_reads_as_if_the_memory_began_with_what_came_after(steps, limit, is_global):
+    """Against the definition: each query has a list of its own clips, and a release empties it."""
+    memory, own = empty(), [[] for _ in range(Q)]
+    read, (prototypes, _) = reader(is_global=is_global), entry(50)
+    for seed, released, with_gradient in steps:
+        with torch.set_grad_enabled(with_gradient):
+            memory = memory.append(*entry(seed), limit=limit)
+        own = [[*seeds, seed][-(limit or 99) :] for seeds in own]
+        if released:
+            mask = torch.zeros(Q, dtype=torch.bool)
+            mask[released] = True
+            memory = memory.released(mask)
+            own = [[] if query in released else seeds for query, seeds in enumerate(own)]
+    expected = prototypes + read.query_value(prototypes)
+    for video in range(2):
+        for query in range(Q):
+            sources = [(seed, one) for one in (range(Q) if is_global else [query]) for seed in own[one]]
+            if sources:
+                keys = torch.stack([entry(seed)[0][video, one] for seed, one in sources])
+                values = torch.stack([entry(seed)[1][video, one] for seed, one in sources])
+                weights = (keys @ read.query_key(prototypes)[video, query]).softmax(dim=0)
+                expected[video, query] += weights @ values
+    found = read(prototypes, memory.keys, memory.values, is_filled=memory.is_filled)
+    torch.testing.assert_close(found, expected)

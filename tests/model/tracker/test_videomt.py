@@ -137,6 +137,22 @@ def test_occupancy_weighted_propagation_is_a_mixture_of_the_states() -> None:
     torch.testing.assert_close(together.state, mixed.state, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("occupancy_weighted", [False, True])
+def test_rows_of_zeros_are_queries_without_a_past(occupancy_weighted: bool) -> None:
+    network, pixels = model("folder"), pixel_values()[:2]
+    with torch.inference_mode():
+        first = network.step(pixels, occupancy_weighted=occupancy_weighted)
+        same = network.step(pixels, network.empty_state, occupancy_weighted=occupancy_weighted)
+        for left, right in zip(first, same, strict=True):
+            assert torch.equal(left, right)
+        # One such row among others: its query starts from the learned embedding, the others go on.
+        state = first.state.clone()
+        state[:, 3] = 0
+        added = network._update(state)
+        assert not added[:, 3].any()
+        assert torch.equal(added[:, 4], network.query_updater(state)[:, 4])
+
+
 @pytest.mark.parametrize(("name", "resolution"), [("ovis", 544), ("youtube_vis_2019", 448), ("youtube_vis_2021", 448)])
 def test_the_published_resolution_follows_from_the_categories(name: str, resolution: int) -> None:
     labels = known_categories(name)

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from genvis.errors import InputError
 from genvis.inference.scoring import GREATEST_PROBABILITY, MEAN_LOGITS
-from genvis.inference.trackers.video_tracker import TrackedClip, VideoTracker
+from genvis.inference.trackers.video_tracker import SlotTracker, TrackedClip
+from genvis.model.device_copies import to_device
 from genvis.model.outputs import TrackerState
 from genvis.model.tracker.memory_bank import PrototypeMemory
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from genvis.runtimes.exported_networks import ExportedVidEoMTStep
 
 
-class QueryPropagation(VideoTracker):
+class QueryPropagation(SlotTracker):
     """GenVIS: instance queries are propagated, and read a memory of their past clips (paper, sections 3.2 and 3.3).
 
     Fails where a video has more objects than queries, and where a query lets go of its object in a long occlusion.
@@ -58,6 +59,11 @@ class QueryPropagation(VideoTracker):
         mask_logits = self.tracker.mask_logits(output, detected.features)  # (T, Q, h, w)
         return tracks_of_queries(output.class_logits[-1, 0], mask_logits, state.instance_queries[0]), state
 
+    @torch.inference_mode()
+    def released(self, state: TrackerState, slots: Tensor) -> TrackerState:
+        """Return a state in which some queries are learned ones without a memory: see `SlotTracker.released`."""
+        return self.tracker.released(state, slots)
+
     def state_tensors(self, state: TrackerState | None) -> dict[str, Tensor]:
         """Return instance queries and memory: see `VideoTracker.state_tensors`."""
         if state is None:
@@ -67,6 +73,7 @@ class QueryPropagation(VideoTracker):
             "instance_queries": state.instance_queries,
             "memory_keys": memory.keys,
             "memory_values": memory.values,
+            **({} if memory.own_clips is None else {"memory_own_clips": memory.own_clips}),
         }
         return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
@@ -76,15 +83,21 @@ class QueryPropagation(VideoTracker):
             return None
         learned = self.tracker.first_queries  # (Q, C)
         memory = (1, len(tensors.get("memory_keys", learned[None])[0]), *learned.shape)  # (1, M, Q, C)
+        others = dict(tensors)
+        own_clips = others.pop("memory_own_clips", None)
         queries, keys, values = state_parts(
-            tensors,
+            others,
             {"instance_queries": (1, *learned.shape), "memory_keys": memory, "memory_values": memory},
             like=learned,
         )
-        return TrackerState(instance_queries=queries, memory=PrototypeMemory(keys, values))
+        if own_clips is not None:
+            if own_clips.shape != (1, len(learned)) or own_clips.dtype != torch.int64:
+                raise InputError("The saved 'memory_own_clips' does not fit the queries: it is of another model.")
+            own_clips = to_device(own_clips, learned.device)
+        return TrackerState(instance_queries=queries, memory=PrototypeMemory(keys, values, own_clips))
 
 
-class VidEoMTPropagation(VideoTracker):
+class VidEoMTPropagation(SlotTracker):
     """VidEoMT: the queries of a frame start from those of the frame before; nothing else is kept of the past.
 
     Fails where a query takes over another object while its own is occluded, and where a video has more objects than
@@ -118,6 +131,11 @@ class VidEoMTPropagation(VideoTracker):
             embeddings=state[0],
         )
         return clip, state
+
+    @torch.inference_mode()
+    def released(self, state: Tensor, slots: Tensor) -> Tensor:
+        """Return a state in which some queries have no past: see `SlotTracker.released`."""
+        return state.masked_fill(to_device(slots, state.device)[:, None], 0)
 
     def state_tensors(self, state: Tensor | None) -> dict[str, Tensor]:
         """Return the propagated queries: see `VideoTracker.state_tensors`."""

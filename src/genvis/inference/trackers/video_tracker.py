@@ -76,3 +76,15 @@ class VideoTracker(Protocol):
         Raises:
             InputError: If the tensors are of another model or tracker.
         """
+
+
+class SlotTracker(VideoTracker, Protocol):
+    """A tracker whose row q is query q of the network in every clip: a slot, which holds one object at a time."""
+
+    def released(self, state: Any, slots: Tensor) -> Any:
+        """Return a state in which some slots are as before the first clip, so that new objects can take them.
+
+        Args:
+            state: Of any clip.
+            slots: (Q,) bool on the CPU, which ones.
+        """

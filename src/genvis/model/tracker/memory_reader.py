@@ -31,7 +31,8 @@ class PrototypeMemoryReader(nn.Module):
             prototypes: (B, Q, C), the previous clip's instance prototypes, or the learned queries of the first clip.
             keys: (B, M, Q, C) of M past clips.
             values: (B, M, Q, C).
-            is_filled: (B, M) bool, which places of a padded memory hold a clip: the others are not read. None for all.
+            is_filled: Which places are read; None for all. (B, M) bool: which hold a clip, in a padded memory.
+                (B, M, Q) bool: those of a query of which it is to know, see `PrototypeMemory.released`.
 
         Returns:
             (B, Q, C), the instance queries of this clip.
@@ -43,9 +44,12 @@ class PrototypeMemoryReader(nn.Module):
         if self.is_global:
             logits = query_key @ keys.flatten(1, 2).mT  # (B, Q, M·Q)
             if is_filled is not None:
-                is_filled = is_filled[:, :, None].expand(-1, -1, keys.shape[2]).flatten(1)  # (B, M·Q)
+                by_query = is_filled if is_filled.ndim == 3 else is_filled[:, :, None].expand(-1, -1, keys.shape[2])
+                is_filled = by_query.flatten(1)[:, None]  # (B, 1, M·Q)
             weights = _filled_softmax(logits, is_filled)
             return queries + weights @ values.flatten(1, 2)
+        if is_filled is not None:
+            is_filled = is_filled.mT if is_filled.ndim == 3 else is_filled[:, None]  # (B, Q, M) or (B, 1, M)
         weights = _filled_softmax(torch.einsum("bqc,bmqc->bqm", query_key, keys), is_filled)  # (B, Q, M)
         return queries + torch.einsum("bqm,bmqc->bqc", weights, values)
 
@@ -54,10 +58,9 @@ class PrototypeMemoryReader(nn.Module):
         return self.memory_key(normalised_prototypes), self.memory_value(normalised_prototypes)
 
 
-def _filled_softmax(logits: Tensor, is_filled: Tensor | None) -> Tensor:
-    """Return the softmax of (B, Q, N) over the places that are filled, (B, N) bool; 0 elsewhere, also if none is."""
-    if is_filled is None:
+def _filled_softmax(logits: Tensor, filled: Tensor | None) -> Tensor:
+    """Return the softmax of (B, Q, N) over the places that are filled, (B, 1 or Q, N) bool; 0 where none is."""
+    if filled is None:
         return logits.softmax(dim=-1)
-    filled = is_filled[:, None]  # (B, 1, N)
     weights = logits.masked_fill(~filled, torch.finfo(logits.dtype).min).softmax(dim=-1)
     return weights * filled.to(weights.dtype)

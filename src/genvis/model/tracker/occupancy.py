@@ -7,8 +7,8 @@ from torch import Tensor
 def occupancy_mixture(new: Tensor, old: Tensor, class_logits: Tensor) -> Tensor:
     """Return p·new + (1 - p)·old with the occupancy p = 1 - P(no object): the queries for the next clip.
 
-    An object that is hidden in a clip keeps its query, which would drift otherwise. For inference only: published
-    models were trained with p = 1.
+    An object that is hidden in a clip keeps its query, which would drift otherwise. A row of zeros is a query without a
+    past, which becomes the new one. For inference only: published models were trained with p = 1.
 
     Args:
         new: (B, Q, C), the queries of this clip.
@@ -16,4 +16,5 @@ def occupancy_mixture(new: Tensor, old: Tensor, class_logits: Tensor) -> Tensor:
         class_logits: (B, Q, K + 1) of this clip, the last class is "no object".
     """
     occupied = 1 - class_logits.float().softmax(dim=-1)[..., -1:]  # (B, Q, 1)
+    old = torch.where(old.any(dim=-1, keepdim=True), old, new)
     return torch.lerp(old, new, occupied.to(new.dtype))

@@ -2,9 +2,11 @@
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Tensor, nn
 
 from genvis.errors import InputError
+from genvis.model.device_copies import to_device
 from genvis.model.outputs import TrackerOutput, TrackerState
 from genvis.model.tracker.memory_bank import PrototypeMemory
 from genvis.model.tracker.occupancy import occupancy_mixture
@@ -35,7 +37,12 @@ class QueryTracker(nn.Module, ABC):
 
     @abstractmethod
     def step(
-        self, frame_queries: Tensor, instance_queries: Tensor, memory_keys: Tensor, memory_values: Tensor
+        self,
+        frame_queries: Tensor,
+        instance_queries: Tensor,
+        memory_keys: Tensor,
+        memory_values: Tensor,
+        memory_is_filled: Tensor | None = None,
     ) -> tuple[TrackerOutput, Tensor, Stored | None]:
         """Compute one clip as a pure function of tensors.
 
@@ -44,6 +51,7 @@ class QueryTracker(nn.Module, ABC):
             instance_queries: (B, Q, C), p of the previous clip.
             memory_keys: (B, M, Q, C) of M past clips.
             memory_values: (B, M, Q, C).
+            memory_is_filled: (B, M, Q) bool, which places of the memory are read; None for all.
 
         Returns:
             The predictions; p, the raw instance prototypes of this clip, (B, Q, C); and the key and value, (B, Q, C)
@@ -58,6 +66,17 @@ class QueryTracker(nn.Module, ABC):
             output: Of `forward` for one video.
             features: (T, C_f, h, w) of the detector.
         """
+
+    def released(self, state: TrackerState, slots: Tensor) -> TrackerState:
+        """Return a state in which some queries are as before the first clip: learned, and without a memory.
+
+        Args:
+            state: Of any clip.
+            slots: (Q,) bool, which queries.
+        """
+        slots = to_device(slots, self.first_queries.device)
+        queries = torch.where(slots[:, None], self.first_queries, state.instance_queries)  # (B, Q, C)
+        return TrackerState(instance_queries=queries, memory=state.memory.released(slots))
 
     def first_state(self, batch: int) -> TrackerState:
         """Return the state before the first clip of ``batch`` videos: the learned queries and an empty memory."""
@@ -95,7 +114,9 @@ class QueryTracker(nn.Module, ABC):
         if state is None or not self.propagate_queries:
             state = self.first_state(frame_queries.shape[0])
         instance_queries, memory = state
-        output, prototypes, stored = self.step(frame_queries, instance_queries, memory.keys, memory.values)
+        output, prototypes, stored = self.step(
+            frame_queries, instance_queries, memory.keys, memory.values, memory.is_filled
+        )
         if stored is not None and self.propagate_queries:
             memory = memory.append(*stored, limit=self.memory_clips if memory_clips is None else memory_clips)
         if occupancy_weighted:

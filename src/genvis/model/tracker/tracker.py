@@ -78,7 +78,7 @@ class Tracker(QueryTracker):
             instance_queries: (B, Q, C), p of the previous clip.
             memory_keys: (B, M, Q, C) of M past clips.
             memory_values: (B, M, Q, C).
-            memory_is_filled: (B, M) bool, which places of a padded memory hold a clip; None for all.
+            memory_is_filled: (B, M) or (B, M, Q) bool, which places of the memory are read; None for all.
 
         Returns:
             The predictions; p, the raw instance prototypes of this clip, (B, Q, C); and the key and value, (B, Q, C)

@@ -95,7 +95,8 @@ class VidEoMT(VideomtForUniversalSegmentation):
 
         Args:
             pixel_values: (T, 3, H, W), normalised; H and W are multiples of the patch size, any T from 1 up.
-            state: (1, Q, C), what the previous clip of the same video left; None for the first.
+            state: (1, Q, C), what the previous clip of the same video left; None for the first. A row of zeros is a
+                query without a past: it starts from its learned embedding alone, as all do in the first frame.
             occupancy_weighted: Renew a query only as far as it holds an object, see `occupancy_mixture`. Off, as
                 published.
 
@@ -131,7 +132,7 @@ class VidEoMT(VideomtForUniversalSegmentation):
             The outputs of the heads, and the state for the next frame, (B, Q, C).
         """
         grid = check_pixel_values(self.config, pixel_values)
-        queries = self.query.weight + has_state[:, None, None] * self.query_updater(state)  # (B, Q, C)
+        queries = self.query.weight + has_state[:, None, None] * self._update(state)  # (B, Q, C)
         normalised, state = self._last_blocks(self._encode(pixel_values), queries)
         return read_heads(self, normalised, grid), state
 
@@ -157,7 +158,7 @@ class VidEoMT(VideomtForUniversalSegmentation):
         for frame in tokens.split(1):  # (1, S, C)
             queries = self.query.weight[None]  # (1, Q, C)
             if state is not None:
-                queries = queries + self.query_updater(state)
+                queries = queries + self._update(state)
             normalised, new = self._last_blocks(frame, queries)
             outputs.append(normalised)
             if occupancy_weighted and state is not None:
@@ -166,6 +167,10 @@ class VidEoMT(VideomtForUniversalSegmentation):
             state = new
         assert state is not None
         return torch.cat(outputs), state
+
+    def _update(self, state: Tensor) -> Tensor:
+        """Return what the previous frame adds to the learned queries, (B, Q, C): nothing for those without a past."""
+        return torch.where(state.any(dim=-1, keepdim=True), self.query_updater(state), 0.0)
 
     def _last_blocks(self, tokens: Tensor, queries: Tensor) -> tuple[Tensor, Tensor]:
         """Run the blocks that see the queries.
