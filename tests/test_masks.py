@@ -23,8 +23,11 @@ from genvis.masks import (
     encode_mask,
     mask_areas,
     merge_masks,
+    overlap_area,
     read_mask,
     read_masks,
+    tight_box,
+    without,
 )
 
 MASKS = arrays.arrays(np.bool_, arrays.array_shapes(min_dims=2, max_dims=2, max_side=40))
@@ -47,6 +50,23 @@ def test_masks_come_back_exactly(mask: np.ndarray) -> None:
     assert encoded.area == mask.sum() == mask_areas([encoded.coco()])[0]
     assert RLEMask.from_coco(encoded.to_coco()) == encoded
     assert (coco_mask.decode(encoded.to_coco()) == mask).all()
+    assert encoded.counts == coco_mask.encode(np.asfortranarray(mask.view(np.uint8)))["counts"]
+
+
+@settings(deadline=None)
+@given(MASKS, *[st.integers(0, 3)] * 4)
+def test_a_part_of_a_frame_is_encoded_and_decoded_alone(
+    inside: np.ndarray, left: int, top: int, right: int, bottom: int
+) -> None:
+    mask = np.pad(inside, ((top, bottom), (left, right)))
+    height, width = mask.shape
+    encoded = RLEMask.from_box(inside, left=left, top=top, height=height, width=width)
+    assert encoded == RLEMask.encode(mask)
+    x, y, columns, rows = encoded.box
+    assert tight_box(mask) == (x, y, columns, rows)
+    assert np.array_equal(encoded.inside(), mask[y : y + rows, x : x + columns])
+    with pytest.raises(InputError, match="exceeds"):
+        RLEMask.from_box(inside, left=left, top=bottom + top + 1, height=height, width=width)
 
 
 @settings(deadline=None)
@@ -106,6 +126,14 @@ def test_merging_is_the_union(first: np.ndarray, second: np.ndarray) -> None:
     second = np.resize(second, first.shape)
     merged = merge_masks([RLEMask.encode(first), RLEMask.encode(second)])
     assert (merged.decode() == (first | second)).all()
+
+
+@settings(deadline=None)
+@given(*[arrays.arrays(np.bool_, (13, 9))] * 2)
+def test_what_masks_share_and_what_is_left_is_exact(first: np.ndarray, second: np.ndarray) -> None:
+    one, other = RLEMask.encode(first), RLEMask.encode(second)
+    assert overlap_area(one, other) == (first & second).sum()
+    assert without(one, other) == RLEMask.encode(first & ~second)
 
 
 def test_masks_of_many_blocks_keep_their_places(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,8 +90,40 @@ class RLEMask:
             raise InputError(f"A mask must be (H, W) with at least one pixel, not {dense.shape}.")
         if dense.dtype != np.bool_:
             dense = dense != 0
-        encoded = coco_mask.encode(np.asfortranarray(dense.view(np.uint8)))
-        return cls(dense.shape[0], dense.shape[1], encoded["counts"])
+        left, top, columns, rows = tight_box(dense)
+        inside = dense[top : top + rows, left : left + columns]
+        return cls.from_box(inside, left=left, top=top, height=dense.shape[0], width=dense.shape[1])
+
+    @classmethod
+    def from_box(cls, inside: NDArray[np.bool_], *, left: int, top: int, height: int, width: int) -> "RLEMask":
+        """Compress a mask of which only a part has pixels; the time depends on that part, not on the frame.
+
+        Args:
+            inside: (h, w) bool, the part.
+            left: First column of the part in the frame.
+            top: First row of the part in the frame.
+            height: Rows of the frame.
+            width: Columns of the frame.
+
+        Raises:
+            InputError: If the part does not lie within the frame.
+        """
+        rows, columns = inside.shape
+        if not (0 <= top <= height - rows and 0 <= left <= width - columns):
+            raise InputError(f"A part of {rows}x{columns} at row {top}, column {left} exceeds {height}x{width} pixels.")
+        framed = np.zeros((columns, rows + 2), np.bool_)
+        framed[:, 1:-1] = inside.T
+        column, row = np.divmod(np.flatnonzero(framed[:, 1:] != framed[:, :-1]), rows + 1)
+        changes = (column + left) * height + (row + top)  # between outside and inside, in reading order
+        if rows == height:
+            # A run that goes on from the last row of a column to the first of the next does not end there.
+            goes_on = np.flatnonzero(changes[1:] == changes[:-1])
+            changes = np.delete(changes, np.concatenate((goes_on, goes_on + 1)))
+        counts = np.diff(changes, prepend=0, append=height * width)
+        if len(counts) > 1 and counts[-1] == 0:
+            counts = counts[:-1]
+        encoded = coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)
+        return cls(height, width, encoded["counts"])
 
     @classmethod
     def from_coco(cls, segmentation: Mapping[str, Any]) -> "RLEMask":
@@ -123,10 +155,21 @@ class RLEMask:
         """
         dense = np.zeros((self.height, self.width), np.bool_) if out is None else out
         left, top, columns, rows = self.box
-        box = slice(top, top + rows), slice(left, left + columns)
-        # Only the box is worth the way from column order to row order.
-        dense[box] = coco_mask.decode(self.coco())[box]
+        dense[top : top + rows, left : left + columns] = self.inside()
         return dense
+
+    def inside(self) -> NDArray[np.bool_]:
+        """Return the dense mask inside its `box`, (h, w) bool, in a time that depends on the box, not on the frame."""
+        left, top, columns, rows = self.box
+        counts, _ = decode_counts([self.counts])
+        ends = np.cumsum(counts)
+        starts, stops = ends[:-1:2], ends[1::2]  # of the runs inside, in pixels of the frame, column by column
+        if rows == self.height:  # Runs can go on from one column to the next.
+            flat = _filled(columns * rows, starts - left * self.height, stops - left * self.height)
+            return flat.reshape(columns, rows).T
+        column = starts // self.height
+        first = (column - left) * (rows + 1) - column * self.height - top  # of the column, in the box less in the frame
+        return _filled(columns * (rows + 1), starts + first, stops + first).reshape(columns, rows + 1)[:, :rows].T
 
     @property
     def area(self) -> int:
@@ -140,6 +183,25 @@ class RLEMask:
         return left, top, width, height
 
 
+def _filled(length: int, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return (length,) bool, True in the runs from each start up to its stop."""
+    steps = np.zeros(length + 1, np.int8)
+    steps[starts] += 1
+    steps[stops] -= 1
+    return np.cumsum(steps[:-1], dtype=np.int8).view(np.bool_)
+
+
+def tight_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    """Return the tight box of an (H, W) bool mask as COCO has it: left, top, width, height; all 0 without a pixel."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    if len(rows) == 0:
+        return 0, 0, 0, 0
+    top, bottom = int(rows[0]), int(rows[-1]) + 1
+    columns = np.flatnonzero(mask[top:bottom].any(axis=0))
+    left, right = int(columns[0]), int(columns[-1]) + 1
+    return left, top, right - left, bottom - top
+
+
 def encode_mask(mask: NDArray[np.bool_]) -> RLEMask | None:
     """Return an (H, W) bool mask as RLE, or None if it has no pixel."""
     return RLEMask.encode(mask) if mask.any() else None
@@ -151,6 +213,21 @@ def merge_masks(masks: Sequence[RLEMask]) -> RLEMask:
         return masks[0]
     merged = coco_mask.merge([mask.coco() for mask in masks])
     return RLEMask(masks[0].height, masks[0].width, merged["counts"])
+
+
+def overlap_area(first: RLEMask, second: RLEMask) -> int:
+    """Return how many pixels two masks of one size have in common, without decoding them."""
+    common = coco_mask.merge([first.coco(), second.coco()], intersect=True)
+    return int(coco_mask.area(common))
+
+
+def without(mask: RLEMask, taken: RLEMask) -> RLEMask:
+    """Return the pixels of a mask that are not in another one of its size, without decoding them."""
+    counts, _ = decode_counts([taken.counts])
+    outside = counts[1:] if counts[0] == 0 else np.concatenate(([0], counts))
+    free = coco_mask.frPyObjects({"size": [taken.height, taken.width], "counts": outside}, taken.height, taken.width)
+    left = coco_mask.merge([mask.coco(), free], intersect=True)
+    return RLEMask(mask.height, mask.width, left["counts"])
 
 
 def mask_areas(encoded: Sequence[Mapping[str, Any]]) -> NDArray[np.int64]:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -72,8 +74,8 @@ def test_no_pixel_has_two_owners_and_the_owner_is_the_label_map_s(seed, count):
         assert np.array_equal(found.label_map(), frame.label_map())
 
 
-def columns_of(generator):
-    return sorted(generator.integers(0, WIDTH + 1, 2))
+def columns_of(generator, size=WIDTH + 1):
+    return sorted(generator.integers(0, size, 2))
 
 
 def video_of(*tracks):
@@ -106,6 +108,27 @@ def test_masks_of_a_resolved_video_are_disjoint_and_nothing_else_changes():
     assert resolved.track(2).masks[1:] == video.track(2).masks[1:]
     assert resolved.track(2).masks[0].area == 20 * 20
     assert resolve_video(resolved) == resolved
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**16), count=st.integers(1, 6))
+def test_masks_of_a_video_are_what_its_frames_alone_give(seed, count):
+    """The video is resolved without decoding; frame by frame is the definition."""
+    generator = np.random.default_rng(seed)
+
+    def place():
+        return (columns_of(generator, 61), columns_of(generator)) if generator.random() < 0.8 else None
+
+    scores = generator.random(count).round(1).tolist()  # Some are equal.
+    video = video_of(*(track(number, score, place(), place(), place()) for number, score in enumerate(scores, start=1)))
+    frames = list(map(resolve_overlaps, video))
+    left = {one.id: sum(one.id in [each.id for each in frame] for frame in frames) for one in video.tracks}
+    stay = tuple(one for one in video.tracks if left[one.id] and left[one.id] >= one.frames_seen / 2)
+    expected = [resolve_overlaps(frame) for frame in replace(video, tracks=stay)]
+    resolved = resolve_video(video)
+    assert {one.id for one in resolved.tracks} == {one.id for frame in expected for one in frame}
+    for frame, found in zip(expected, resolved, strict=True):
+        assert {one.id: one.mask.tobytes() for one in frame} == {one.id: one.mask.tobytes() for one in found}
 
 
 def test_ids_follow_the_order_in_which_objects_appear():

@@ -107,8 +107,11 @@ class MaskGeometry:
 
     def encoded_mask(self, crop: MaskCrop) -> RLEMask | None:
         """Return the mask at the frame's own size as RLE, or None if no pixel is in it."""
-        mask = self.mask(crop)
-        return RLEMask.encode(mask) if mask.any() else None
+        logits, top, left = self._resize(crop, self._to_frame, self._reach[1])
+        inside = logits > 0
+        if not inside.any():
+            return None
+        return RLEMask.from_box(inside, left=left, top=top, height=self.frame[0], width=self.frame[1])
 
     @staticmethod
     def _resize(

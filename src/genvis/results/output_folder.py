@@ -14,6 +14,7 @@ from genvis.results.formats.object_table import write_csv, write_parquet
 from genvis.results.output_names import FILE_NAMES, PICTURES, OutputName, output_names
 from genvis.results.types import VideoResult
 from genvis.video.drawing.contact_sheet import ContactSheet
+from genvis.video.drawing.instances import draw_instances
 from genvis.video.sources.opening import Source, open_source
 from genvis.video.sources.prefetch import prefetch
 from genvis.video.sources.source import RGBImage
@@ -155,7 +156,7 @@ def render_result(
             raise InputError(
                 f"'{frames.name}' is live and cannot be read again to draw on: draw while it is segmented."
             )
-        writer = video and stack.enter_context(BackgroundWriter(video_writer(video, frames), waiting=2))
+        writer = video and stack.enter_context(BackgroundWriter(video_writer(video, frames), waiting=3))
         for frame in stack.enter_context(prefetch(frames, size=2)):
             if frame.index not in positions:
                 continue
@@ -182,7 +183,17 @@ def render_result(
 
 
 def _drawn(result: VideoResult, position: int, image: RGBImage) -> RGBImage:
-    return result.frame(position).draw(image)
+    """Draw one frame of a result, as `FrameResult.draw` does; masks of its size are decoded within their boxes only."""
+    if image.shape[:2] != (result.height, result.width):
+        return result.frame(position).draw(image)
+    shown = [(track, mask) for track in result.tracks if (mask := track.masks[position]) is not None]
+    return draw_instances(
+        image,
+        masks=[mask for _, mask in shown],
+        ids=[track.id for track, _ in shown],
+        labels=[track.label for track, _ in shown],
+        scores=[track.score for track, _ in shown],
+    )
 
 
 def sheet_title(result: VideoResult) -> str:

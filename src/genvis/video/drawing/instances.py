@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from genvis.errors import InputError
-from genvis.masks import RLEMask
+from genvis.masks import RLEMask, tight_box
 from genvis.video.drawing.labels import LabelWriter
 from genvis.video.drawing.palette import track_color
 from genvis.video.sources.source import RGBImage
@@ -78,8 +78,7 @@ def draw_instances(
     order = sorted(range(len(ids)), key=lambda place: scores[place] if scores is not None else 0.0)
     thickness = max(1, round(min(height, width) / 300))
     for place in order:
-        mask = masks[place]
-        crop, box = _crop_run_lengths(mask) if isinstance(mask, RLEMask) else _crop_dense(mask)
+        crop, box = _crop(masks[place])
         if crop is None:
             continue
         boxes[place] = box
@@ -118,18 +117,15 @@ def _check(
             raise InputError(f"A mask of {size} does not fit an image of {image.shape[:2]}.")
 
 
-def _crop_dense(mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_] | None, Box]:
-    rows = np.flatnonzero(mask.any(axis=1))
-    if len(rows) == 0:
+def _crop(mask: NDArray[np.bool_] | RLEMask) -> tuple[NDArray[np.bool_] | None, Box]:
+    """Return the part of a mask inside its box, and the box; None without a pixel."""
+    left, top, columns, rows = mask.box if isinstance(mask, RLEMask) else tight_box(mask)
+    if rows == 0:
         return None, (0, 0, 0, 0)
-    top, bottom = int(rows[0]), int(rows[-1]) + 1
-    columns = np.flatnonzero(mask[top:bottom].any(axis=0))
-    left, right = int(columns[0]), int(columns[-1]) + 1
-    return mask[top:bottom, left:right].astype(np.bool_, copy=False), (left, top, right, bottom)
-
-
-def _crop_run_lengths(mask: RLEMask) -> tuple[NDArray[np.bool_] | None, Box]:
-    return _crop_dense(mask.decode()) if mask.area else (None, (0, 0, 0, 0))
+    box = left, top, left + columns, top + rows
+    if isinstance(mask, RLEMask):
+        return np.ascontiguousarray(mask.inside()), box  # row after row, as Pillow reads it
+    return mask[top : top + rows, left : left + columns].astype(np.bool_, copy=False), box
 
 
 def _draw_mask(

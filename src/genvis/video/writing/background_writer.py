@@ -1,4 +1,4 @@
-"""Drawing and encoding in a thread of its own, so that they overlap with the network's work."""
+"""Drawing and encoding in a thread each, so that they overlap with one another and with the network's work."""
 
 from collections import deque
 from collections.abc import Callable
@@ -12,14 +12,14 @@ from genvis.video.writing.video_writer import VideoWriter
 
 
 class BackgroundWriter:
-    """Writes a video in a thread, in the order in which the frames are given.
+    """Draws and writes a video in two threads, in the order in which the frames are given.
 
-    An error of the writer is raised at the next call. Leaving the ``with`` block writes what waits and finishes the
+    An error of either is raised at the next call. Leaving the ``with`` block writes what waits and finishes the
     video; after an error the part keeps all frames that were given.
 
     Args:
         writer: What writes; it belongs to this object from now on.
-        waiting: How many frames wait at most; then `write` waits.
+        waiting: How many frames wait at most, drawn or not; then `write` waits.
 
     Raises:
         InputError: If ``waiting`` is below 1.
@@ -30,22 +30,25 @@ class BackgroundWriter:
             raise InputError(f"At least 1 frame must be able to wait, not {waiting}.")
         self._writer = writer
         self._waiting = waiting
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
+        self._drawing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer, drawing")
+        self._encoding = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer, encoding")
         self._pending: deque[Future[None]] = deque()
 
     def write(self, make_image: Callable[[], RGBImage], *, time: float) -> None:
         """Give the next frame.
 
         Args:
-            make_image: Called in the thread; returns the picture, (H, W, 3) uint8 RGB.
+            make_image: Called in the thread that draws; returns the picture, (H, W, 3) uint8 RGB.
             time: Its seconds.
 
         Raises:
             OutputError: If an earlier frame could not be written.
+            Exception: What ``make_image`` raised for an earlier frame.
         """
         while len(self._pending) >= self._waiting:
             self._pending.popleft().result()
-        self._pending.append(self._thread.submit(self._write, make_image, time))
+        image = self._drawing.submit(make_image)
+        self._pending.append(self._encoding.submit(self._write, image, time))
 
     def close(self) -> None:
         """Write what waits, and finish the video.
@@ -57,10 +60,12 @@ class BackgroundWriter:
             while self._pending:
                 self._pending.popleft().result()
         except BaseException:
-            self._thread.shutdown(cancel_futures=True)
+            self._encoding.shutdown(wait=False, cancel_futures=True)
+            self._drawing.shutdown(cancel_futures=True)
+            self._encoding.shutdown()
             self._writer.abandon()
             raise
-        self._thread.shutdown()
+        self._shut_down()
         self._writer.close()
 
     def __enter__(self) -> Self:
@@ -72,8 +77,12 @@ class BackgroundWriter:
         if kind is None:
             self.close()
             return
-        self._thread.shutdown()  # What waits is written first: it is done, after all.
+        self._shut_down()  # What waits is written first: it is done, after all.
         self._writer.abandon()
 
-    def _write(self, make_image: Callable[[], RGBImage], time: float) -> None:
-        self._writer.write(make_image(), time=time)
+    def _shut_down(self) -> None:
+        self._encoding.shutdown()
+        self._drawing.shutdown()
+
+    def _write(self, image: Future[RGBImage], time: float) -> None:
+        self._writer.write(image.result(), time=time)
