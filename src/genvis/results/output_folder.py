@@ -149,7 +149,7 @@ def render_result(
         OutputError: If a file cannot be written.
     """
     positions = {stamp.index: position for position, stamp in enumerate(result.frames)}
-    sheet = ContactSheet(title=sheet_title(result))
+    sheet = ContactSheet(title=sheet_title(result), frames=len(positions))
     drawn = 0
     with open_source(source) as frames, ExitStack() as stack:
         if frames.is_live:

@@ -36,6 +36,15 @@ def test_frames_are_spread_evenly_in_bounded_memory(count: int, tiles: int) -> N
         assert positions[-1] >= (count - 1) * (1 - 1 / tiles)
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 2000), st.integers(1, 9))
+def test_where_the_number_of_frames_is_known_only_those_that_are_shown_are_wanted(count: int, tiles: int) -> None:
+    stream, known = ContactSheet(tiles=tiles, columns=3), ContactSheet(tiles=tiles, columns=3, frames=count)
+    fill(stream, count)
+    wanted = fill(known, count)
+    assert wanted == [tile.position for tile in known.chosen()] == [tile.position for tile in stream.chosen()]
+
+
 def test_most_frames_of_a_long_stream_are_not_even_looked_at() -> None:
     kept = fill(ContactSheet(tiles=4), 10_000)
     assert len(kept) < 200

@@ -30,6 +30,24 @@ def test_frames_arrive_in_order_from_another_thread(tmp_path):
     assert threading.current_thread().name not in threads
 
 
+def test_a_frame_is_drawn_while_the_one_before_is_encoded(tmp_path):
+    second_is_drawn = threading.Event()
+
+    class Encoder(VideoWriter):
+        def write(self, image, *, time):
+            assert second_is_drawn.wait(20), "drawing waits for the encoder"
+            super().write(image, time=time)
+
+    def second():
+        second_is_drawn.set()
+        return picture(2)
+
+    with BackgroundWriter(Encoder(tmp_path / "v.mp4", frame_rate=10)) as writer:
+        writer.write(lambda: picture(1), time=0)
+        writer.write(second, time=0.1)
+    assert (tmp_path / "v.mp4").exists()
+
+
 def test_an_error_of_the_writer_reaches_the_caller(tmp_path):
     writer = BackgroundWriter(VideoWriter(tmp_path / "v.mp4", frame_rate=10), waiting=1)
     writer.write(lambda: picture(1), time=0)

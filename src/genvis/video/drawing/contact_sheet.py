@@ -1,7 +1,9 @@
 """A whole video on one picture: frames spread evenly over a stream whose length nobody knows."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
@@ -9,6 +11,8 @@ from PIL import Image
 from genvis.errors import InputError
 from genvis.video.drawing.tiles import GAP, Tile, TileRow, lay_out, save_picture
 from genvis.video.sources.source import RGBImage
+
+T = TypeVar("T")
 
 LARGEST_ZOOM = 3.0
 SMALLEST_TILE = 120
@@ -40,6 +44,7 @@ class ContactSheet:
         columns: Tiles side by side.
         width: Width of the sheet in pixels; less if its frames are narrow or few.
         title: First line of the sheet; empty for none.
+        frames: How many frames will be added, where that is known: then only those that the sheet shows are wanted.
 
     Attributes:
         kept: The frames that may still be shown.
@@ -48,7 +53,9 @@ class ContactSheet:
         InputError: If a number is too small.
     """
 
-    def __init__(self, *, tiles: int = 12, columns: int = 4, width: int = 1600, title: str = "") -> None:
+    def __init__(
+        self, *, tiles: int = 12, columns: int = 4, width: int = 1600, title: str = "", frames: int | None = None
+    ) -> None:
         if tiles < 1 or columns < 1 or (width - GAP) // columns - GAP < SMALLEST_TILE:
             raise InputError(f"A contact sheet of {tiles} tiles in {columns} columns does not fit {width} pixels.")
         self.title = title
@@ -59,11 +66,12 @@ class ContactSheet:
         self._seen = 0
         self.kept: list[KeptFrame] = []
         self._fitted: set[tuple[int, int]] = set()
+        self._shown = None if frames is None else set(shown_positions(frames, tiles=tiles))
 
     @property
     def wants_next(self) -> bool:
         """Whether the next frame will be kept; its picture is not looked at otherwise."""
-        return self._seen % self._stride == 0
+        return self._seen % self._stride == 0 if self._shown is None else self._seen in self._shown
 
     def __len__(self) -> int:
         return min(self._tiles, len(self.kept))
@@ -112,10 +120,7 @@ class ContactSheet:
 
     def chosen(self) -> list[KeptFrame]:
         """Return the tiles that the sheet shows now, evenly spread."""
-        if len(self.kept) <= self._tiles:
-            return self.kept
-        places = np.rint(np.linspace(0, len(self.kept) - 1, self._tiles)).astype(int)
-        return [self.kept[place] for place in places]
+        return evenly_spread(self.kept, self._tiles)
 
     def fit(self, image: RGBImage) -> RGBImage:
         """Return a frame at the size of a tile; labels drawn on that are legible, unlike ones drawn before."""
@@ -128,6 +133,27 @@ class ContactSheet:
         self._fitted.add((size[1], size[0]))
         sampling = Image.Resampling.LANCZOS if scale <= 1 else Image.Resampling.BICUBIC
         return np.asarray(Image.fromarray(image).resize(size, sampling))
+
+
+def shown_positions(frames: int, *, tiles: int) -> list[int]:
+    """Return which of so many frames a sheet shows that does not know how many will come.
+
+    Args:
+        frames: How many are added.
+        tiles: How many the sheet shows.
+    """
+    stride = 1
+    while -(-frames // stride) >= RESERVE * tiles:
+        stride *= 2
+    return evenly_spread(range(0, frames, stride), tiles)
+
+
+def evenly_spread(values: Sequence[T], count: int) -> list[T]:
+    """Return so many of the values, the first and the last among them; all if there are no more."""
+    if len(values) <= count:
+        return list(values)
+    places = np.rint(np.linspace(0, len(values) - 1, count)).astype(int)
+    return [values[place] for place in places.tolist()]
 
 
 def clock_time(seconds: float) -> str:
