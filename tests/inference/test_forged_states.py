@@ -22,6 +22,7 @@ def segmenters(tiny_models, tmp_path_factory):
     videomt = load(save_tiny_family(tmp_path_factory.mktemp("videomt"), "videomt"))
     return {
         "videomt": VideoSegmenter(videomt),
+        "adaptive": VideoSegmenter(tiny_models["r50"], resolution=64, clip_length="auto", longest_clip=2),
         **{
             name: VideoSegmenter(tiny_models["r50"], resolution=64, tracker=name)
             for name in ("propagation", "memory", "queries", "clip_queries")

@@ -90,7 +90,7 @@ class ClipBenchmark:
     def _step(self, frames: Sequence[Frame]) -> DrawnClip:
         measure, detector, tracker = self.stopwatch.part, self._detector, self._tracker
         with measure("prepare"):
-            pixel_values, sizes = self.setup.prepare(frames)
+            pixel_values, sizes, _ = self.setup.prepare(frames)
         with measure("backbone"):
             maps = detector.backbone_maps(pixel_values)
         with measure("pixel decoder"):

@@ -23,7 +23,8 @@ def evaluate(
     weights: str | None = None,
     device: str = "auto",
     tracker: Literal["propagation", "offline", "memory", "queries", "clip_queries"] | None = None,
-    clip_length: int | None = None,
+    clip_length: int | Literal["auto"] | None = None,
+    longest_clip: int | None = None,
     resolution: int | None = None,
     detections: int | None = None,
     out: Out | None = None,
@@ -54,7 +55,8 @@ def evaluate(
         weights: Run this model: a bundled name, a model folder, a published .pth file, or a Hub id.
         device: Where the model runs: auto, cpu, cuda, mps ...
         tracker: Method that follows the objects, as of ``genvis predict``: MinVIS is queries. Default: the model's own.
-        clip_length: Frames that the model sees together. Default: the model's.
+        clip_length: Frames that the model sees together; auto cuts them at scene changes. Default: the model's.
+        longest_clip: With --clip-length auto: frames of a clip at most. Default: 7.
         resolution: Frames are resized so that the shorter side has this many pixels. Default: the model's.
         detections: How many pairs of object and category the model gives per video. Default: the model's number.
         out: Folder for the report: report.html, with pictures if there are images, and report.json.
@@ -108,6 +110,7 @@ def evaluate(
             device=device,
             tracker=tracker,
             clip_length=clip_length,
+            longest_clip=longest_clip,
             resolution=resolution,
             detections=detections,
             pool=pool,
@@ -172,7 +175,8 @@ def _run_model(
     weights: str,
     device: str,
     tracker: "TrackerName | None",
-    clip_length: int | None,
+    clip_length: int | Literal["auto"] | None,
+    longest_clip: int | None,
     resolution: int | None,
     detections: int | None,
     pool: "RayPool | None",
@@ -185,7 +189,13 @@ def _run_model(
     model = load_model(weights, device="cpu" if pool else device)
     labels = model.config.categories
     classes = chosen_classes(common_categories(labels, truth.categories, file=truth.path), labels)
-    how = {"tracker": tracker, "clip_length": clip_length, "resolution": resolution, "classes": classes}
+    how = {
+        "tracker": tracker,
+        "clip_length": clip_length,
+        "longest_clip": longest_clip,
+        "resolution": resolution,
+        "classes": classes,
+    }
     engine = None
     if pool is not None:
         from genvis.cli.common.console import Console

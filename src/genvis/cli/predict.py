@@ -39,7 +39,8 @@ def predict(
     tracker: Annotated[TrackerName | None, _RUN] = None,
     matching: Annotated[MemoryMatchingOptions | None, _MATCHING] = None,
     occupancy_weighted: Annotated[bool, _RUN] = False,
-    clip_length: Annotated[int | None, _RUN] = None,
+    clip_length: Annotated[int | Literal["auto"] | None, _RUN] = None,
+    longest_clip: Annotated[int | None, _RUN] = None,
     resolution: Annotated[int | None, _RUN] = None,
     memory_clips: Annotated[int | None, _RUN] = None,
     classes: Annotated[Words | None, _SELECTION] = None,
@@ -83,7 +84,9 @@ def predict(
             was made for; memory for models that only detect.
         matching: Options of the tracker memory.
         occupancy_weighted: With propagation: renew a query only as far as it holds an object, for fewer id switches.
-        clip_length: Frames that the network sees together: 1 is online, more is semi-online. Default: the model's.
+        clip_length: Frames that the network sees together: 1 is online, more is semi-online; auto takes as many as
+            --longest-clip says and cuts at scene changes, over which no track id is carried. Default: the model's.
+        longest_clip: With --clip-length auto: frames of a clip at most. Default: 7.
         resolution: Frames are resized so that the shorter side has this many pixels. Default: the model's.
         memory_clips: How many past clips the memory of GenVIS keeps. Default: all, and 500 in live runs.
         classes: Only these classes, by name: --classes cat,dog
@@ -165,6 +168,7 @@ def predict(
     how: dict[str, Any] = {
         "tracker": tracker,
         "clip_length": clip_length,
+        "longest_clip": longest_clip,
         "resolution": resolution,
         "matching": matching,
         "occupancy_weighted": occupancy_weighted,

@@ -164,7 +164,8 @@ def _run(
     """Take all clips of the source; return False if it was stopped before the end."""
     saved_at, pause = time.monotonic(), SAVE_EVERY_SECONDS
     with prefetch(source) as frames:
-        for clip in segmenter.clips(dropwhile(lambda frame: frame.index <= run.last_index, frames)):
+        remaining = dropwhile(lambda frame: frame.index <= run.last_index, frames)
+        for clip in segmenter.clips(remaining, run.windows):
             run.add(clip)
             on_progress(Progress(run.frames_done, source.frame_count, run.objects(0.3)))
             if should_stop():

@@ -76,7 +76,7 @@ def predict_live(
             writer = video and stack.enter_context(BackgroundWriter(video_writer(video, source)))
             frames = stack.enter_context(prefetch(source, drop_late=source.is_live, should_stop=should_stop))
             remaining = dropwhile(lambda frame: frame.index <= run.last_index, frames)
-            for clip in segmenter.clips(remaining):
+            for clip in segmenter.clips(remaining, run.session.windows):
                 for frame, found in zip(clip, run.session.step_clip(clip), strict=True):
                     run.recorder.add(found)
                     if writer:

@@ -5,7 +5,7 @@ from copy import copy
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ from genvis.fingerprint import Stamp, tensors_stamp
 from genvis.inference.trackers.choose import TrackerName, default_tracker, make_tracker
 from genvis.inference.trackers.matching_options import MemoryMatchingOptions
 from genvis.inference.trackers.video_tracker import VideoTracker
+from genvis.inference.windows.clip_windows import LONGEST_CLIP, AdaptiveWindows, ClipWindows, FixedWindows
+from genvis.inference.windows.scene_tracking import SceneTracking
 from genvis.model.device_copies import to_device
 from genvis.model.preprocessing import Preprocessing
 from genvis.runtimes.exported_model import ExportedModel
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 
 # Frames that go through the detector together where the tracker does not ask for clips.
 FRAMES_AT_ONCE = 4
+
+ClipLength = int | Literal["auto"]
+"""Frames of a clip; ``auto`` adapts it: as long as allowed, cut where the scene changes."""
 
 
 class FrameSizes(NamedTuple):
@@ -50,10 +55,12 @@ class PreparedClip(NamedTuple):
     Attributes:
         pixel_values: (T, 3, H, W), on the model's device.
         sizes: Of the frames.
+        images: The frames themselves, (H, W, 3) uint8 RGB each.
     """
 
     pixel_values: Tensor
     sizes: FrameSizes
+    images: list[NDArray[np.uint8]]
 
 
 class RunSetup:
@@ -63,7 +70,9 @@ class RunSetup:
         model: A network of `genvis.load`, or what that takes: a name, a folder, a Hub id, a published file. It is put
             into evaluation mode. Move it to a device and dtype beforehand (``model.to("cuda")``).
         tracker: Method that follows the objects from clip to clip: see `TrackerName`. None takes the model's own.
-        clip_length: Frames of a clip: 1 is online, more is semi-online. None takes the model's.
+        clip_length: Frames of a clip: 1 is online, more is semi-online. None takes the model's. ``"auto"`` takes clips
+            of ``longest_clip`` frames and cuts them at scene changes, over which no track id is carried.
+        longest_clip: Frames of an adaptive clip at most; answers wait for up to one frame less. None takes 7.
         resolution: Frames are resized so that the shorter side has this many pixels. None takes the model's.
         max_size: Greatest length of the longer side, in pixels. None takes the model's.
         memory_clips: How many past clips the prototype memory of GenVIS keeps. None takes the model's number for whole
@@ -83,7 +92,8 @@ class RunSetup:
         model: "Model | str | Path",
         *,
         tracker: TrackerName | None = None,
-        clip_length: int | None = None,
+        clip_length: ClipLength | None = None,
+        longest_clip: int | None = None,
         resolution: int | None = None,
         max_size: int | None = None,
         memory_clips: int | None = None,
@@ -96,7 +106,8 @@ class RunSetup:
 
             model = load(model)
         given = {
-            "clip_length": clip_length,
+            "clip_length": None if clip_length == "auto" else clip_length,
+            "longest_clip": longest_clip,
             "resolution": resolution,
             "max_size": max_size,
             "memory_clips": memory_clips,
@@ -107,7 +118,13 @@ class RunSetup:
         self.model = model.eval()
         self.categories = model.config.categories
         self.classes = None if classes is None else _class_numbers(classes, self.categories)
-        self.clip_length = model.config.clip_length if clip_length is None else clip_length
+        self.adapts_clips = clip_length == "auto"
+        if longest_clip is not None and not self.adapts_clips:
+            raise InputError("longest_clip is for clips that adapt: say clip_length 'auto', or leave it out.")
+        if clip_length == "auto":
+            self.clip_length = longest_clip or LONGEST_CLIP
+        else:
+            self.clip_length = model.config.clip_length if clip_length is None else clip_length
         self.memory_clips = memory_clips
         self.preprocessing: Preprocessing = model.config.preprocessing
         if resolution is not None or max_size is not None:
@@ -124,6 +141,10 @@ class RunSetup:
             matching=matching,
             occupancy_weighted=occupancy_weighted,
         )
+        if self.adapts_clips:
+            if not self.tracker.is_causal:
+                raise InputError("A VITA model sees the whole video as one clip: leave clip_length 'auto' out.")
+            self.tracker = SceneTracking(self.tracker)
         self.matching = (matching or MemoryMatchingOptions()) if self.tracker_name == "memory" else None
         if self.matching is None and matching not in (None, MemoryMatchingOptions()):
             raise InputError(f"Options of matching are for the tracker 'memory', not '{self.tracker_name}'.")
@@ -138,6 +159,10 @@ class RunSetup:
     def frames_at_once(self) -> int:
         """How many frames go through the network together: a clip, or some frames of an offline model's one clip."""
         return self.clip_length if self.tracker.is_causal else max(FRAMES_AT_ONCE, self.clip_length)
+
+    def new_windows(self) -> ClipWindows:
+        """Return what divides the frames of one video into clips."""
+        return AdaptiveWindows(self.clip_length) if self.adapts_clips else FixedWindows()
 
     def prepare(self, frames: Sequence[FrameLike], *, bgr: bool = False) -> PreparedClip:
         """Resize, normalise and pad the frames of a clip, on the model's device.
@@ -168,7 +193,7 @@ class RunSetup:
         seen, padded = ((x.shape[-2], x.shape[-1]) for x in (resized, pixel_values))
         if self.preprocessing.resizes_masks_once:  # From stride 4 to the frame, not by way of the input.
             seen = padded = (padded[0] // 4, padded[1] // 4)
-        return PreparedClip(pixel_values, FrameSizes((height, width), seen, padded))
+        return PreparedClip(pixel_values, FrameSizes((height, width), seen, padded), images)
 
     def with_bounded_memory(self, clips: int) -> "RunSetup":
         """Return the same with a prototype memory of at most some clips, unless its length was chosen."""
@@ -176,12 +201,13 @@ class RunSetup:
             return self
         bounded = copy(self)
         bounded.memory_clips = min(clips, getattr(self.model.config, "memory_clips", None) or clips)
-        bounded.tracker = make_tracker(
+        tracker = make_tracker(
             self.model,
             self.tracker_name,
             memory_clips=bounded.memory_clips,
             occupancy_weighted=self.occupancy_weighted,
         )
+        bounded.tracker = SceneTracking(tracker) if self.adapts_clips else tracker
         return bounded
 
     def settings(self) -> dict[str, Any]:
@@ -189,6 +215,7 @@ class RunSetup:
         return {
             "tracker": self.tracker_name,
             "clip_length": self.clip_length,
+            **({"adapts_clips": True} if self.adapts_clips else {}),
             "resolution": self.preprocessing.short_side,
             "max_size": self.preprocessing.max_size,
             "memory_clips": self.memory_clips,

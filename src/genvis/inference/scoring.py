@@ -1,7 +1,7 @@
 """Scores of tracks, the same for whole videos and live sessions, and the choice of tracks that a result holds."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -169,7 +169,7 @@ class Selection:
     """Which (track, class) pairs a whole-video result holds.
 
     Attributes:
-        detections: How many pairs of the best class score are kept at most, before their masks are judged.
+        detections: How many pairs of the best class score are kept at most, in each scene, before masks are judged.
         score_threshold: Tracks with a final score below this are dropped.
         classes: Only these classes, contiguous from 0; None keeps all.
         one_label_each: Keep only the best class of a track. The published procedure, and so every evaluation, lets a
@@ -203,6 +203,20 @@ class Selection:
             for value, place in zip(values.tolist(), places.tolist(), strict=True)
             if value >= 0
         ]
+
+    def pairs_of_scenes(self, class_scores: Tensor, scenes: Sequence[int]) -> list[tuple[int, int, float]]:
+        """Choose as `pairs` from the tracks of each scene, as if it were a video of its own; best first.
+
+        Args:
+            class_scores: (R, K).
+            scenes: R, the scene of each track.
+        """
+        chosen = []
+        for scene in sorted(set(scenes)):
+            rows = [row for row, of_scene in enumerate(scenes) if of_scene == scene]
+            found = self.pairs(class_scores[torch.tensor(rows)])
+            chosen += [(rows[row], label, score) for row, label, score in found]
+        return sorted(chosen, key=lambda pair: -pair[2])
 
 
 def only(class_scores: Tensor, classes: tuple[int, ...] | None) -> Tensor:

@@ -11,15 +11,16 @@ from genvis.inference.run_setup import RunSetup
 from genvis.inference.scoring import Selection
 from genvis.inference.session import Session
 from genvis.inference.video_run import VideoRun
+from genvis.inference.windows.clip_windows import ClipWindows
 from genvis.results.overlaps import Overlaps
 from genvis.results.types import FrameResult, VideoResult
 from genvis.video import Frame, Source, open_source, prefetch
-from genvis.video.sources.frames_in_memory import FrameLike
+from genvis.video.sources.frames_in_memory import FrameLike, rgb_pixels
 
 if TYPE_CHECKING:
     import supervision
 
-FrameT = TypeVar("FrameT")
+FrameT = TypeVar("FrameT", bound=FrameLike)
 
 # Below this probability that an object is visible in a clip, its mask there is left out of resolved results.
 PRESENCE_THRESHOLD = 0.3
@@ -150,7 +151,7 @@ class VideoSegmenter(RunSetup):
             bgr: Whether arrays are BGR, as OpenCV gives them.
         """
         session = session or self.open_session()
-        for clip in self.clips(frames):
+        for clip in self.clips(frames, session.windows, bgr=bgr):
             yield from session.step_clip(clip, bgr=bgr)
 
     def stream(
@@ -169,7 +170,7 @@ class VideoSegmenter(RunSetup):
         """
         session = session or self.open_session()
         with open_source(source, bgr=bgr) as frames, prefetch(frames, drop_late=frames.is_live) as arriving:
-            for clip in self.clips(arriving):
+            for clip in self.clips(arriving, session.windows):
                 for frame, found in zip(clip, session.step_clip(clip), strict=True):
                     yield frame, found.to_supervision()
             if frames.problem is not None:
@@ -213,10 +214,22 @@ class VideoSegmenter(RunSetup):
             one_label_each=one_label_each,
         )
 
-    def clips(self, frames: Iterable[FrameT]) -> Iterator[list[FrameT]]:
-        """Group frames to clips; the last may be shorter."""
+    def clips(
+        self, frames: Iterable[FrameT], windows: ClipWindows | None = None, *, bgr: bool = False
+    ) -> Iterator[list[FrameT]]:
+        """Group frames to clips; the last may be shorter, and those before a scene change where clips adapt.
+
+        Args:
+            frames: Of a source, or of any kind that `Session.step` takes.
+            windows: Of the session or run that takes the clips, where it has seen frames before; None begins anew.
+            bgr: Whether arrays are BGR, as OpenCV gives them.
+        """
+        windows = (windows or self.new_windows()).copy()  # What takes the clips looks at their frames itself.
         clip: list[FrameT] = []
         for frame in frames:
+            if self.adapts_clips and windows.starts_scene(rgb_pixels(frame, bgr=bgr)) and clip:
+                yield clip
+                clip = []
             clip.append(frame)
             if len(clip) == self.frames_at_once:
                 yield clip

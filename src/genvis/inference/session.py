@@ -14,7 +14,7 @@ from genvis.files import make_folder
 from genvis.fingerprint import Fingerprint
 from genvis.inference.mask_geometry import MaskCrop, MaskGeometry, mask_geometry
 from genvis.inference.mask_store import positive_boxes
-from genvis.inference.run_setup import RunSetup
+from genvis.inference.run_setup import FrameSizes, RunSetup
 from genvis.inference.scoring import TrackScores
 from genvis.inference.state_file import count, damage_as_input_error, pair, part, read_state, write_state
 from genvis.inference.trackers.track_ids import TrackIds
@@ -49,6 +49,7 @@ class Session:
 
     Attributes:
         frames_seen: How many frames have been taken.
+        windows: What divides its frames into clips.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Session:
         self._state: Any = None
         self._scores = TrackScores(setup.tracker.score_rule, classes=len(setup.categories.names), window=SCORE_WINDOW)
         self._ids = TrackIds()
+        self.windows = setup.new_windows()
         self._frame_size: tuple[int, int] | None = None
 
     @property
@@ -93,7 +95,8 @@ class Session:
         """Take consecutive frames together, as semi-online models do, and return what is in each.
 
         Args:
-            frames: One or more frames of one size, each as in `step`.
+            frames: One or more frames of one size, each as in `step`: one clip, or, where clips adapt, several that are
+                cut at scene changes.
             bgr: As in `step`.
 
         Raises:
@@ -101,19 +104,28 @@ class Session:
         """
         clip = self._setup.prepare(frames, bgr=bgr)
         self._check_size(clip.sizes.frame)
-        tracked, self._state = self._setup.tracker.track(clip.pixel_values, self._state)
+        results = []
+        for window in self.windows.divide(clip.images):
+            if window.starts_scene:
+                self._state = self._setup.tracker.cut(self._state)
+            results += self._step_window(frames[window.frames], clip.pixel_values[window.frames], clip.sizes)
+        return results
+
+    def _step_window(self, frames: Sequence[FrameLike], pixel_values: Tensor, sizes: FrameSizes) -> list[FrameResult]:
+        """Track one clip: T prepared frames (T, 3, H, W) of a scene."""
+        tracked, self._state = self._setup.tracker.track(pixel_values, self._state)
         assert tracked is not None  # Sessions are opened for causal trackers only.
         reported = self._select(tracked.track_ids.tolist(), self._score(tracked))
         height, width = tracked.mask_logits.shape[-2:]
-        geometry = mask_geometry(*clip.sizes, (height, width))
+        geometry = mask_geometry(*sizes, (height, width))
         rows = torch.tensor([one.row for one in reported], dtype=torch.int64)
         (logits,) = on_cpu(selected(tracked.mask_logits, rows, dim=1))  # (T, R, h, w)
         results = []
         for frame, frame_logits in zip(frames, logits, strict=True):
             found = FrameResult(
                 stamp=self._stamp(frame),
-                height=clip.sizes.frame[0],
-                width=clip.sizes.frame[1],
+                height=sizes.frame[0],
+                width=sizes.frame[1],
                 instances=self._instances(reported, frame_logits, geometry),
             )
             results.append(resolve_overlaps(found) if self._overlaps == "resolve" else found)
@@ -208,6 +220,7 @@ class Session:
         """
         tensors = {f"tracker.{name}": value for name, value in self._setup.tracker.state_tensors(self._state).items()}
         tensors |= {f"scores.{name}": value for name, value in self._scores.tensors().items()}
+        tensors |= {f"windows.{name}": value for name, value in self.windows.tensors().items()}
         facts = {
             "frames_seen": self.frames_seen,
             "frame_size": self._frame_size,
@@ -232,4 +245,5 @@ class Session:
             ids = [(count(number), count(track_id)) for number, track_id in facts["ids"]]
             self._ids = TrackIds(ids, last=count(facts["last_id"]))
             self._scores.restore(part(tensors, "scores."))
+            self.windows.restore(part(tensors, "windows."))
             self._state = self._setup.tracker.state_from_tensors(part(tensors, "tracker."))

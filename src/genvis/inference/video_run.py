@@ -46,6 +46,9 @@ class VideoRun:
         folder: Where `save` keeps what is done so far, so that `restore` continues it; None for runs that are not to
             be resumed.
         source: Identity of the video and of the range of its frames, for runs that are to be resumed.
+
+    Attributes:
+        windows: What divides its frames into clips.
     """
 
     def __init__(
@@ -68,6 +71,9 @@ class VideoRun:
         self._scores = TrackScores(setup.tracker.score_rule, classes=len(setup.categories.names))
         self._store = MaskStore(None if self._folder is None else self._folder / MASKS_FILE)
         self._looks = AppearanceRecorder()
+        self.windows = setup.new_windows()
+        self._scene = 0
+        self._scene_of: dict[int, int] = {}  # The tracker's number of a track -> the scene in which it came up.
         self._numbers: dict[int, int] = {}
         self._sizes: FrameSizes | None = None
         self._mask_size: tuple[int, int] | None = None
@@ -95,7 +101,7 @@ class VideoRun:
         return int((scores.amax(dim=1) >= score_threshold).sum()) if scores.numel() else 0
 
     def add(self, frames: Sequence[Frame]) -> None:
-        """Take the next clip.
+        """Take the next frames: a clip, or, where clips adapt, several that are cut at scene changes.
 
         Raises:
             InputError: If a frame has another shape, size or type than those before.
@@ -109,15 +115,21 @@ class VideoRun:
             )
         self._sizes = clip.sizes
         self._stamps += [FrameStamp(index=frame.index, time=frame.time, name=frame.name) for frame in frames]
-        tracked, self._state = self._setup.tracker.track(clip.pixel_values, self._state)
-        if tracked is not None:
-            self._take(tracked)
+        for window in self.windows.divide(clip.images):
+            if window.starts_scene:
+                self._scene += 1
+                self._state = self._setup.tracker.cut(self._state)
+            tracked, self._state = self._setup.tracker.track(clip.pixel_values[window.frames], self._state)
+            if tracked is not None:
+                self._take(tracked)
 
     def _take(self, tracked: TrackedClip) -> None:
         """Keep the class evidence and the masks of a clip."""
         self._mask_size = (tracked.mask_logits.shape[-2], tracked.mask_logits.shape[-1])
         evidence, observations, presence = on_cpu(tracked.class_evidence, tracked.observations, tracked.presence)
         self._scores.add(tracked.track_ids, evidence, observations)
+        for number in tracked.track_ids.tolist():
+            self._scene_of.setdefault(number, self._scene)
         if tracked.embeddings is not None:
             visible = torch.nonzero(presence >= SURELY_VISIBLE).flatten()
             (embeddings,) = on_cpu(selected(tracked.embeddings, visible, dim=0))
@@ -170,7 +182,9 @@ class VideoRun:
     def _tracks(self, selection: Selection) -> tuple[Track, ...]:
         """Return the selected tracks with their final scores, ids in the order of the selection."""
         numbers = self._scores.track_ids
-        pairs = [(numbers[row], label, score) for row, label, score in selection.pairs(self._scores.class_scores())]
+        scenes = [self._scene_of[number] for number in numbers]
+        chosen = selection.pairs_of_scenes(self._scores.class_scores(), scenes)
+        pairs = [(numbers[row], label, score) for row, label, score in chosen]
         masks = self._masks({number for number, _, _ in pairs})
         quality = dict(zip(numbers, self._scores.quality().tolist(), strict=True))
         scored = [(number, label, score * quality[number]) for number, label, score in pairs]
@@ -231,10 +245,13 @@ class VideoRun:
         tensors = {f"tracker.{name}": value for name, value in self._setup.tracker.state_tensors(self._state).items()}
         tensors |= {f"scores.{name}": value for name, value in self._scores.tensors().items()}
         tensors |= {f"looks.{name}": value for name, value in self._looks.tensors().items()}
+        tensors |= {f"windows.{name}": value for name, value in self.windows.tensors().items()}
+        tensors["scenes"] = torch.tensor([self._scene_of[number] for number in self._scores.track_ids])
         tensors["mask_index"] = torch.from_numpy(self._store.index())
         facts = {
             "sizes": self._sizes._asdict(),
             "mask_size": self._mask_size,
+            "scene": self._scene,
             "stamps": [asdict(stamp) for stamp in self._stamps],
         }
         write_state(self._folder / STATE_FILE, tensors, facts, fingerprint=self.fingerprint())
@@ -262,6 +279,10 @@ class VideoRun:
             self._tracked_frames = len(self._stamps)
             self._store.restore(tensors["mask_index"].numpy().astype(np.int64), self._mask_size)
             self._scores.restore(part(tensors, "scores."))
+            scenes = [count(scene) for scene in tensors["scenes"].tolist()]
+            self._scene_of = dict(zip(self._scores.track_ids, scenes, strict=True))
+            self._scene = count(facts["scene"])
+            self.windows.restore(part(tensors, "windows."))
             self._looks.restore(part(tensors, "looks."))
             self._state = self._setup.tracker.state_from_tensors(part(tensors, "tracker."))
         return True

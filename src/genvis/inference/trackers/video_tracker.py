@@ -55,6 +55,18 @@ class VideoTracker(Protocol):
             The tracks of the clip, or None if they are known only at the end of the video; and the next state.
         """
 
+    def cut(self, state: Any) -> Any:
+        """Return what is kept over a scene change, after which no track simply goes on.
+
+        Args:
+            state: Of the last clip before it; None before the first.
+
+        Returns:
+            None if nothing is kept, so that the scene is tracked like a video of its own and its tracks get new ids; or
+            the state for the next clip, if the tracker can find earlier tracks again. It then gives no id twice.
+        """
+        return None
+
     def finish(self, state: Any) -> Iterator[TrackedClip]:
         """Deliver, at the end of a video, the tracks that `track` could not tell yet, in the order of the frames."""
         yield from ()
