@@ -76,6 +76,12 @@ COMMANDS = {
         "genvis bench sprites-tiny --device cpu --clips 1 --height 48 --width 80"
     ),
     # docs/inference.md
+    "genvis predict ride.mp4 --clip-length auto -o scenes": (
+        "genvis predict ride.mp4 --clip-length auto --weights sprites-tiny -o scenes"
+    ),
+    "genvis predict ride.mp4 --clip-length auto --longest-clip 3 -o scenes3": (
+        "genvis predict ride.mp4 --clip-length auto --longest-clip 3 --weights sprites-tiny -o scenes3"
+    ),
     "genvis predict hour1.mp4 --live --session camera.session -o out": AS_IT_IS,
     "genvis predict hour2.mp4 --live --session camera.session -o out": AS_IT_IS,
     # docs/editing.md
