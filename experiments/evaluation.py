@@ -13,6 +13,7 @@ from genvis.categories import Categories
 from genvis.errors import InputError
 from genvis.evaluation import EvaluationReport
 from genvis.evaluation.evaluated_videos import EvaluatedVideo, evaluate_videos
+from genvis.inference.run_setup import ClipLength
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.inference.trackers.choose import TrackerName
 from genvis.inference.trackers.matching_options import MemoryMatchingOptions
@@ -32,12 +33,12 @@ class EvaluationPlan:
 
     Attributes:
         set_name: Name of the validation set.
-        clip_length: N_f at inference.
+        clip_length: N_f at inference; ``"auto"`` adapts it, for which videos must have their images.
         piece: Cut the videos into pieces of so many frames, each a video of its own; 0 leaves them whole.
     """
 
     set_name: str
-    clip_length: int
+    clip_length: ClipLength
     piece: int = 0
 
     @property
@@ -89,7 +90,7 @@ class Scores:
 
 def evaluate_tracker(
     model: GenVIS,
-    recording: Recording,
+    recording: Recording | Sequence[RecordedVideo],
     plan: EvaluationPlan,
     *,
     tracker: TrackerName | None = None,
@@ -155,11 +156,13 @@ def _segment(
     segmenter: VideoSegmenter, video: RecordedVideo, presence_threshold: float
 ) -> tuple[VideoResult, VideoResult]:
     """Return the published selection, and the one in which a track has a single label."""
-    # The detector is replayed: of the frames only their number and size matter.
-    blank = np.zeros((*video.size, 3), np.uint8)
+    # The detector is replayed: of the frames only their number and size matter, if nothing looks for scene changes.
+    images = [np.zeros((*video.size, 3), np.uint8)] * len(video) if video.images is None else video.images
     run = segmenter.start(name="recorded", overlaps="keep", presence_threshold=presence_threshold)
     try:
-        for clip in segmenter.clips(Frame(blank, index, index / 6.0, f"{index:05d}") for index in range(len(video))):
+        for clip in segmenter.clips(
+            Frame(image, index, index / 6.0, f"{index:05d}") for index, image in enumerate(images)
+        ):
             run.add(clip)
         return run.result(segmenter.selection(one_label_each=False)), run.result(
             segmenter.selection(one_label_each=True)

@@ -1,7 +1,7 @@
 """Per-frame detector outputs of the validation videos, computed once: scoring then costs only the tracker."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ class RecordedVideo:
         size: Height and width of the frames.
         labels: (N,) classes from 0.
         masks: For every object T RLEs of COCO, None where it is not visible.
+        images: (T, H, W, 3) uint8 RGB, for what looks at the frames themselves; None where nothing does.
     """
 
     frame_queries: NDArray[np.float16]
@@ -40,6 +41,7 @@ class RecordedVideo:
     size: tuple[int, int]
     labels: list[int]
     masks: list[list[dict[str, Any] | None]]
+    images: NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.frame_queries)
@@ -47,16 +49,39 @@ class RecordedVideo:
     def pieces(self, frames: int) -> "Iterator[RecordedVideo]":
         """Cut the video into videos of so many frames, of which each has only the objects that it shows."""
         for start in range(0, len(self), frames):
-            stop = start + frames
-            parts = [masks[start:stop] for masks in self.masks]
-            kept = [place for place, masks in enumerate(parts) if any(mask is not None for mask in masks)]
-            yield replace(
-                self,
-                frame_queries=self.frame_queries[start:stop],
-                stride4_features=self.stride4_features[start:stop],
-                labels=[self.labels[place] for place in kept],
-                masks=[parts[place] for place in kept],
-            )
+            yield self.part(slice(start, start + frames))
+
+    def part(self, frames: slice) -> "RecordedVideo":
+        """Return the video of some of the frames, with only the objects that these show."""
+        parts = [masks[frames] for masks in self.masks]
+        kept = [place for place, masks in enumerate(parts) if any(mask is not None for mask in masks)]
+        return replace(
+            self,
+            frame_queries=self.frame_queries[frames],
+            stride4_features=self.stride4_features[frames],
+            labels=[self.labels[place] for place in kept],
+            masks=[parts[place] for place in kept],
+            images=None if self.images is None else self.images[frames],
+        )
+
+    @classmethod
+    def joined(cls, videos: "Sequence[RecordedVideo]") -> "RecordedVideo":
+        """Return one video of several of one size, hard cuts between them, each with its own objects."""
+        labels, masks, frames, done = [], [], sum(map(len, videos)), 0
+        for video in videos:
+            for label, shown in zip(video.labels, video.masks, strict=True):
+                labels.append(label)
+                masks.append([*[None] * done, *shown, *[None] * (frames - done - len(video))])
+            done += len(video)
+        images = [video.images for video in videos if video.images is not None]
+        return cls(
+            np.concatenate([video.frame_queries for video in videos]),
+            np.concatenate([video.stride4_features for video in videos]),
+            videos[0].size,
+            labels,
+            masks,
+            np.concatenate(images) if len(images) == len(videos) else None,
+        )
 
 
 class Recording:

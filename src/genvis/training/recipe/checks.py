@@ -20,6 +20,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "optimizer.rising_share": (0, 1),
     "optimizer.warmup_factor": (0, 1),
     "optimizer.weight_decay": (0, 1e3),
+    "loss.clip_lengths": (1, 4096),
     "loss.detector_layers": (1, 1000),
     "loss.fixed_grid": (0, 4096),
     "loss.points.count": (1, 1 << 24),
@@ -78,6 +79,14 @@ def check_recipe(recipe: Recipe) -> None:
         raise InputError(
             f"model.config.clip_length is {clip_length} but data.frames_per_clip is {frames}: leave clip_length out; "
             "the model is trained, and later used, with data.frames_per_clip."
+        )
+    longest, sample = max(recipe.loss.clip_lengths, default=0), recipe.data.clips * frames
+    if longest and recipe.stage != "genvis":
+        raise InputError("loss.clip_lengths divides the frames of stage 'genvis': leave it out.")
+    if 2 * longest > sample:
+        raise InputError(
+            f"loss.clip_lengths has {longest}, but a sample has {sample} frames (data.clips x data.frames_per_clip) "
+            "and needs two clips to learn propagation: give at most half of them."
         )
     if recipe.cache.folder and recipe.stage != "genvis":
         raise InputError("cache.folder needs a frozen detector: it is for stage 'genvis' only.")

@@ -51,6 +51,8 @@ class LossOptions:
         points: Random points at which masks are compared.
         fixed_grid: Compare masks at the cell centres of a grid of this many rows and columns instead, always the
             same; 0 takes random points.
+        clip_lengths: Lengths of clips (stage `genvis`) of which every step draws one, for models whose clips adapt at
+            inference. The frames of a sample and the weight of a step stay the same. Empty: data.frames_per_clip.
     """
 
     assignment: AssignmentMethod = "uvla"
@@ -58,3 +60,4 @@ class LossOptions:
     weights: LossWeights = field(default_factory=LossWeights)
     points: PointOptions = field(default_factory=PointOptions)
     fixed_grid: int = 0
+    clip_lengths: list[int] = field(default_factory=list)

@@ -1,5 +1,6 @@
 """Stage 3: the tracker on the frozen detector, clip after clip with propagated queries (paper, section 3.2)."""
 
+import math
 from functools import partial
 
 import torch
@@ -96,6 +97,17 @@ class GenVISStage(VideoStage):
         if isinstance(batch, VideoBatch):
             layers = self.loss_options.detector_layers
             batch = detect_videos(self.model.detector, batch, layers=layers, criterion=self.frame_criterion)
-        return clip_losses(
-            self.model, batch, frames_per_clip=self.model.config.clip_length, criterion=self.clip_criterion
-        )
+        usual, length = self.model.config.clip_length, self._clip_length()
+        losses = clip_losses(self.model, batch, frames_per_clip=length, criterion=self.clip_criterion)
+        if length == usual:
+            return losses
+        frames = batch.frame_queries.shape[2]
+        weight = math.ceil(frames / usual) / math.ceil(frames / length)  # A step of more clips has no more weight.
+        return {name: weight * value for name, value in losses.items()}
+
+    def _clip_length(self) -> int:
+        """Return the length of this step's clips; the random numbers of a step follow from its number."""
+        lengths = self.loss_options.clip_lengths
+        if not lengths:
+            return self.model.config.clip_length
+        return lengths[int(torch.randint(len(lengths), ()))]
