@@ -12,6 +12,7 @@ from transformers import AutoBackbone, AutoConfig, Mask2FormerForUniversalSegmen
 from genvis.categories import known_categories
 from genvis.checkpoints.load import load_genvis
 from genvis.errors import InputError
+from genvis.model.mask_product import projected_mask_logits
 from genvis.training.recipe.recipe import ModelOptions
 from genvis.training.stages.model_building import build_model, parameter_table, take_over, take_over_backbone
 from tests.training.tiny import CONFIG
@@ -149,3 +150,49 @@ def test_a_network_larger_than_the_memory_is_refused_before_it_is_made(monkeypat
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=100_000))
     with pytest.raises(InputError, match=r"describes a network of .* GB, but this machine has"):
         build_model(ModelOptions(config=CONFIG, categories="ovis"))
+
+
+def test_a_tracker_starts_with_the_heads_of_its_detector(saved: Path) -> None:
+    model = build_model(ModelOptions(init=str(saved), heads="detector")).eval()
+    detector, tracker = model.detector, model.tracker
+    with torch.inference_mode():
+        detected = detector(torch.randn(2, 3, 64, 96))
+        queries = detected.frame_queries[-1]  # (F, Q_f, C), of a norm with weights 1 and biases 0
+        logits, embeddings = tracker.heads(queries)
+        torch.testing.assert_close(logits, detector.class_predictor(queries), rtol=1e-4, atol=1e-4)
+        predicted = detector.predict(detected)
+        for frame in range(2):
+            masks = projected_mask_logits(embeddings[frame], tracker.mask_features, detected.features[frame][None])[0]
+            torch.testing.assert_close(masks, predicted.mask_logits(frame), rtol=1e-3, atol=1e-3)
+
+
+def test_the_norm_of_the_heads_takes_the_mean_weights_of_the_detectors(saved: Path) -> None:
+    source = load_genvis(saved)
+    norm = source.detector.mask2former.transformer_module.decoder.layernorm
+    with torch.no_grad():
+        norm.weight.fill_(3.0)
+        norm.bias.fill_(-0.5)
+    heads = source.detector.tracker_heads()
+    normalised = torch.nn.functional.layer_norm(torch.randn(5, norm.weight.numel()), norm.weight.shape)
+    ours = normalised * heads["heads.norm.weight"] + heads["heads.norm.bias"]
+    torch.testing.assert_close(ours, 3.0 * normalised - 0.5)
+
+
+def test_the_class_head_of_other_classes_stays_new(saved: Path) -> None:
+    torch.manual_seed(1)
+    other = build_model(
+        ModelOptions(init=str(saved), categories="youtube_vis_2021", heads="detector"), freeze_detector=True
+    )
+    assert other.tracker.heads.class_predictor.out_features == 41
+    embedder = other.detector.mask2former.transformer_module.decoder.mask_predictor.mask_embedder
+    assert torch.equal(other.tracker.heads.mask_embedder[0].weight, next(embedder.parameters()))
+
+
+def test_heads_of_a_detector_that_is_new_too_are_refused() -> None:
+    with pytest.raises(InputError, match="as new as the tracker"):
+        build_model(ModelOptions(config=CONFIG, categories="ovis", heads="detector"))
+
+
+def test_heads_of_another_form_are_refused(saved: Path) -> None:
+    with pytest.raises(InputError, match="do not fit the tracker"):
+        build_model(ModelOptions(init=str(saved), config={"hidden_dim": 64, "mask_feature_size": 24}, heads="detector"))

@@ -83,6 +83,14 @@ class FrameDetector(nn.Module, ABC):
         """Return the parts of the network by name, for tables of parameters."""
         return {"detector": self}
 
+    def tracker_heads(self) -> dict[str, Tensor]:
+        """Return weights of a tracker's heads that predict of a frame query what this detector predicts of it.
+
+        Returns:
+            Tensors by their names in `Tracker`; empty if heads of the tracker's form cannot do it.
+        """
+        return {}
+
     @abstractmethod
     def predict(self, output: DetectorOutput, *, layer: int = -1) -> FramePrediction:
         """Return the detector's own classes and masks: what matching trackers need and GenVIS does not.

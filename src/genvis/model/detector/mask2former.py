@@ -148,6 +148,30 @@ class Mask2FormerDetector(FrameDetector):
             mask_bias=None if bias is None else bias.to(queries.dtype),
         )
 
+    def tracker_heads(self) -> dict[str, Tensor]:
+        """Return weights of a tracker's heads that predict what this detector does, see `FrameDetector.tracker_heads`.
+
+        A tracker normalises its queries before the heads; frame queries, which are normalised too, have other means and
+        deviations through the weights of their norm. The norm of the heads gets these, as they are in the mean.
+        """
+        decoder = self.mask2former.transformer_module.decoder
+        weight, bias = decoder.layernorm.weight.detach(), decoder.layernorm.bias.detach()  # (C,)
+        mean = bias.mean()
+        deviation = (weight.square().mean() + bias.var(unbiased=False)).sqrt()
+        heads = {
+            "heads.norm.weight": deviation.expand_as(weight),
+            "heads.norm.bias": mean.expand_as(bias),
+            "heads.class_predictor.weight": self.class_predictor.weight.detach(),
+            "heads.class_predictor.bias": self.class_predictor.bias.detach(),
+            "mask_features.weight": self.mask_projection.weight.detach(),
+            "mask_features.bias": self.mask_projection.bias.detach(),
+        }
+        linears = [one for one in decoder.mask_predictor.mask_embedder.modules() if isinstance(one, nn.Linear)]
+        for place, linear in zip((0, 3, 6), linears, strict=True):  # As in torchvision's MLP.
+            heads[f"heads.mask_embedder.{place}.weight"] = linear.weight.detach()
+            heads[f"heads.mask_embedder.{place}.bias"] = linear.bias.detach()
+        return heads
+
     def predict_layers(self, output: DetectorOutput) -> LayerPrediction:
         """Return class logits and masks of all layers, from which the detector is trained.
 

@@ -7,6 +7,7 @@ from genvis.training.recipe.data_options import CacheOptions, DataOptions
 from genvis.training.recipe.loss_options import LossOptions
 
 Stage = Literal["detector", "vita", "genvis"]
+FirstHeads = Literal["init", "detector"]
 
 
 @dataclass
@@ -22,6 +23,9 @@ class ModelOptions:
         categories: Name of known categories, or an annotation file (JSON) that has them; by default that of the
             named model or of `init`. If the classes differ from those of the weights, the class heads are newly
             initialised.
+        heads: First weights of the tracker's heads: `init` takes those of `init`, or new ones, as published; `detector`
+            takes the detector's, so that classes and masks need not be learned again. The class head stays as it is
+            where the classes are others.
         freeze_backbone: Leave the detector's backbone as it is in the stages that train the detector: faster, and with
             few images often as good.
         freeze_batch_norm: Keep the statistics and the affine values of the backbone's batch norm, as for backbones
@@ -34,6 +38,7 @@ class ModelOptions:
     init: str = ""
     backbone: str = ""
     categories: str = ""
+    heads: FirstHeads = "init"
     freeze_backbone: bool = False
     freeze_batch_norm: bool = True
     compile: bool = False

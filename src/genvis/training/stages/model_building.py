@@ -46,10 +46,14 @@ def build_model(options: ModelOptions, *, freeze_detector: bool = False) -> GenV
     if source is None:
         if options.backbone:
             take_over_backbone(model, options.backbone)
+        if options.heads == "detector":
+            raise InputError("model.heads is 'detector', but without model.init the detector is as new as the tracker.")
         return model
     report = take_over(model, source)
     if report:
         _log.warning("Newly initialised, not from '%s': %s.", options.init, "; ".join(report))
+    if options.heads == "detector":
+        take_over_heads(model)
     return model
 
 
@@ -128,6 +132,31 @@ def take_over(model: GenVIS, source: GenVIS) -> list[str]:
         report += ["the tracker"] if model.tracker is not None else []
         others = {name for name in others if not name.startswith("tracker.")}
     return report + ([f"parts of {', '.join(sorted(others))}"] if others else [])
+
+
+def take_over_heads(model: GenVIS) -> None:
+    """Give the tracker the detector's heads for classes and masks, that for classes only if these agree.
+
+    Args:
+        model: With a tracker.
+
+    Raises:
+        InputError: If it has none, or the detector's heads have another form or other sizes.
+    """
+    tracker, config = model.tracker, model.config
+    if tracker is None:
+        raise InputError("A MinVIS model has no tracker whose heads could start: leave out model.heads.")
+    wanted, given = tracker.state_dict(), model.detector.tracker_heads()
+    fits = {name for name, tensor in given.items() if wanted[name].shape == tensor.shape}
+    if not {name for name in given if "class_predictor" not in name} <= fits or not given:
+        raise InputError(
+            f"The heads of a {type(model.detector).__name__} do not fit the tracker: set model.heads to 'init', or "
+            "hidden_dim and mask_feature_size in model.config to the sizes of a Mask2Former detector."
+        )
+    if _names(config.detector_config) != list(config.categories.names):
+        fits -= {name for name in fits if any(head in name for head in _CLASS_HEADS)}
+    tracker.load_state_dict({name: given[name] for name in fits}, strict=False)
+    _log.info("The tracker starts with the detector's heads: %s.", ", ".join(sorted(fits)))
 
 
 def _names(config: PreTrainedConfig) -> list[str]:
