@@ -6,8 +6,8 @@ from pathlib import Path
 
 from genvis.errors import GenVISError
 
-TABLES = ("table4", "table5", "table6", "figure3", "limits", "memory", "all")
-COMMANDS = (*TABLES, "timing", "figure4", "report")
+TABLES = ("table4", "table5", "table6", "figure3", "limits", "memory", "online", "all")
+COMMANDS = (*TABLES, "intervals", "timing", "figure4", "report")
 
 
 def options_parser() -> argparse.ArgumentParser:
@@ -21,7 +21,8 @@ def options_parser() -> argparse.ArgumentParser:
         "what",
         nargs="+",
         choices=COMMANDS,
-        help="tables and figures, or all of them; timing measures frames per second and wants a quiet machine; report "
+        help="tables and figures, or all of them; intervals compares the rows of online over the videos; timing "
+        "measures frames per second and wants a quiet machine; report "
         "writes the page from all results there are",
     )
     parser.add_argument("--detector", default="sprites-tiny", help="model whose detector is used, frozen")
@@ -33,6 +34,8 @@ def options_parser() -> argparse.ArgumentParser:
     parser.add_argument("--pretraining-steps", type=int, help="instead of the usual number; 0: start from new weights")
     parser.add_argument("--views", type=int, help="training videos, instead of the usual number")
     parser.add_argument("--mixture", help="validation sets whose difficulties the training videos have, joined by +")
+    parser.add_argument("--heads", choices=["init", "detector"], help="first weights of the trackers' heads")
+    parser.add_argument("--stretch", type=int, help="frames of a training video, instead of the usual number")
     parser.add_argument("--gap", type=float, help="mean distance of a sample's frames; 0: as far as a stretch is long")
     parser.add_argument(
         "--attempt",
@@ -69,7 +72,7 @@ def _run(options: argparse.Namespace) -> None:
     from experiments.runner import Workspace, run_jobs
     from experiments.training import Settings
 
-    names = ("steps", "learning_rate", "pretraining_steps", "views", "mixture", "gap")
+    names = ("steps", "learning_rate", "pretraining_steps", "views", "mixture", "gap", "heads", "stretch")
     changes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     settings = replace(Settings(), **changes)
     workspace = Workspace(options.detector, options.output, options.results, settings, options.threads, options.attempt)
@@ -77,6 +80,12 @@ def _run(options: argparse.Namespace) -> None:
         if command in TABLES:
             jobs = tables.jobs_of(command, options.sets or tables.TABLE_SETS, options.rows)
             run_jobs(workspace, jobs, seeds=options.seeds, workers=options.workers)
+        elif command == "intervals":
+            from experiments.intervals import measure_intervals
+
+            rows = {title: row for title, row in tables.ONLINE.items() if not options.rows or row.name in options.rows}
+            sets = options.sets or tables.ONLINE_SETS
+            print(measure_intervals(workspace, rows, sets, seeds=options.seeds, against=tables.AGAINST))
         elif command == "timing":
             from experiments.timing import time_clip_lengths
 

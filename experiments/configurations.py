@@ -6,6 +6,7 @@ from typing import Any, Literal
 from experiments.evaluation import EvaluationPlan
 from genvis.inference.trackers.choose import TrackerName
 from genvis.inference.trackers.matching_options import MemoryMatchingOptions
+from genvis.results.overlaps import Overlaps
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Configuration:
         matching: Options of ``"memory"`` that are not the defaults, by name.
         presence: Masks of clips in which a track is visible with a lower probability are left out.
         occupancy: Whether propagation is weighted by occupancy.
+        overlaps: Whether the masks of a frame may overlap, as the published procedure has them, or each pixel goes to
+            one track and tracks that are mostly duplicates are dropped, as `VideoSegmenter` does by default.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Configuration:
     matching: tuple[tuple[str, float], ...] = ()
     presence: float = 0.0
     occupancy: bool = False
+    overlaps: Overlaps = "keep"
 
     @property
     def is_trained(self) -> bool:
@@ -84,6 +88,8 @@ class Configuration:
             del description["presence"]
         if not self.occupancy:
             del description["occupancy"]
+        if self.overlaps == "keep":
+            del description["overlaps"]
         del description["matching"]
         if self.method == "memory":
             description["matching"] = asdict(self.matching_options)
@@ -117,5 +123,25 @@ def with_presence(configuration: Configuration, threshold: float) -> Configurati
     """Return a configuration that leaves out the masks of absent tracks."""
     return replace(configuration, name=f"{configuration.name}-presence-{threshold:g}", presence=threshold)
 
+
+def resolved(configuration: Configuration, *, presence: float = 0.3) -> Configuration:
+    """Return a configuration whose results are made as `VideoSegmenter` makes them by default.
+
+    Args:
+        configuration: With the published procedure.
+        presence: Masks of clips in which a track is visible with a lower probability are left out.
+    """
+    return replace(configuration, name=f"{configuration.name}-resolved", presence=presence, overlaps="resolve")
+
+
+ONLINE_MATCHING = resolved(Configuration("online-matching", clips=1, clip_length=1, videos=40, propagates=False))
+ONLINE_CORRESPONDENCE_2 = resolved(
+    Configuration("online-correspondence-2", clips=2, clip_length=1, videos=20, assignment="correspondence")
+)
+ONLINE_CORRESPONDENCE_5 = resolved(
+    Configuration("online-correspondence-5", clip_length=1, videos=8, assignment="correspondence")
+)
+ONLINE_UVLA = resolved(Configuration("online-uvla", clip_length=1, videos=8))
+ONLINE_GENVIS = resolved(Configuration("online-genvis", clip_length=1, videos=8, memory="index"))
 
 BUNDLED_OCCUPANCY = replace(BUNDLED, name="bundled-occupancy", occupancy=True)

@@ -1,9 +1,12 @@
 """Scores of a tracker on a validation set."""
 
+import gzip
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,16 +16,19 @@ from genvis.categories import Categories
 from genvis.errors import InputError
 from genvis.evaluation import EvaluationReport
 from genvis.evaluation.evaluated_videos import EvaluatedVideo, evaluate_videos
+from genvis.files import atomic_file, make_folder
 from genvis.inference.run_setup import ClipLength
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.inference.trackers.choose import TrackerName
 from genvis.inference.trackers.matching_options import MemoryMatchingOptions
 from genvis.model.genvis import GenVIS
 from genvis.results.formats.youtube_vis_results import youtube_vis_entries
+from genvis.results.overlaps import Overlaps
 from genvis.results.types import VideoResult
 from genvis.video import Frame
 
-_ONE_CLASS = Categories("objects", (1,), ("object",))
+ONE_CLASS = Categories("objects", (1,), ("object",))
+"""All objects as one class."""
 SURE = 0.3
 """Tracks below this score are left out where scores have no use, as the tracking metrics leave them out."""
 
@@ -97,8 +103,76 @@ def evaluate_tracker(
     matching: MemoryMatchingOptions | None = None,
     occupancy_weighted: bool = False,
     presence_threshold: float = 0.0,
+    overlaps: Overlaps = "keep",
+    kept: Path | None = None,
 ) -> Scores:
     """Run a model over a validation set and score it.
+
+    Args:
+        model: As in `track_recording`, as are all that follow but for the last.
+        recording: Of the set.
+        plan: Clip length and pieces.
+        tracker: The method.
+        matching: Options of memory matching.
+        occupancy_weighted: Of propagation.
+        presence_threshold: Of absent tracks.
+        overlaps: Whether masks may overlap.
+        kept: File to which truth and results go, for intervals; None keeps them nowhere.
+    """
+    began = time.perf_counter()
+    tracked = track_recording(
+        model,
+        recording,
+        plan,
+        tracker=tracker,
+        matching=matching,
+        occupancy_weighted=occupancy_weighted,
+        presence_threshold=presence_threshold,
+        overlaps=overlaps,
+    )
+    if kept is not None:
+        tracked.save(kept)
+    return score_videos(tracked.records, tracked.objects, model.config.categories, seconds=time.perf_counter() - began)
+
+
+class TrackedVideos(NamedTuple):
+    """Truth and results of the videos of a set.
+
+    Attributes:
+        records: With classes, and the published selection of pairs of track and class.
+        objects: The same as objects of one class, each track once.
+    """
+
+    records: list[EvaluatedVideo]
+    objects: list[EvaluatedVideo]
+
+    def save(self, path: Path) -> None:
+        """Write them to a file, from which `load` reads them."""
+        make_folder(path.parent)
+        content = json.dumps([[video._asdict() for video in videos] for videos in self])
+        with atomic_file(path) as partial:
+            partial.write_bytes(gzip.compress(content.encode(), mtime=0))
+
+    @classmethod
+    def load(cls, path: Path) -> "TrackedVideos":
+        """Read what `save` wrote."""
+        content = json.loads(gzip.decompress(path.read_bytes()))
+        records, objects = ([EvaluatedVideo(**{**one, "size": tuple(one["size"])}) for one in part] for part in content)
+        return cls(records, objects)
+
+
+def track_recording(
+    model: GenVIS,
+    recording: Recording | Sequence[RecordedVideo],
+    plan: EvaluationPlan,
+    *,
+    tracker: TrackerName | None = None,
+    matching: MemoryMatchingOptions | None = None,
+    occupancy_weighted: bool = False,
+    presence_threshold: float = 0.0,
+    overlaps: Overlaps = "keep",
+) -> TrackedVideos:
+    """Run a model over a validation set.
 
     Args:
         model: The network, of which the detector is not run: its recorded outputs are taken.
@@ -108,8 +182,8 @@ def evaluate_tracker(
         matching: Options of memory matching.
         occupancy_weighted: Of propagation.
         presence_threshold: Below which the masks of a track are left out of a clip.
+        overlaps: Whether masks may overlap.
     """
-    began = time.perf_counter()
     detector = model.detector
     replayed = ReplayedDetector(detector)
     model.register_module("detector", replayed)
@@ -127,12 +201,12 @@ def evaluate_tracker(
             whole = recording[index]
             for video in whole.pieces(plan.piece) if plan.piece else [whole]:
                 replayed.rewind(video)
-                several, single = _segment(segmenter, video, presence_threshold)
+                several, single = _segment(segmenter, video, presence_threshold, overlaps)
                 records.append(_record(video, several, segmenter.categories))
                 objects.append(_record(video, single, None))
     finally:
         model.register_module("detector", detector)
-    return score_videos(records, objects, segmenter.categories, seconds=time.perf_counter() - began)
+    return TrackedVideos(records, objects)
 
 
 def score_videos(
@@ -148,17 +222,17 @@ def score_videos(
     """
     began = time.perf_counter()
     report = evaluate_videos(records, categories=labels)
-    one_class = evaluate_videos(objects, categories=_ONE_CLASS, identity=True)
+    one_class = evaluate_videos(objects, categories=ONE_CLASS, identity=True)
     return _scores(report, one_class, objects, seconds=seconds + time.perf_counter() - began)
 
 
 def _segment(
-    segmenter: VideoSegmenter, video: RecordedVideo, presence_threshold: float
+    segmenter: VideoSegmenter, video: RecordedVideo, presence_threshold: float, overlaps: Overlaps
 ) -> tuple[VideoResult, VideoResult]:
     """Return the published selection, and the one in which a track has a single label."""
     # The detector is replayed: of the frames only their number and size matter, if nothing looks for scene changes.
     images = [np.zeros((*video.size, 3), np.uint8)] * len(video) if video.images is None else video.images
-    run = segmenter.start(name="recorded", overlaps="keep", presence_threshold=presence_threshold)
+    run = segmenter.start(name="recorded", overlaps=overlaps, presence_threshold=presence_threshold)
     try:
         for clip in segmenter.clips(
             Frame(image, index, index / 6.0, f"{index:05d}") for index, image in enumerate(images)

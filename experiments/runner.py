@@ -113,6 +113,11 @@ class Workspace:
         """Return the folder of a run's checkpoints and model."""
         return self.output / self._with_attempt("runs") / f"{configuration.name}-seed{seed}"
 
+    def tracked_file(self, configuration: Configuration, seed: int, plan: EvaluationPlan) -> Path:
+        """Return the file of what a run found in the videos of a set."""
+        folder = self.output / self._with_attempt("tracked") / f"{configuration.name}-seed{seed}"
+        return folder / f"{plan.key.replace('/', '-').replace(' ', '-')}.json.gz"
+
     def result_file(self, configuration: Configuration, seed: int) -> Path:
         """Return the file of a run's results."""
         return self.results_folder / f"{configuration.name}-seed{seed}.json"
@@ -250,6 +255,8 @@ def run(workspace: Workspace, job: Job, seed: int) -> str:
                 matching=configuration.matching_options if configuration.method == "memory" else None,
                 occupancy_weighted=configuration.occupancy,
                 presence_threshold=configuration.presence,
+                overlaps=configuration.overlaps,
+                kept=workspace.tracked_file(configuration, seed, plan),
             )
         measured = {plan.key: {"set": validation.digest, **scores.document()}}
         _add_to_result(workspace, configuration, seed, about=about, evaluations=measured)
@@ -326,6 +333,9 @@ def _identity(workspace: Workspace, configuration: Configuration, seed: int) -> 
     """Return what results must agree in to be of the same run."""
     settings = asdict(workspace.settings) if configuration.is_trained else {}
     if settings:
+        # What came later is told only where it is used, so that older results keep their settings.
+        if settings["heads"] == "init":
+            del settings["heads"]
         settings["videos"] = digest(training_mixture(workspace.settings.mixture))
     return {
         "format": FORMAT,

@@ -22,7 +22,7 @@ from genvis.files import write_json
 from genvis.training.recipe.data_options import CacheOptions, DataOptions, SourceOptions
 from genvis.training.recipe.loading import save_recipe
 from genvis.training.recipe.loss_options import LossOptions, LossWeights, PointOptions
-from genvis.training.recipe.recipe import ModelOptions, OptimizerOptions, Recipe, RunOptions
+from genvis.training.recipe.recipe import FirstHeads, ModelOptions, OptimizerOptions, Recipe, RunOptions
 from genvis.training.run.run import build_data, build_module, train
 
 DONE = "trained.json"
@@ -49,6 +49,7 @@ class Settings:
             stretch, so that samples of fewer frames have wider gaps.
         points: Where masks are compared in the losses.
         detector_layers: Layers of the detector that feed the tracker.
+        heads: First weights of the trackers' heads where there is no pretraining: new, or the detector's.
         height: Of the training videos, pixels.
         width: Of the training videos, pixels.
     """
@@ -64,6 +65,7 @@ class Settings:
     gap: float = 2.2
     points: int = 256
     detector_layers: int = 1
+    heads: FirstHeads = "init"
     height: int = 96
     width: int = 160
 
@@ -109,7 +111,7 @@ def recipe_of(
     ]
     return Recipe(
         stage="genvis",
-        model=ModelOptions(init=str(init), config=configuration.model_fields),
+        model=ModelOptions(init=str(init), config=configuration.model_fields, heads=settings.heads),
         data=DataOptions(
             sources=sources,
             clips=configuration.clips,

@@ -237,7 +237,8 @@ def test_an_attempt_shares_all_but_its_runs_and_results(workspace: Workspace) ->
     assert result_of(workspace, GENVIS)["settings"]["gap"] == 2.2
     assert attempt.result_file(GENVIS, 0).parent == workspace.results.with_name("results-other-gap")
     made = {path.name for path in workspace.output.iterdir() if path.suffix != ".lock"}
-    assert made == {"detector", "cache", "cache-occluded", "pretraining-cache", "recordings", "runs", "runs-other-gap"}
+    shared = {"detector", "cache", "cache-occluded", "pretraining-cache", "recordings"}
+    assert made == {*shared, "runs", "runs-other-gap", "tracked", "tracked-other-gap"}
     assert [path.name for path in (workspace.output / "runs-other-gap").iterdir()] == ["genvis-seed0"]
     with pytest.raises(InputError, match="no name of an attempt"):
         replace(workspace, attempt="../elsewhere")

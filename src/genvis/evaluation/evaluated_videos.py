@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from genvis.categories import Categories
 from genvis.data.annotations.builder import AnnotationBuilder
+from genvis.data.annotations.video_annotations import VideoAnnotations
 from genvis.evaluation.evaluate import evaluate
 from genvis.evaluation.evaluation_report import EvaluationReport
 
@@ -36,7 +37,21 @@ def evaluate_videos(
         categories: Those of the objects and detections.
         identity: Also compute tracking metrics, which need the extra ``eval``.
     """
-    builder = AnnotationBuilder(Path("validation set"))
+    annotations, results = annotations_and_results(videos, categories, name=Path("validation set"))
+    return evaluate(results, annotations, identity=identity, workers=1)
+
+
+def annotations_and_results(
+    videos: Sequence[EvaluatedVideo], categories: Categories, *, name: Path
+) -> tuple[VideoAnnotations, list[dict[str, Any]]]:
+    """Return the truth of videos as read from an annotation file, and what was found as in a results file.
+
+    Args:
+        videos: In any order; they are numbered from 1.
+        categories: Those of the objects and detections.
+        name: Of the annotations, for messages.
+    """
+    builder = AnnotationBuilder(name)
     results = []
     for number, video in enumerate(videos, 1):
         record = {"id": number, "height": video.size[0], "width": video.size[1]}
@@ -46,4 +61,4 @@ def evaluate_videos(
             record = {"video_id": number, "category_id": track["category_id"]}
             builder.add_track(record, video_key="video_id", segmentations=track["segmentations"])
         results += [{**entry, "video_id": number} for entry in video.found]
-    return evaluate(results, builder.build(categories), identity=identity, workers=1)
+    return builder.build(categories), results

@@ -161,15 +161,12 @@ class Mask2FormerDetector(FrameDetector):
         heads = {
             "heads.norm.weight": deviation.expand_as(weight),
             "heads.norm.bias": mean.expand_as(bias),
-            "heads.class_predictor.weight": self.class_predictor.weight.detach(),
-            "heads.class_predictor.bias": self.class_predictor.bias.detach(),
-            "mask_features.weight": self.mask_projection.weight.detach(),
-            "mask_features.bias": self.mask_projection.bias.detach(),
+            **{f"heads.class_predictor.{name}": value for name, value in self.class_predictor.state_dict().items()},
+            **{f"mask_features.{name}": value for name, value in self.mask_projection.state_dict().items()},
         }
         linears = [one for one in decoder.mask_predictor.mask_embedder.modules() if isinstance(one, nn.Linear)]
         for place, linear in zip((0, 3, 6), linears, strict=True):  # As in torchvision's MLP.
-            heads[f"heads.mask_embedder.{place}.weight"] = linear.weight.detach()
-            heads[f"heads.mask_embedder.{place}.bias"] = linear.bias.detach()
+            heads |= {f"heads.mask_embedder.{place}.{name}": value for name, value in linear.state_dict().items()}
         return heads
 
     def predict_layers(self, output: DetectorOutput) -> LayerPrediction:

@@ -1,0 +1,174 @@
+"""How much scores depend on the choice of the videos: differences of two methods, by resampling a set's videos."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.configurations import Configuration
+from experiments.evaluation import ONE_CLASS, SURE, TrackedVideos
+from genvis.categories import Categories
+from genvis.data.annotations.video_annotations import VideoAnnotations
+from genvis.errors import InputError
+from genvis.evaluation.evaluated_videos import EvaluatedVideo, annotations_and_results
+from genvis.evaluation.metrics.average_precision import mean, score_class
+from genvis.evaluation.metrics.comparison import compare
+from genvis.evaluation.metrics.matching import Matches
+from genvis.evaluation.metrics.tracking import ClassResults, TrackingMetrics
+from genvis.evaluation.results_file import Results, load_results
+from genvis.files import make_folder, write_json
+
+if TYPE_CHECKING:
+    from experiments.runner import Workspace
+
+FILE = "intervals.json"
+NAMES = ("ap", "hota", "assa", "idf1")
+
+
+class Interval(NamedTuple):
+    """A difference of two methods, in points.
+
+    Attributes:
+        difference: Of the second to the first, on all videos.
+        low: Lower end of the 95 % interval over resampled videos.
+        high: Upper end.
+    """
+
+    difference: float
+    low: float
+    high: float
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the interval leaves out 0."""
+        return self.low > 0 or self.high < 0
+
+
+class VideoScores:
+    """What each video of a set adds to the scores of one method, so that any choice of videos is scored at once.
+
+    Args:
+        tracked: Truth and results of the videos.
+        categories: Of the records.
+    """
+
+    def __init__(self, tracked: TrackedVideos, categories: Categories) -> None:
+        self._matches = [_matches(*one) for one in _videos(tracked.records, categories)]
+        self._metrics = TrackingMetrics(SURE)
+        self._tracking = [self._examined(*one) for one in _videos(tracked.objects, ONE_CLASS)]
+
+    def __len__(self) -> int:
+        return len(self._matches)
+
+    def scores(self, chosen: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return (4,), the scores `NAMES` in percent of some videos, of which each may be chosen more than once."""
+        by_class: dict[int, list[Matches]] = {}
+        metrics = TrackingMetrics(SURE)
+        for video in chosen:
+            for label, found in self._matches[video].items():
+                by_class.setdefault(label, []).append(found)
+            metrics.add(self._tracking[video])
+        precision = [score_class(found, subsets=1, limits=()).average_precision[0] for found in by_class.values()]
+        tracking = metrics.scores()
+        ap = mean(np.array(precision)) if precision else None
+        return 100 * np.array([ap or 0.0, tracking.hota, tracking.assa, tracking.idf1])
+
+    def _examined(self, annotations: VideoAnnotations, results: Results, video: int) -> Mapping[int, ClassResults]:
+        return self._metrics.examine(compare(annotations, results, video, all_pairs=True))
+
+
+def intervals(
+    first: Sequence[VideoScores], second: Sequence[VideoScores], *, samples: int = 1000, seed: int = 0
+) -> dict[str, Interval]:
+    """Return the difference of the second method to the first by score, with its 95 % interval.
+
+    Both are scored on the same resampled videos (paired bootstrap), so that what makes a video hard for both does not
+    widen the interval. The score of a method that was trained several times is the mean over its runs.
+
+    Args:
+        first: Scores of the runs of one method, all on the same videos.
+        second: Of another one on the same videos.
+        samples: How many times as many videos as there are are drawn with replacement.
+        seed: Of the draws.
+    """
+    videos = len(first[0])
+
+    def difference(chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+        of_first, of_second = (np.mean([run.scores(chosen) for run in runs], axis=0) for runs in (first, second))
+        return np.asarray(of_second - of_first)
+
+    drawn = np.random.default_rng(seed).integers(videos, size=(samples, videos))
+    low, high = np.percentile([difference(one) for one in drawn], [2.5, 97.5], axis=0)
+    whole = difference(np.arange(videos))
+    return {
+        name: Interval(float(whole[place]), float(low[place]), float(high[place])) for place, name in enumerate(NAMES)
+    }
+
+
+def measure_intervals(
+    workspace: "Workspace",
+    rows: Mapping[str, Configuration],
+    sets: Sequence[str],
+    *,
+    seeds: Sequence[int],
+    against: str,
+) -> str:
+    """Compare the rows of a table with one of them and with the row before, and write the intervals to the results.
+
+    Args:
+        workspace: Whose runs have been measured.
+        rows: The table.
+        sets: Validation sets.
+        seeds: Of the rows that are trained.
+        against: Title of the row with which all others are compared.
+
+    Returns:
+        The comparisons, a line each.
+
+    Raises:
+        InputError: If a run has not been measured on a set.
+    """
+    found: dict[str, dict[str, dict[str, Interval]]] = {}
+    said = []
+    for name in sets:
+        scores = {title: _runs(workspace, row, name, seeds) for title, row in rows.items()}
+        titles = list(rows)
+        pairs = [(against, title) for title in titles if title != against]
+        pairs += [pair for pair in itertools.pairwise(titles) if against not in pair]
+        for first, second in pairs:
+            one = intervals(scores[first], scores[second])
+            found.setdefault(name, {})[f"{second} - {first}"] = one
+            parts = (
+                f"{score} {value.difference:+.1f} ({value.low:+.1f} to {value.high:+.1f})"
+                for score, value in one.items()
+            )
+            said.append(f"{name}: {second} - {first}: {', '.join(parts)}")
+    make_folder(workspace.results_folder)
+    write_json(workspace.results_folder / FILE, found)
+    return "\n".join(said)
+
+
+def _runs(workspace: "Workspace", row: Configuration, set_name: str, seeds: Sequence[int]) -> list[VideoScores]:
+    categories = workspace.load_detector().config.categories
+    runs = []
+    for seed in dict.fromkeys(seeds) if row.is_trained else (0,):
+        path = workspace.tracked_file(row, seed, row.plan(set_name))
+        if not path.is_file():
+            raise InputError(
+                f"{path} is not there: measure the row '{row.name}' with seed {seed} on '{set_name}' first."
+            )
+        runs.append(VideoScores(TrackedVideos.load(path), categories))
+    return runs
+
+
+def _videos(records: Sequence[EvaluatedVideo], categories: Categories) -> list[tuple[VideoAnnotations, Results, int]]:
+    annotations, found = annotations_and_results(records, categories, name=Path("validation set"))
+    results = load_results(found, annotations)
+    return [(annotations, results, video) for video in range(len(records))]
+
+
+def _matches(annotations: VideoAnnotations, results: Results, video: int) -> Mapping[int, Matches]:
+    return compare(annotations, results, video, all_pairs=False).matches
