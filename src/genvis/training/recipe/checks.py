@@ -22,6 +22,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "optimizer.weight_decay": (0, 1e3),
     "loss.clip_lengths": (1, 4096),
     "loss.detector_layers": (1, 1000),
+    "loss.disappearance": (0, 1),
     "loss.fixed_grid": (0, 4096),
     "loss.points.count": (1, 1 << 24),
     "loss.points.importance_ratio": (0, 1),
@@ -87,6 +88,10 @@ def check_recipe(recipe: Recipe) -> None:
         raise InputError(
             f"loss.clip_lengths has {longest}, but a sample has {sample} frames (data.clips x data.frames_per_clip) "
             "and needs two clips to learn propagation: give at most half of them."
+        )
+    if recipe.loss.disappearance and recipe.stage != "genvis":
+        raise InputError(
+            f"loss.disappearance is {recipe.loss.disappearance:g}, but is for stage 'genvis' only: set it to 0."
         )
     if recipe.cache.folder and recipe.stage != "genvis":
         raise InputError("cache.folder needs a frozen detector: it is for stage 'genvis' only.")

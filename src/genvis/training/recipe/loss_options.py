@@ -42,7 +42,7 @@ class PointOptions:
 
 @dataclass
 class LossOptions:
-    """Losses and matching.
+    """Losses, matching, and what is to be learned beside the samples as they are.
 
     Args:
         assignment: `uvla`, or `correspondence` for the baseline that keeps the matching of the first clip (Table 4).
@@ -53,6 +53,8 @@ class LossOptions:
             same; 0 takes random points.
         clip_lengths: Lengths of clips (stage `genvis`) of which every step draws one, for models whose clips adapt at
             inference. The frames of a sample and the weight of a step stay the same. Empty: data.frames_per_clip.
+        disappearance: Probability of each object to be taken out of some clips in a row (stage `genvis`), so that the
+            tracker learns to wait for it and to let nothing else take its query. 0, as published, takes none out.
     """
 
     assignment: AssignmentMethod = "uvla"
@@ -61,3 +63,4 @@ class LossOptions:
     points: PointOptions = field(default_factory=PointOptions)
     fixed_grid: int = 0
     clip_lengths: list[int] = field(default_factory=list)
+    disappearance: float = 0.0

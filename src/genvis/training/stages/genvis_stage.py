@@ -3,6 +3,7 @@
 import math
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -16,6 +17,7 @@ from genvis.training.cache.detected_videos import DetectedVideos, detect_videos
 from genvis.training.criterion.set_criterion import SetCriterion
 from genvis.training.criterion.tracker_criterion import TrackerCriterion
 from genvis.training.process_group import of_the_first
+from genvis.training.stages.disappearance import simulate_disappearance
 from genvis.training.stages.stage import StageModule
 from genvis.training.validation.validation_scores import average_precision_percent, evaluated_video
 
@@ -98,6 +100,15 @@ class GenVISStage(VideoStage):
             layers = self.loss_options.detector_layers
             batch = detect_videos(self.model.detector, batch, layers=layers, criterion=self.frame_criterion)
         usual, length = self.model.config.clip_length, self._clip_length()
+        if self.loss_options.disappearance:
+            # Drawn from the step's own random numbers, so that a run that was killed goes on exactly.
+            seed = int(torch.randint(2**62, ()))
+            batch = simulate_disappearance(
+                batch,
+                probability=self.loss_options.disappearance,
+                frames_per_clip=length,
+                random=np.random.default_rng(seed),
+            )
         losses = clip_losses(self.model, batch, frames_per_clip=length, criterion=self.clip_criterion)
         if length == usual:
             return losses
