@@ -7,7 +7,7 @@ from pathlib import Path
 from genvis.errors import GenVISError
 
 TABLES = ("table4", "table5", "table6", "figure3", "limits", "memory", "online", "all")
-COMMANDS = (*TABLES, "intervals", "timing", "figure4", "report")
+COMMANDS = (*TABLES, "intervals", "identity", "timing", "figure4", "report")
 
 
 def options_parser() -> argparse.ArgumentParser:
@@ -21,7 +21,8 @@ def options_parser() -> argparse.ArgumentParser:
         "what",
         nargs="+",
         choices=COMMANDS,
-        help="tables and figures, or all of them; intervals compares the rows of online over the videos; timing "
+        help="tables and figures, or all of them; intervals compares the rows of online over the videos; "
+        "identity measures how well frame queries tell objects apart; timing "
         "measures frames per second and wants a quiet machine; report "
         "writes the page from all results there are",
     )
@@ -86,6 +87,10 @@ def _run(options: argparse.Namespace) -> None:
             rows = {title: row for title, row in tables.ONLINE.items() if not options.rows or row.name in options.rows}
             sets = options.sets or tables.ONLINE_SETS
             print(measure_intervals(workspace, rows, sets, seeds=options.seeds, against=tables.AGAINST))
+        elif command == "identity":
+            from experiments.identity import measure_identity
+
+            print(measure_identity(workspace, options.sets or tables.ONLINE_SETS))
         elif command == "timing":
             from experiments.timing import time_clip_lengths
 
