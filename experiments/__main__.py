@@ -36,6 +36,8 @@ def options_parser() -> argparse.ArgumentParser:
     parser.add_argument("--views", type=int, help="training videos, instead of the usual number")
     parser.add_argument("--mixture", help="validation sets whose difficulties the training videos have, joined by +")
     parser.add_argument("--heads", choices=["init", "detector"], help="first weights of the trackers' heads")
+    parser.add_argument("--memory", choices=["init", "silent"], help="first weights of the prototype memories")
+    parser.add_argument("--disappearance", type=float, help="probability of an object to be taken out of some clips")
     parser.add_argument("--stretch", type=int, help="frames of a training video, instead of the usual number")
     parser.add_argument("--gap", type=float, help="mean distance of a sample's frames; 0: as far as a stretch is long")
     parser.add_argument(
@@ -73,7 +75,18 @@ def _run(options: argparse.Namespace) -> None:
     from experiments.runner import Workspace, run_jobs
     from experiments.training import Settings
 
-    names = ("steps", "learning_rate", "pretraining_steps", "views", "mixture", "gap", "heads", "stretch")
+    names = (
+        "steps",
+        "learning_rate",
+        "pretraining_steps",
+        "views",
+        "mixture",
+        "gap",
+        "heads",
+        "memory",
+        "disappearance",
+        "stretch",
+    )
     changes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     settings = replace(Settings(), **changes)
     workspace = Workspace(options.detector, options.output, options.results, settings, options.threads, options.attempt)

@@ -334,8 +334,9 @@ def _identity(workspace: Workspace, configuration: Configuration, seed: int) -> 
     settings = asdict(workspace.settings) if configuration.is_trained else {}
     if settings:
         # What came later is told only where it is used, so that older results keep their settings.
-        if settings["heads"] == "init":
-            del settings["heads"]
+        for name, usual in (("heads", "init"), ("memory", "init"), ("disappearance", 0.0)):
+            if settings[name] == usual:
+                del settings[name]
         settings["videos"] = digest(training_mixture(workspace.settings.mixture))
     return {
         "format": FORMAT,

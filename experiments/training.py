@@ -22,7 +22,7 @@ from genvis.files import write_json
 from genvis.training.recipe.data_options import CacheOptions, DataOptions, SourceOptions
 from genvis.training.recipe.loading import save_recipe
 from genvis.training.recipe.loss_options import LossOptions, LossWeights, PointOptions
-from genvis.training.recipe.recipe import FirstHeads, ModelOptions, OptimizerOptions, Recipe, RunOptions
+from genvis.training.recipe.recipe import FirstHeads, FirstMemory, ModelOptions, OptimizerOptions, Recipe, RunOptions
 from genvis.training.run.run import build_data, build_module, train
 
 DONE = "trained.json"
@@ -50,6 +50,8 @@ class Settings:
         points: Where masks are compared in the losses.
         detector_layers: Layers of the detector that feed the tracker.
         heads: First weights of the trackers' heads where there is no pretraining: new, or the detector's.
+        memory: First weights of the prototype memory: new, or silent.
+        disappearance: Probability of each object to be taken out of some clips of a sample.
         height: Of the training videos, pixels.
         width: Of the training videos, pixels.
     """
@@ -66,6 +68,8 @@ class Settings:
     points: int = 256
     detector_layers: int = 1
     heads: FirstHeads = "init"
+    memory: FirstMemory = "init"
+    disappearance: float = 0.0
     height: int = 96
     width: int = 160
 
@@ -111,7 +115,12 @@ def recipe_of(
     ]
     return Recipe(
         stage="genvis",
-        model=ModelOptions(init=str(init), config=configuration.model_fields, heads=settings.heads),
+        model=ModelOptions(
+            init=str(init),
+            config=configuration.model_fields,
+            heads=settings.heads,
+            memory=settings.memory if configuration.memory != "none" else "init",
+        ),
         data=DataOptions(
             sources=sources,
             clips=configuration.clips,
@@ -126,6 +135,7 @@ def recipe_of(
             detector_layers=settings.detector_layers,
             weights=LossWeights(classification=4.0),
             points=PointOptions(count=settings.points),
+            disappearance=settings.disappearance if configuration.method == "genvis" else 0.0,
         ),
         run=RunOptions(
             output=str(output),

@@ -1,6 +1,7 @@
 """The rows of the tables are exactly the configurations that they claim to be."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,11 +13,16 @@ from experiments.configurations import (
     GLOBAL_MEMORY,
     MATCHING,
     MINVIS,
+    ONLINE_GENVIS,
+    ONLINE_UVLA,
     UVLA,
     VITA,
     Configuration,
+    resolved,
 )
 from experiments.runner import Workspace
+from experiments.tables import ONLINE
+from experiments.training import Settings, recipe_of
 
 from experiments import tables
 from genvis.data.sampling.clip_sampling import ClipSampling
@@ -171,3 +177,27 @@ def test_all_jobs_hold_every_table_once() -> None:
         assert set(job.plans) <= jobs[job.configuration]
     assert len(jobs) == 25
     assert sum(one.is_trained for one in jobs) == 10
+
+
+def test_settings_that_came_later_reach_the_recipe_where_they_apply(tmp_path: Path) -> None:
+    settings = Settings(heads="detector", memory="silent", disappearance=0.3)
+    recipes = [
+        recipe_of(one, seed=0, settings=settings, init=tmp_path, cache=tmp_path, output=tmp_path, threads=1)
+        for one in (ONLINE_GENVIS, ONLINE_UVLA, VITA)
+    ]
+    assert [one.model.heads for one in recipes] == ["detector"] * 3
+    assert [one.model.memory for one in recipes] == ["silent", "init", "init"]
+    assert [one.loss.disappearance for one in recipes] == [0.3, 0.3, 0.0]
+
+
+def test_resolved_results_are_another_configuration() -> None:
+    one = resolved(UVLA)
+    assert (one.name, one.overlaps, one.presence) == ("uvla-resolved", "resolve", 0.3)
+    assert one.description() == UVLA.description() | {"name": one.name, "overlaps": "resolve", "presence": 0.3}
+    assert "overlaps" not in UVLA.description()
+
+
+def test_the_rows_frame_by_frame_see_the_same_number_of_frames_in_a_step() -> None:
+    trained = [one for one in ONLINE.values() if one.is_trained]
+    assert len(trained) == 5
+    assert {one.clips * one.clip_length * one.videos for one in trained} == {40}

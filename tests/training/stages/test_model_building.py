@@ -196,3 +196,26 @@ def test_heads_of_a_detector_that_is_new_too_are_refused() -> None:
 def test_heads_of_another_form_are_refused(saved: Path) -> None:
     with pytest.raises(InputError, match="do not fit the tracker"):
         build_model(ModelOptions(init=str(saved), config={"hidden_dim": 64, "mask_feature_size": 24}, heads="detector"))
+
+
+def test_a_silent_memory_changes_nothing_at_first_and_learns(saved: Path) -> None:
+    silent = build_model(ModelOptions(init=str(saved), memory="silent"))
+    without = build_model(ModelOptions(init=str(saved), config={"memory_read": "none"}))
+    torch.manual_seed(2)
+    clips = torch.randn(3, 1, 2, silent.detector.sizes.queries, silent.detector.sizes.query_dim)
+    states: list[Any] = [None, None]
+    for clip in clips:
+        outputs = []
+        for place, model in enumerate((silent, without)):
+            output, states[place] = model.tracker(clip, states[place])
+            outputs.append(output.class_logits)
+        torch.testing.assert_close(*outputs)
+    outputs[0].square().sum().backward()
+    reader = silent.tracker.memory_reader
+    assert reader.query_value.weight.grad.abs().max() > 0
+    assert reader.memory_value.weight.grad.abs().max() > 0
+
+
+def test_a_memory_that_is_not_there_cannot_be_silent(saved: Path) -> None:
+    with pytest.raises(InputError, match="no prototype memory"):
+        build_model(ModelOptions(init=str(saved), config={"memory_read": "none"}, memory="silent"))

@@ -8,6 +8,7 @@ from genvis.training.recipe.loss_options import LossOptions
 
 Stage = Literal["detector", "vita", "genvis"]
 FirstHeads = Literal["init", "detector"]
+FirstMemory = Literal["init", "silent"]
 
 
 @dataclass
@@ -26,6 +27,8 @@ class ModelOptions:
         heads: First weights of the tracker's heads: `init` takes those of `init`, or new ones, as published; `detector`
             takes the detector's, so that classes and masks need not be learned again. The class head stays as it is
             where the classes are others.
+        memory: First weights of the prototype memory: `init` takes those of `init`, or new ones, as published; `silent`
+            starts with a memory that adds nothing to the queries, so that a tracker starts as it would without one.
         freeze_backbone: Leave the detector's backbone as it is in the stages that train the detector: faster, and with
             few images often as good.
         freeze_batch_norm: Keep the statistics and the affine values of the backbone's batch norm, as for backbones
@@ -39,6 +42,7 @@ class ModelOptions:
     backbone: str = ""
     categories: str = ""
     heads: FirstHeads = "init"
+    memory: FirstMemory = "init"
     freeze_backbone: bool = False
     freeze_batch_norm: bool = True
     compile: bool = False

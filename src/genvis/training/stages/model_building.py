@@ -54,6 +54,8 @@ def build_model(options: ModelOptions, *, freeze_detector: bool = False) -> GenV
         _log.warning("Newly initialised, not from '%s': %s.", options.init, "; ".join(report))
     if options.heads == "detector":
         take_over_heads(model)
+    if options.memory == "silent":
+        silence_memory(model)
     return model
 
 
@@ -157,6 +159,26 @@ def take_over_heads(model: GenVIS) -> None:
         fits -= {name for name in fits if any(head in name for head in _CLASS_HEADS)}
     tracker.load_state_dict({name: given[name] for name in fits}, strict=False)
     _log.info("The tracker starts with the detector's heads: %s.", ", ".join(sorted(fits)))
+
+
+def silence_memory(model: GenVIS) -> None:
+    """Set the values that a memory adds to the queries to zero: V_q and V_m of the paper's section 3.3.
+
+    Keys stay as they are, so that the gradient of the values is not zero.
+
+    Args:
+        model: With a prototype memory.
+
+    Raises:
+        InputError: If it has none.
+    """
+    reader = None if model.tracker is None else model.tracker.memory_reader
+    if reader is None:
+        raise InputError("model.memory is 'silent', but the model has no prototype memory: leave out model.memory.")
+    with torch.no_grad():
+        for value in (reader.query_value, reader.memory_value):
+            value.weight.zero_()
+            value.bias.zero_()
 
 
 def _names(config: PreTrainedConfig) -> list[str]:
