@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,7 +131,7 @@ def measure_intervals(
     Raises:
         InputError: If a run has not been measured on a set.
     """
-    found: dict[str, dict[str, dict[str, Interval]]] = {}
+    found: dict[str, list[dict[str, Any]]] = {}
     said = []
     for name in sets:
         scores = {title: _runs(workspace, row, name, seeds) for title, row in rows.items()}
@@ -140,7 +140,8 @@ def measure_intervals(
         pairs += [pair for pair in itertools.pairwise(titles) if against not in pair]
         for first, second in pairs:
             one = intervals(scores[first], scores[second])
-            found.setdefault(name, {})[f"{second} - {first}"] = one
+            document = {score: value._asdict() for score, value in one.items()}
+            found.setdefault(name, []).append({"first": first, "second": second, "scores": document})
             parts = (
                 f"{score} {value.difference:+.1f} ({value.low:+.1f} to {value.high:+.1f})"
                 for score, value in one.items()

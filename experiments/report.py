@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from experiments import tables
+from experiments import identity, intervals, tables
 from experiments.configurations import Configuration
 from experiments.evaluation import EvaluationPlan
 from experiments.plots import draw_plots
@@ -172,6 +172,8 @@ def attempts_section(results: ResultSet) -> str:
     parts = []
     here = {**results.settings(), "detector": results.documents[0]["detector"]}
     for attempt in results.other_attempts():
+        if attempt.folder == results.attempt(tables.ONLINE_ATTEMPT).folder:  # It has tables of its own.
+            continue
         there = {**attempt.settings(), "detector": attempt.documents[0]["detector"]}
         changed = {name: there.get(name, "not set") for name in {**here, **there} if there.get(name) != here.get(name)}
         seeds = len({run["seed"] for run in attempt.documents})
@@ -188,6 +190,46 @@ def attempts_section(results: ResultSet) -> str:
         how = f"{_settings(changed) or 'the same settings'}; {'1 seed' if seeds == 1 else f'up to {seeds} seeds'}"
         parts.append(f"*{name.capitalize()}* ({how}):\n\n{_table(head, rows)}")
     return "\n\n".join(parts) or "None."
+
+
+def online_section(results: ResultSet) -> str:
+    """Return Table 4 frame by frame, with results as they are by default, one table per set."""
+    return _tables(results.attempt(tables.ONLINE_ATTEMPT), tables.ONLINE, sets=tables.ONLINE_SETS)
+
+
+def intervals_section(results: ResultSet) -> str:
+    """Return the differences of rows of that table, with their intervals over the videos."""
+    found = results.attempt(tables.ONLINE_ATTEMPT).document(intervals.FILE)
+    head = ["set", "difference", *(title for title, score in _COLUMNS if score in intervals.NAMES)]
+    rows = [
+        [
+            f"*{name}*",
+            f"{pair['second']} - {pair['first']}",
+            *(_interval(pair["scores"][score]) for _, score in _COLUMNS if score in intervals.NAMES),
+        ]
+        for name, pairs in found.items()
+        for pair in pairs
+    ]
+    return _table(head, rows, labels=2)
+
+
+def _interval(value: Mapping[str, float]) -> str:
+    one = intervals.Interval(**value)
+    text = f"{one.difference:+.1f} ({one.low:+.1f} to {one.high:+.1f})"
+    return f"**{text}**" if one.is_sure else text
+
+
+def identity_section(results: ResultSet) -> str:
+    """Return how often objects are recognised by what the detector says of them."""
+    found = results.attempt(tables.ONLINE_ATTEMPT).document(identity.FILE)
+    head = ["set", "frames later", "by chance", "by the frame query", "by the place of the mask", "by both"]
+    kinds = ("chance", "query", "place", "both")
+    rows = [
+        [f"*{name}*", gap, *(f"{100 * shares[kind]:.0f} %" for kind in kinds)]
+        for name, gaps in found.items()
+        for gap, shares in gaps.items()
+    ]
+    return _table(head, rows, labels=2)
 
 
 def sets_section(results: ResultSet) -> str:
@@ -249,6 +291,9 @@ SECTIONS: dict[str, Callable[[ResultSet], str]] = {
     "memory": memory_section,
     "parts": parts_section,
     "absent": absent_section,
+    "online": online_section,
+    "intervals": intervals_section,
+    "identity": identity_section,
     "sets": sets_section,
     "attempts": attempts_section,
     "runs": runs_section,

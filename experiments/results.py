@@ -118,6 +118,16 @@ class ResultSet:
             if found:
                 yield found
 
+    def attempt(self, name: str) -> "ResultSet":
+        """Open the folder beside this one of the runs with other settings of a name; it may be empty."""
+        return ResultSet(self.folder.with_name(f"{self.folder.name}-{name}"))
+
+    def document(self, name: str) -> dict[str, Any]:
+        """Return what a file of this folder holds; nothing if it is not there."""
+        path = self.folder / name
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return found
+
     def timing(self) -> dict[str, Any] | None:
         """Return the frames per second of the clip lengths, if they were measured."""
         path = self.folder / TIMING_FILE

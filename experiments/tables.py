@@ -95,6 +95,8 @@ ONLINE = {
     "5 frames, UVLA, prototype memory": ONLINE_GENVIS,
 }
 """Table 4 with results as `VideoSegmenter` makes them by default, frame by frame."""
+ONLINE_ATTEMPT = "online"
+"""The attempt to which its results belong: its rows are trained in another way than those of Table 4."""
 AGAINST = "memory matching"
 """The row of `ONLINE` with which intervals compare the others."""
 ATTEMPTS = TABLE4 | {"global memory": GLOBAL_MEMORY, "N_f = 1": GENVIS_1, "N_f = 5": GENVIS_5, "N_f = 7": GENVIS_7}

@@ -10,6 +10,8 @@ import pytest
 from experiments.absences import BOUNDS
 from experiments.configurations import GENVIS, GENVIS_1, UVLA, Configuration
 from experiments.evaluation import Scores
+from experiments.identity import Shares
+from experiments.intervals import Interval
 from experiments.report import FRAME, SECTIONS, write_report
 from experiments.results import ResultSet, Value
 from experiments.tables import Job
@@ -62,6 +64,15 @@ def results(tmp_path: Path) -> Path:
     speeds = {str(length): 50.0 + length for length in tables.FIGURE3_LENGTHS}
     timing = {"detector": "abc", "frames_per_second": {GENVIS_1.name: speeds, GENVIS.name: speeds}}
     (folder / "timing.json").write_text(json.dumps(timing))
+    online = folder.with_name(f"{folder.name}-{tables.ONLINE_ATTEMPT}")
+    for place, job in enumerate(tables.online()):
+        for one, seed in job.runs([0]):
+            write_result(online, one, seed, 5.0 * place)
+    sure, unsure = Interval(2.0, 0.5, 3.5)._asdict(), Interval(-1.0, -2.0, 0.25)._asdict()
+    pair = {"first": "matching", "second": "memory", "scores": {"ap": sure, "hota": unsure, "assa": sure, "idf1": sure}}
+    (online / "intervals.json").write_text(json.dumps({"occluded": [pair]}))
+    shares = Shares(pairs=40, chance=0.5, query=0.75, place=1.0, both=0.875)._asdict()
+    (online / "identity.json").write_text(json.dumps({"occluded": {"15": shares}}))
     return folder
 
 
@@ -89,6 +100,9 @@ def test_the_page_is_filled_in_and_plots_are_drawn(results: Path, tmp_path: Path
     assert "| GenVIS | 75 ± 0 % of 4 | 75 ± 0 % of 4 |" in text
     assert "|  | id switches per 100 masks | 2.0 ± 0.0 |" in text
     assert "| trained with N_f = 1 | frames/s | 51 | 52 |" in text
+    assert "| memory matching | 5.0 | 5.0 |" in text
+    assert "| *occluded* | memory - matching | **+2.0 (+0.5 to +3.5)** | -1.0 (-2.0 to +0.2) |" in text
+    assert "| *occluded* | 15 | 50 % | 75 % | 100 % | 88 % |" in text
     names = sorted(path.name for path in (page.parent / "images").iterdir())
     assert names == [
         f"reproduction_{name}.png"
