@@ -77,12 +77,12 @@ def detected_objects(detector: FrameDetector, video: RecordedVideo) -> Detected:
                 truth[frame, thing] = F.interpolate(whole[None, None], size=size, mode="area")[0, 0] >= 0.5
     held, of_objects, found = [], [], []
     for frame in range(len(video)):
-        masks = (predicted.mask_logits(frame) > 0).flatten(1).float()  # (Q_f, h·w)
+        detected = (predicted.mask_logits(frame) > 0).flatten(1).float()  # (Q_f, h·w)
         wanted = truth[frame].flatten(1)  # (N, h·w)
-        iou = _iou(wanted, masks)  # (N, Q_f)
+        iou = _iou(wanted, detected)  # (N, Q_f)
         best, place = iou.max(dim=1)
         held.append(F.normalize(queries[frame, place], dim=-1))
-        of_objects.append(masks[place])
+        of_objects.append(detected[place])
         found.append((best >= FOUND).numpy())
     return Detected(torch.stack(held), torch.stack(of_objects), np.stack(found))
 
