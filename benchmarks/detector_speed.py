@@ -22,7 +22,8 @@ from transformers import Mask2FormerForUniversalSegmentation
 from genvis.benchmarking.clip_parts import ClipBenchmark, Stopwatch
 from genvis.inference.run_setup import RunSetup
 from genvis.model.config import GenVISConfig
-from genvis.model.detector.mask2former import Implementation, as_mask2former
+from genvis.model.detector.base import Implementation
+from genvis.model.detector.mask2former import as_mask2former
 from genvis.model.genvis import GenVIS
 from genvis.video import Frame, open_source
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from rich.table import Table
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from genvis.benchmarking.machine import matrix_product
 from genvis.checkpoints.load import Model
@@ -197,6 +197,13 @@ def network_step(model: Model) -> Step:
 
 def gigaflop_of(step: Step, pixels: Tensor) -> float:
     """Return the operations of a clip's products, convolutions and attention, in 1e9."""
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:  # It does not work in inference mode.
+    # PyTorch counts attention on GPUs only.
+    attention = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flop}
+    with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=attention) as counter:  # Not in inference mode.
         step(pixels, None)
     return counter.get_total_flops() / 1e9
+
+
+def _attention_flop(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
+    """Return the operations of an attention between tensors of these shapes."""
+    return int(sdpa_flop_count(query, key, value))

@@ -4,12 +4,16 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
+from genvis.model.fresh_memory import keep_freed_memory
 from genvis.model.outputs import DetectorOutput, FramePrediction
 from genvis.model.preprocessing import Preprocessing
+
+Implementation = Literal["optimized", "reference"]
+"""From the parameters of transformers' modules in an order of our own, or by the modules themselves."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +52,7 @@ class FrameDetector(nn.Module, ABC):
 
     def __init__(self, *, preprocessing: Preprocessing, sizes: DetectorSizes) -> None:
         super().__init__()
+        keep_freed_memory()
         self.preprocessing = preprocessing
         self.sizes = sizes
 

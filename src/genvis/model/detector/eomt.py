@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import EomtConfig, EomtForUniversalSegmentation
 
-from genvis.model.detector.base import DetectorSizes, FrameDetector
-from genvis.model.eomt_blocks import Grid, check_pixel_values, embed_patches, patch_side, upscaled_patches
+from genvis.model.detector.base import DetectorSizes, FrameDetector, Implementation
+from genvis.model.eomt_blocks import Grid, check_pixel_values, embed_patches, patch_side, run_blocks, upscaled_patches
 from genvis.model.outputs import DetectorOutput, FramePrediction
 from genvis.model.preprocessing import Preprocessing
 
@@ -19,11 +19,16 @@ class EoMTDetector(FrameDetector):
     The attention of the queries to the patches is masked only in blocks whose probability is above 0, as in training;
     published models have annealed it to 0 and need no masks.
 
+    Attributes:
+        implementation: ``"optimized"`` or ``"reference"``, as of
+            `genvis.model.detector.mask2former.Mask2FormerDetector`.
+
     Args:
         config: Of transformers' class.
         preprocessing: Way from a frame to ``pixel_values``.
     """
 
+    implementation: Implementation = "optimized"
     names_in_transformers = ((r"criterion\.", None), (r"", "eomt."))
 
     def __init__(self, config: EomtConfig, preprocessing: Preprocessing) -> None:
@@ -74,8 +79,7 @@ class EoMTDetector(FrameDetector):
         grid = check_pixel_values(self.config, pixel_values)
         hidden = embed_patches(self.eomt.embeddings, pixel_values)  # (F, S, C)
         first = len(self.eomt.layers) - self.config.num_blocks
-        for block in self.eomt.layers[:first]:
-            hidden = block(hidden)
+        hidden = run_blocks(self.eomt.layers[:first], hidden, optimized=self._is_optimized)
         queries = self.eomt.query.weight.expand(hidden.shape[0], -1, -1)  # (F, Q_f, C)
         hidden = torch.cat([queries, hidden], dim=1)  # (F, Q_f + S, C)
         normalised = [self.eomt.layernorm(hidden)]
@@ -83,10 +87,11 @@ class EoMTDetector(FrameDetector):
         for block, is_masked in zip(self.eomt.layers[first:], self.masked_blocks(), strict=True):
             if is_masked or self.training:
                 mask = self._attention_mask(normalised[-1], grid)
-            hidden = block(hidden, mask)
+            hidden = run_blocks([block], hidden, mask=mask, optimized=self._is_optimized)
             normalised.append(self.eomt.layernorm(hidden))
         frame_queries = [x[:, : self.sizes.queries] for x in normalised[-layers:]]
-        return DetectorOutput(torch.stack(frame_queries), upscaled_patches(self.eomt, normalised[-1], grid))
+        features = upscaled_patches(self.eomt, normalised[-1], grid, optimized=self._is_optimized)
+        return DetectorOutput(torch.stack(frame_queries), features)
 
     def predict(self, output: DetectorOutput, *, layer: int = -1) -> FramePrediction:
         """Return the detector's own classes and masks.
@@ -102,6 +107,10 @@ class EoMTDetector(FrameDetector):
             mask_features=output.features,
         )
 
+    @property
+    def _is_optimized(self) -> bool:
+        return self.implementation == "optimized"
+
     def _attention_mask(self, normalised: Tensor, grid: Grid) -> Tensor:
         """Return (F, 1, N, N), added to the attention: a query sees only the patches inside its mask so far.
 
@@ -111,7 +120,8 @@ class EoMTDetector(FrameDetector):
         """
         queries = self.sizes.queries
         # Resizing is linear, so the map is resized instead of every query's mask.
-        features = F.interpolate(upscaled_patches(self.eomt, normalised, grid), size=grid, mode="bilinear")
+        features = upscaled_patches(self.eomt, normalised, grid, optimized=self._is_optimized)
+        features = F.interpolate(features, size=grid, mode="bilinear")
         embeddings = self.eomt.mask_head(normalised[:, :queries])  # (F, Q_f, C)
         inside = embeddings @ features.flatten(2) > 0  # (F, Q_f, gh·gw)
         frames, tokens, _ = normalised.shape

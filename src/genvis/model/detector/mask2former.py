@@ -1,13 +1,11 @@
 """Mask2Former as the frame-level detector, optimized beside its reference."""
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 from transformers import Mask2FormerConfig, Mask2FormerModel, ResNetBackbone, SwinBackbone
 
 from genvis.errors import InputError
-from genvis.model.detector.base import DetectorSizes, FrameDetector
+from genvis.model.detector.base import DetectorSizes, FrameDetector, Implementation
 from genvis.model.detector.optimized.pixel_decoder import PixelFeatures, decode_pixels, decoder_geometry
 from genvis.model.detector.optimized.query_decoder import decode_queries
 from genvis.model.detector.optimized.resnet import resnet_features
@@ -15,8 +13,6 @@ from genvis.model.detector.optimized.swin import swin_features
 from genvis.model.mask_product import embeddings_before_projection
 from genvis.model.outputs import DetectorOutput, FramePrediction, LayerPrediction
 from genvis.model.preprocessing import Preprocessing
-
-Implementation = Literal["optimized", "reference"]
 
 
 class Mask2FormerDetector(FrameDetector):

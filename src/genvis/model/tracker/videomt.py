@@ -13,7 +13,17 @@ from transformers.models.videomt.modeling_videomt import VideomtForUniversalSegm
 from genvis.categories import known_categories
 from genvis.errors import InputError
 from genvis.model.config import CategoryFields
-from genvis.model.eomt_blocks import EoMTHeads, check_pixel_values, embed_patches, patch_side, read_heads
+from genvis.model.detector.base import Implementation
+from genvis.model.eomt_blocks import (
+    EoMTHeads,
+    check_pixel_values,
+    embed_patches,
+    mask_logits_of_patches,
+    patch_side,
+    read_heads,
+    run_blocks,
+)
+from genvis.model.fresh_memory import keep_freed_memory
 from genvis.model.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from genvis.model.tracker.occupancy import occupancy_mixture
 
@@ -79,9 +89,18 @@ class VidEoMT(VideomtForUniversalSegmentation):
     """Transformers' VidEoMT as a streaming tracker: any frame size, any number of calls, one state.
 
     It fails where a query switches to another object while its own is hidden: there is no memory beyond the last frame.
+
+    Attributes:
+        implementation: ``"optimized"`` or ``"reference"``, as of
+            `genvis.model.detector.mask2former.Mask2FormerDetector`.
     """
 
     config_class = VidEoMTConfig
+    implementation: Implementation = "optimized"
+
+    def __init__(self, config: VidEoMTConfig) -> None:
+        super().__init__(config)
+        keep_freed_memory()
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -111,9 +130,10 @@ class VidEoMT(VideomtForUniversalSegmentation):
                 "video left, or None for its first clip."
             )
         normalised, state = self._propagate(self._encode(pixel_values), state, occupancy_weighted=occupancy_weighted)
-        heads = read_heads(self, normalised, grid)
-        mask_logits = torch.einsum("tqc,tchw->tqhw", heads.mask_embeddings, heads.mask_features)
-        return VidEoMTOutput(heads.class_logits, mask_logits.float(), state)
+        queries = normalised[:, : self.config.num_queries]  # (T, Q, C)
+        embeddings = self.mask_head(queries)  # (T, Q, C)
+        mask_logits = mask_logits_of_patches(self, normalised, grid, embeddings, optimized=self._is_optimized)
+        return VidEoMTOutput(self.class_predictor(queries), mask_logits, state)
 
     @property
     def empty_state(self) -> Tensor:
@@ -134,14 +154,16 @@ class VidEoMT(VideomtForUniversalSegmentation):
         grid = check_pixel_values(self.config, pixel_values)
         queries = self.query.weight + has_state[:, None, None] * self._update(state)  # (B, Q, C)
         normalised, state = self._last_blocks(self._encode(pixel_values), queries)
-        return read_heads(self, normalised, grid), state
+        return read_heads(self, normalised, grid, optimized=self._is_optimized), state
+
+    @property
+    def _is_optimized(self) -> bool:
+        return self.implementation == "optimized"
 
     def _encode(self, pixel_values: Tensor) -> Tensor:
         """Run the first blocks, which see a frame alone, on all frames together: (T, 3, H, W) to (T, S, C)."""
         tokens = embed_patches(self.embeddings, pixel_values)
-        for block in self.layers[: -self.config.num_blocks]:
-            tokens = block(tokens)
-        return tokens
+        return run_blocks(self.layers[: -self.config.num_blocks], tokens, optimized=self._is_optimized)
 
     def _propagate(self, tokens: Tensor, state: Tensor | None, *, occupancy_weighted: bool) -> tuple[Tensor, Tensor]:
         """Run the last blocks frame after frame, each with the queries that the frame before left.
@@ -183,6 +205,5 @@ class VidEoMT(VideomtForUniversalSegmentation):
             The normalised output, (B, Q + S, C), and the queries before the final LayerNorm, (B, Q, C).
         """
         hidden = torch.cat([queries, tokens], dim=1)  # (B, Q + S, C)
-        for block in self.layers[-self.config.num_blocks :]:
-            hidden = block(hidden)
+        hidden = run_blocks(self.layers[-self.config.num_blocks :], hidden, optimized=self._is_optimized)
         return self.layernorm(hidden), hidden[:, : self.config.num_queries]
