@@ -84,6 +84,23 @@ class RecordedVideo:
         )
 
 
+def joined_videos(videos: Sequence[RecordedVideo]) -> RecordedVideo:
+    """Return videos of one size after one another as one: a stream with cuts, whose objects never come back."""
+    length, start = sum(map(len, videos)), 0
+    masks: list[list[dict[str, Any] | None]] = []
+    for video in videos:
+        after = length - start - len(video)
+        masks += [[None] * start + list(of_object) + [None] * after for of_object in video.masks]
+        start += len(video)
+    return RecordedVideo(
+        frame_queries=np.concatenate([video.frame_queries for video in videos]),
+        stride4_features=np.concatenate([video.stride4_features for video in videos]),
+        size=videos[0].size,
+        labels=[label for video in videos for label in video.labels],
+        masks=masks,
+    )
+
+
 class Recording:
     """A folder with the detector's outputs on one validation set, as float16.
 

@@ -137,13 +137,17 @@ TUNING_SETS = {
 """Other videos of the same kinds: options of methods without training are chosen on these, not on the sets above."""
 
 
+STREAM = ValidationSet("stream", 20, replace(CROWD, objects=(15, 15)))
+"""Twenty videos of 15 objects, to be joined to a stream of 300 (`benchmarks/id_archive.py`)."""
+
+
 def validation_set(name: str) -> ValidationSet:
     """Return a set by its name.
 
     Raises:
         InputError: If there is none.
     """
-    found = {**SETS, **TUNING_SETS}.get(name)
+    found = {**SETS, **TUNING_SETS, STREAM.name: STREAM}.get(name)
     if found is None:
         raise InputError(f"There is no validation set '{name}'; choose from {', '.join((*SETS, *TUNING_SETS))}.")
     return found

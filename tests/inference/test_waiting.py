@@ -18,7 +18,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from genvis import VideoSegmenter, load
 from genvis.inference import mask_store, run_setup, session, video_run
-from genvis.inference.trackers import memory_matching, query_matching
+from genvis.inference.trackers import memory_matching, query_matching, slot_archive
 from genvis.video import Frame
 from tests.tiny_families import save_tiny_family
 from tests.tiny_network import CONFIG
@@ -94,7 +94,7 @@ def pretended_device(network: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         return read
 
     with monkeypatch.context() as patch:
-        for module in (session, video_run, mask_store, memory_matching, query_matching, run_setup):
+        for module in (session, video_run, mask_store, memory_matching, query_matching, run_setup, slot_archive):
             for name, function in (("on_cpu", on_cpu), ("to_device", to_device), ("selected", selected)):
                 if hasattr(module, name):
                     patch.setattr(module, name, function)
@@ -139,9 +139,9 @@ WAYS = [
     ("eomt", "memory"),
     ("rf_detr", "queries"),
 ]
-# Of a clip: once for the scores, once for the masks that are reported, and once more for queries that are matched.
-# Memory matching brings everything to the CPU.
-WAITS = {"propagation": 2, "clip_queries": 3, "queries": 3, "memory": 2}
+# Of a clip: once for the scores, once for the masks that are reported, and once more for queries that are matched or
+# freed. Memory matching brings everything to the CPU.
+WAITS = {"propagation": 3, "clip_queries": 3, "queries": 3, "memory": 2}
 
 
 @pytest.mark.parametrize(("family", "tracker"), WAYS)

@@ -10,7 +10,7 @@ from genvis.checkpoints.registry import DEFAULT_MODEL
 from genvis.cli.common.option_types import AsJson, Place, Words
 from genvis.errors import InputError
 from genvis.inference.trackers.choose import TrackerName
-from genvis.inference.trackers.matching_options import MemoryMatchingOptions
+from genvis.inference.trackers.matching_options import ArchiveOptions, MemoryMatchingOptions
 
 if TYPE_CHECKING:
     from genvis.scaling.shards import Shard
@@ -26,6 +26,7 @@ _RUN = Parameter(group=Group("How the model is run", sort_key=3))
 _LIVE = Parameter(group=Group("Cameras and streams", sort_key=4))
 _MANY = Parameter(group=Group("Many videos", sort_key=5))
 _MATCHING = Parameter(group=Group("Tracker 'memory'", sort_key=6))
+_ARCHIVE = Parameter(group=Group("Archive of track ids", sort_key=7))
 
 
 def predict(
@@ -39,6 +40,7 @@ def predict(
     tracker: Annotated[TrackerName | None, _RUN] = None,
     matching: Annotated[MemoryMatchingOptions | None, _MATCHING] = None,
     occupancy_weighted: Annotated[bool, _RUN] = False,
+    archive: Annotated[ArchiveOptions | None, _ARCHIVE] = None,
     clip_length: Annotated[int | Literal["auto"] | None, _RUN] = None,
     longest_clip: Annotated[int | None, _RUN] = None,
     resolution: Annotated[int | None, _RUN] = None,
@@ -84,6 +86,9 @@ def predict(
             was made for; memory for models that only detect.
         matching: Options of the tracker memory.
         occupancy_weighted: With propagation: renew a query only as far as it holds an object, for fewer id switches.
+        archive: Of objects that left, so that any number of track ids pass through the queries of the network and who
+            comes back gets the old id. Default: on in live runs, off for whole videos; giving any of these options
+            turns it on, --archive.size 0 off.
         clip_length: Frames that the network sees together: 1 is online, more is semi-online; auto takes as many as
             --longest-clip says and cuts at scene changes, over which no track id is carried. Default: the model's.
         longest_clip: With --clip-length auto: frames of a clip at most. Default: 7.
@@ -172,6 +177,7 @@ def predict(
         "resolution": resolution,
         "matching": matching,
         "occupancy_weighted": occupancy_weighted,
+        "archive": archive,
         "memory_clips": memory_clips,
         "classes": classes,
     }

@@ -16,7 +16,7 @@ from genvis.categories import Categories
 from genvis.errors import InputError
 from genvis.fingerprint import Stamp, tensors_stamp
 from genvis.inference.trackers.choose import TrackerName, default_tracker, make_tracker
-from genvis.inference.trackers.matching_options import MemoryMatchingOptions
+from genvis.inference.trackers.matching_options import ArchiveOptions, MemoryMatchingOptions
 from genvis.inference.trackers.video_tracker import VideoTracker
 from genvis.inference.windows.clip_windows import LONGEST_CLIP, AdaptiveWindows, ClipWindows, FixedWindows
 from genvis.inference.windows.scene_tracking import SceneTracking
@@ -82,6 +82,10 @@ class RunSetup:
             position counts beside appearance. None takes the defaults.
         occupancy_weighted: Whether the tracker ``propagation`` renews a query only as far as it holds an object, so
             that those of hidden objects stay. Published scores are without it.
+        archive: Archive of the tracks that left, with which the trackers ``propagation`` and ``memory`` give any number
+            of track ids: a query whose object left is freed for another, and who comes back gets the old id. None takes
+            the defaults for sessions and does without for whole videos, as the published procedure does;
+            ``ArchiveOptions(size=0)`` does without everywhere.
 
     Raises:
         InputError: If a number is out of range, a class is unknown, or the model has no such tracker.
@@ -100,6 +104,7 @@ class RunSetup:
         classes: Sequence[str] | None = None,
         matching: MemoryMatchingOptions | None = None,
         occupancy_weighted: bool = False,
+        archive: ArchiveOptions | None = None,
     ) -> None:
         if isinstance(model, str | Path):
             from genvis.checkpoints.load import load
@@ -133,19 +138,9 @@ class RunSetup:
             )
         self.tracker_name = tracker or default_tracker(model)
         self.occupancy_weighted = occupancy_weighted
-        self.tracker: VideoTracker = make_tracker(
-            model,
-            self.tracker_name,
-            memory_clips=memory_clips,
-            frames_at_once=FRAMES_AT_ONCE,
-            matching=matching,
-            occupancy_weighted=occupancy_weighted,
-        )
-        if self.adapts_clips:
-            if not self.tracker.is_causal:
-                raise InputError("A VITA model sees the whole video as one clip: leave clip_length 'auto' out.")
-            self.tracker = SceneTracking(self.tracker)
+        self.archive = archive
         self.matching = (matching or MemoryMatchingOptions()) if self.tracker_name == "memory" else None
+        self.tracker: VideoTracker = self._make_tracker()
         if self.matching is None and matching not in (None, MemoryMatchingOptions()):
             raise InputError(f"Options of matching are for the tracker 'memory', not '{self.tracker_name}'.")
         if memory_clips is not None and (
@@ -154,6 +149,28 @@ class RunSetup:
             raise InputError("memory_clips is for GenVIS with the tracker 'propagation': leave it out.")
         if occupancy_weighted and self.tracker_name != "propagation":
             raise InputError(f"occupancy_weighted is for the tracker 'propagation', not '{self.tracker_name}'.")
+        if archive is not None and archive.size and not self._can_archive:
+            raise InputError(f"An archive is for the trackers 'propagation' and 'memory', not '{self.tracker_name}'.")
+
+    @property
+    def _can_archive(self) -> bool:
+        return self.tracker_name in ("propagation", "memory")
+
+    def _make_tracker(self) -> VideoTracker:
+        tracker = make_tracker(
+            self.model,
+            self.tracker_name,
+            memory_clips=self.memory_clips,
+            frames_at_once=FRAMES_AT_ONCE,
+            matching=self.matching,
+            occupancy_weighted=self.occupancy_weighted,
+            archive=self.archive if self.archive is not None and self.archive.size else None,
+        )
+        if not self.adapts_clips:
+            return tracker
+        if not tracker.is_causal:
+            raise InputError("A VITA model sees the whole video as one clip: leave clip_length 'auto' out.")
+        return SceneTracking(tracker)
 
     @property
     def frames_at_once(self) -> int:
@@ -195,20 +212,19 @@ class RunSetup:
             seen = padded = (padded[0] // 4, padded[1] // 4)
         return PreparedClip(pixel_values, FrameSizes((height, width), seen, padded), images)
 
-    def with_bounded_memory(self, clips: int) -> "RunSetup":
-        """Return the same with a prototype memory of at most some clips, unless its length was chosen."""
-        if self.memory_clips is not None or self.tracker_name != "propagation":
-            return self
-        bounded = copy(self)
-        bounded.memory_clips = min(clips, getattr(self.model.config, "memory_clips", None) or clips)
-        tracker = make_tracker(
-            self.model,
-            self.tracker_name,
-            memory_clips=bounded.memory_clips,
-            occupancy_weighted=self.occupancy_weighted,
-        )
-        bounded.tracker = SceneTracking(tracker) if self.adapts_clips else tracker
-        return bounded
+    def for_endless_streams(self, clips: int) -> "RunSetup":
+        """Return the same with bounded memory and an archive of track ids, as far as they were not chosen.
+
+        Args:
+            clips: Of the prototype memory, at most.
+        """
+        endless = copy(self)
+        if self.memory_clips is None and self.tracker_name == "propagation":
+            endless.memory_clips = min(clips, getattr(self.model.config, "memory_clips", None) or clips)
+        if self.archive is None and self._can_archive:
+            endless.archive = ArchiveOptions()
+        endless.tracker = endless._make_tracker()
+        return endless
 
     def settings(self) -> dict[str, Any]:
         """Return what a result depends on besides the model and the video, as JSON values."""
@@ -221,6 +237,7 @@ class RunSetup:
             "memory_clips": self.memory_clips,
             **({} if self.matching is None else {"matching": asdict(self.matching)}),
             **({"occupancy_weighted": True} if self.occupancy_weighted else {}),
+            **({"archive": asdict(self.archive)} if self.archive is not None and self.archive.size else {}),
             **({"runtime": self.model.runtime} if isinstance(self.model, ExportedModel) else {}),
         }
 

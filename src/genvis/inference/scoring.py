@@ -29,6 +29,10 @@ class ScoreRule:
     uses_mask_quality: bool = True
     full_after: int = 1
 
+    def probabilities(self, evidence: Tensor) -> Tensor:
+        """Return class probabilities (N, K) without "no object", from evidence (N, K) or (N, K + 1)."""
+        return evidence.softmax(dim=1)[:, :-1] if self.evidence == "mean_logits" else evidence
+
 
 GREATEST_PROBABILITY = ScoreRule()
 """The published scoring of GenVIS, VITA and MinVIS (reference procedure, section 4)."""
@@ -92,9 +96,7 @@ class TrackScores:
 
     def class_scores(self) -> Tensor:
         """Return (R, K) float32 in [0, 1], the score of each class before the quality of the masks."""
-        scores = self._evidence
-        if self.rule.evidence == "mean_logits":
-            scores = scores.softmax(dim=1)[:, :-1]
+        scores = self.rule.probabilities(self._evidence)
         return scores * (self._observations / self.rule.full_after).clamp(max=1)[:, None]
 
     def quality(self) -> Tensor:

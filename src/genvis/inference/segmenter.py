@@ -69,7 +69,8 @@ class VideoSegmenter(RunSetup):
         Args:
             source: A file, a folder or pattern of images, an array (T, H, W, 3) uint8 RGB, frames of any kind that
                 `Session.step` takes, or what else `genvis.video.open_source` takes.
-            detections: How many pairs of track and class are selected at most. None takes the model's number.
+            detections: How many pairs of track and class are selected at most. None takes the model's number, and with
+                an archive one more for each track that it can hold.
             score_threshold: Tracks with a lower final score are dropped.
             overlaps: ``"resolve"`` gives every pixel to one track and drops duplicates; ``"keep"`` keeps all masks, as
                 the published evaluation does.
@@ -130,7 +131,7 @@ class VideoSegmenter(RunSetup):
         if not self.tracker.is_causal:
             raise InputError("A VITA model sees the whole video at once, so it has no sessions: use a GenVIS model.")
         session = Session(
-            self.with_bounded_memory(SESSION_MEMORY_CLIPS),
+            self.for_endless_streams(SESSION_MEMORY_CLIPS),
             score_threshold=score_threshold,
             presence_threshold=_presence(presence_threshold, overlaps),
             overlaps=overlaps,
@@ -206,9 +207,14 @@ class VideoSegmenter(RunSetup):
     def selection(
         self, *, detections: int | None = None, score_threshold: float = 0.0, one_label_each: bool = True
     ) -> Selection:
-        """Return which pairs of track and class a result holds, with the model's defaults."""
+        """Return which pairs of track and class a result holds, with the model's defaults.
+
+        With an archive a video has more tracks than the model has queries: as many more pairs are kept.
+        """
+        if detections is None:
+            detections = self.model.config.detections_per_video + (self.archive.size if self.archive else 0)
         return Selection(
-            detections=self.model.config.detections_per_video if detections is None else detections,
+            detections=detections,
             score_threshold=score_threshold,
             classes=self.classes,
             one_label_each=one_label_each,

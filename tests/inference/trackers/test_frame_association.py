@@ -19,10 +19,10 @@ from genvis.inference.trackers.frame_association import (
     FrameTracks,
     associate,
     mask_certainty,
-    match,
     suppress_overlaps,
 )
-from genvis.inference.trackers.matching_options import MemoryMatchingOptions
+from genvis.inference.trackers.matching_options import ArchiveOptions, MemoryMatchingOptions
+from genvis.inference.trackers.track_archive import match
 from genvis.inference.trackers.track_memory import TrackMemory, mask_iou
 
 CHANNELS, CLASSES, SIZE = 16, 3, (12, 16)
@@ -57,11 +57,15 @@ def restored(tensors: dict[str, torch.Tensor]) -> TrackMemory:
 
 
 def run(
-    frames: Sequence[FrameDetections], options: MemoryMatchingOptions | None = None, memory: TrackMemory | None = None
+    frames: Sequence[FrameDetections],
+    options: MemoryMatchingOptions | None = None,
+    memory: TrackMemory | None = None,
+    *,
+    archive: ArchiveOptions | None = None,
 ) -> tuple[list[FrameTracks], TrackMemory | None]:
     tracks = []
     for frame in frames:
-        found, memory = associate(frame, memory, options or MemoryMatchingOptions())
+        found, memory = associate(frame, memory, options or MemoryMatchingOptions(), archive=archive)
         tracks.append(found)
     return tracks, memory
 
@@ -107,6 +111,56 @@ def test_ids_are_distinct_and_a_forgotten_id_never_returns(
         known = set(memory.ids.tolist())
         assert len(known) == len(memory) <= max_tracks
         assert bool((memory.age <= keep_frames).all())
+
+
+@settings(deadline=None, max_examples=40)
+@given(PRESENCE, st.integers(0, 3))
+def test_with_an_archive_an_object_keeps_its_id_though_the_memory_forgets(
+    presence: list[set[int]], keep_frames: int
+) -> None:
+    options = MemoryMatchingOptions(keep_frames=keep_frames, keep_unconfirmed=keep_frames)
+    archive = ArchiveOptions(confirmed_after=1, match_threshold=0.9)
+    frames = [scripted_frame(sorted(seen), seed=n) for n, seen in enumerate(presence)]
+    tracks, memory = run(frames, options, archive=archive)
+    ids: dict[int, int] = {}
+    for seen, found in zip(presence, tracks, strict=True):
+        for track_id, row in zip(found.track_ids.tolist(), found.detections.tolist(), strict=True):
+            assert ids.setdefault(sorted(seen)[row], track_id) == track_id
+    assert sorted(ids.values()) == list(range(1, len(ids) + 1))
+    assert memory is not None
+    assert memory.archive is not None
+    assert {*memory.ids.tolist(), *memory.archive.records.numbers.tolist()} == set(ids.values())
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.integers(0, 12), min_size=2, max_size=40), st.integers(0, 6), st.integers(1, 5), st.integers(0, 99))
+def test_an_archive_is_bounded_has_no_id_twice_and_is_saved(
+    counts: list[int], keep_frames: int, size: int, seed: int
+) -> None:
+    options = MemoryMatchingOptions(keep_frames=keep_frames, keep_unconfirmed=keep_frames, max_tracks=4)
+    archive = ArchiveOptions(size=size, confirmed_after=1, match_threshold=0.4, margin=0.0)
+    memory: TrackMemory | None = None
+    other: TrackMemory | None = None
+    highest = 0
+    for number, count in enumerate(counts):
+        frame = random_frame(seed + number, count)
+        found, memory = associate(frame, memory, options, archive=archive)
+        again, other = associate(frame, other, options, archive=archive)
+        assert_same(found._asdict(), again._asdict())
+        held, archived = memory.ids.tolist(), [] if memory.archive is None else memory.archive.records.numbers.tolist()
+        assert len(archived) <= size
+        assert len({*held, *archived}) == len(held) + len(archived)
+        new = [one for one in found.track_ids.tolist() if one > highest]
+        assert sorted(new) == list(range(highest + 1, highest + 1 + len(new)))
+        highest += len(new)
+        other = TrackMemory.from_tensors(
+            other.tensors(),
+            classes=CLASSES,
+            channels=CHANNELS,
+            bank_size=options.bank_size,
+            device=CPU,
+            archive=archive,
+        )
 
 
 @settings(deadline=None, max_examples=25)

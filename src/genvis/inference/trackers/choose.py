@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING, Literal, get_args
 
 from genvis.errors import InputError
-from genvis.inference.trackers.matching_options import MemoryMatchingOptions
+from genvis.inference.trackers.matching_options import ArchiveOptions, MemoryMatchingOptions
 
 if TYPE_CHECKING:
     from genvis.checkpoints.load import Model
-    from genvis.inference.trackers.video_tracker import VideoTracker
+    from genvis.inference.trackers.video_tracker import SlotTracker, VideoTracker
 
 TrackerName = Literal["propagation", "offline", "memory", "queries", "clip_queries"]
 """``propagation``: queries carried from clip to clip (GenVIS, VidEoMT). ``offline``: the whole video at once (VITA).
@@ -37,6 +37,7 @@ def make_tracker(
     frames_at_once: int = 1,
     matching: MemoryMatchingOptions | None = None,
     occupancy_weighted: bool = False,
+    archive: ArchiveOptions | None = None,
 ) -> "VideoTracker":
     """Return the tracker of a model.
 
@@ -47,6 +48,7 @@ def make_tracker(
         frames_at_once: Frames of a clip that ``offline`` delivers.
         matching: Options of ``memory``; None takes the defaults.
         occupancy_weighted: Let ``propagation`` renew a query only as far as it holds an object.
+        archive: Of the tracks that left, for ``propagation`` and ``memory``; None keeps none.
 
     Raises:
         InputError: If there is no such method, or the model has no network for it.
@@ -65,9 +67,9 @@ def make_tracker(
         if name != "propagation":
             raise InputError(f"A VidEoMT model tracks by itself: it knows 'propagation', not '{name}'.")
         network = model.network if isinstance(model, ExportedVidEoMT) else model
-        return VidEoMTPropagation(network, occupancy_weighted=occupancy_weighted)
+        return _with_archive(VidEoMTPropagation(network, occupancy_weighted=occupancy_weighted), archive)
     if name == "memory":
-        return MemoryMatching(model.detector, matching)
+        return MemoryMatching(model.detector, matching, archive=archive)
     if name not in ("propagation", "offline") and not model.config.detector_shares_categories:
         raise InputError(
             f"'{name}' needs a detector of the model's categories, but its detector knows others: choose 'propagation'."
@@ -77,11 +79,18 @@ def make_tracker(
     if model.tracker is None:
         raise InputError(f"The model is a detector alone, but '{name}' needs a trained tracker: choose 'memory'.")
     if name == "propagation":
-        return QueryPropagation(
+        propagation = QueryPropagation(
             model.detector, model.tracker, memory_clips=memory_clips, occupancy_weighted=occupancy_weighted
         )
+        return _with_archive(propagation, archive)
     if name == "offline":
         if not isinstance(model.tracker, Tracker):
             raise InputError("An exported tracker sees one clip, not a whole video: choose 'propagation'.")
         return OfflineTracking(model.detector, model.tracker, frames_at_once=frames_at_once)
     return ClipMatching(model.detector, model.tracker)
+
+
+def _with_archive(tracker: "SlotTracker", archive: ArchiveOptions | None) -> "VideoTracker":
+    from genvis.inference.trackers.slot_archive import ArchivedSlots
+
+    return tracker if archive is None else ArchivedSlots(tracker, archive)

@@ -7,11 +7,11 @@ frames: a track keeps its last queries, its last mask and its classes, and survi
 from typing import NamedTuple
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from genvis.inference.trackers.matching_options import MemoryMatchingOptions
+from genvis.inference.trackers.matching_options import ArchiveOptions, MemoryMatchingOptions
+from genvis.inference.trackers.track_archive import match
 from genvis.inference.trackers.track_memory import TrackMemory, mask_iou
 
 
@@ -43,7 +43,11 @@ class FrameTracks(NamedTuple):
 
 @torch.inference_mode()
 def associate(
-    found: FrameDetections, memory: TrackMemory | None, options: MemoryMatchingOptions
+    found: FrameDetections,
+    memory: TrackMemory | None,
+    options: MemoryMatchingOptions,
+    *,
+    archive: ArchiveOptions | None = None,
 ) -> tuple[FrameTracks, TrackMemory]:
     """Match the detections of the next frame of a video with its tracks.
 
@@ -51,6 +55,7 @@ def associate(
         found: All detections of the frame; any number, also none.
         memory: What the previous frame of the same video left; None for its first frame.
         options: Thresholds and weights, the same for all frames of a video.
+        archive: Of tracks that the memory lets go of, the same for all frames; None keeps none.
 
     Returns:
         The tracks of this frame, and the memory for the next one.
@@ -61,6 +66,7 @@ def associate(
             channels=found.queries.shape[1],
             bank_size=options.bank_size,
             device=found.queries.device,
+            archive=archive,
         )
     chosen, scores = select_detections(found, options)  # (D,), (D,), best first
     queries = normalize(found.queries[chosen].float(), dim=-1)  # (D, C)
@@ -73,6 +79,8 @@ def associate(
     rows = match(similarity, threshold=options.match_threshold)  # (D,), -1: none
 
     lives = (rows >= 0) | (scores >= options.birth_score)  # (D,)
+    new = torch.nonzero(lives & (rows < 0)).flatten()
+    memory, rows[new] = memory.revived(queries[new], probabilities[new])
     memory = memory.observe(
         rows=rows[lives], queries=queries[lives], class_probabilities=probabilities[lives], masks=masks[lives]
     )
@@ -100,7 +108,7 @@ def _without_old(memory: TrackMemory, options: MemoryMatchingOptions) -> TrackMe
     is_confirmed = memory.observations >= options.confirmed_after
     kept = age <= torch.where(is_confirmed, options.keep_frames, options.keep_unconfirmed)
     kept &= kept.cumsum(dim=0) <= options.max_tracks
-    return memory.keep(kept, masks=int((age < options.position_frames).sum()))
+    return memory.archived(~kept).keep(kept, masks=int((age < options.position_frames).sum()))
 
 
 def mask_certainty(mask_logits: Tensor) -> Tensor:
@@ -125,22 +133,3 @@ def suppress_overlaps(masks: Tensor, *, iou: float) -> Tensor:
         if torch.equal(remaining, kept):
             return kept
         kept = remaining
-
-
-def match(similarity: Tensor, *, threshold: float) -> Tensor:
-    """Return (D,) int64: the column of each row's match, -1 for none; the total similarity of the matches is greatest.
-
-    Args:
-        similarity: (D, M).
-        threshold: Pairs that are less similar are never matched.
-    """
-    # Above the threshold by nothing at all still is a match, so pairs below it must be worse than 0.
-    # In half precision a network can overflow; what is not a number is similar to nothing.
-    gain = (similarity - threshold).cpu().double().nan_to_num(nan=-1.0)
-    rows, columns = linear_sum_assignment(gain.clamp(min=-1e-6).numpy(), maximize=True)
-    matches = torch.full((similarity.shape[0],), -1, dtype=torch.int64)
-    matches[torch.from_numpy(rows)] = torch.from_numpy(columns)
-    places = torch.arange(len(matches))[matches >= 0]
-    weak = gain[places, matches[places]] < 0
-    matches[places[weak]] = -1
-    return matches.to(similarity.device)

@@ -1,4 +1,4 @@
-"""Options of memory matching; light to import, for command lines."""
+"""Options of memory matching and of the archive of track ids; light to import, for command lines."""
 
 from dataclasses import dataclass
 
@@ -62,3 +62,46 @@ class MemoryMatchingOptions:
         for name in ("position_frames", "keep_frames", "keep_unconfirmed"):
             if getattr(self, name) < 0:
                 raise InputError(f"{name} is {getattr(self, name)}; give a number of frames, 0 or more.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchiveOptions:
+    """Options of the archive of track ids; the defaults were chosen on generated validation videos (docs/inference.md).
+
+    Attributes:
+        size: How many tracks that left are remembered at most; beyond, the longest unseen is forgotten. 0 does without
+            an archive: for ``propagation`` a track id is a query for ever, and ``memory`` forgets as it does.
+        absent_frames: After so many frames without its object, a query is freed for another one. Not of ``memory``,
+            which has ``keep_frames``.
+        split_below: An object that is less like what its query held so far (a cosine) is another one, which has taken
+            the query over. -1 never splits. Not of ``memory``.
+        match_threshold: An archived track comes back for a new object that is so like it: appearance (a cosine) + 0.3 x
+            probability of the class; at most 1.3.
+        margin: And that is by so much less like any other archived track.
+        confirmed_after: A track is archived, or split, only after it was seen so often; others are mostly false.
+        restart_queries: Whether a freed query of the network starts anew, from its learned embedding and without a
+            memory, instead of from what it held last. Not of ``memory``.
+
+    Raises:
+        InputError: If a value is out of range.
+    """
+
+    size: int = 1000
+    absent_frames: int = 60
+    split_below: float = 0.6
+    match_threshold: float = 1.15
+    margin: float = 0.05
+    confirmed_after: int = 5
+    restart_queries: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("size", "confirmed_after"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name} is {getattr(self, name)}; give a number of 0 or more.")
+        if self.absent_frames < 1:
+            raise InputError(f"absent_frames is {self.absent_frames}; give 1 or more.")
+        if not -1 <= self.split_below <= 1:
+            raise InputError(f"split_below is {self.split_below}; it is a cosine: give a number from -1 to 1.")
+        for name in ("match_threshold", "margin"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"{name} is {getattr(self, name)}; give 0 or more.")

@@ -9,7 +9,7 @@ from torch.nn.functional import normalize
 
 from genvis.inference.scoring import ScoreRule
 from genvis.inference.trackers.frame_association import FrameDetections, FrameTracks, associate
-from genvis.inference.trackers.matching_options import MemoryMatchingOptions
+from genvis.inference.trackers.matching_options import ArchiveOptions, MemoryMatchingOptions
 from genvis.inference.trackers.track_memory import TrackMemory
 from genvis.inference.trackers.video_tracker import TrackedClip, VideoTracker
 from genvis.model.device_copies import on_cpu, to_device
@@ -30,19 +30,27 @@ class MemoryMatching(VideoTracker):
 
     It fails where looks and place say nothing: two objects that look alike and change places while hidden may swap
     ids. An object that looks different when it comes back (another side, another light) gets a new id, as does one that
-    comes back after ``keep_frames``. Objects that the detector joins in one mask share one track until it parts them.
-    The thresholds are for queries whose cosine similarity is near 1 for one object and clearly lower for two; a
-    detector with other queries may need another ``match_threshold``.
+    comes back after ``keep_frames``, unless an archive remembers it. Objects that the detector joins in one mask share
+    one track until it parts them. The thresholds are for queries whose cosine similarity is near 1 for one object and
+    clearly lower for two; a detector with other queries may need another ``match_threshold``.
 
     Args:
         detector: Frame-level detector, in evaluation mode.
         options: None takes the defaults.
+        archive: Of tracks that the memory lets go of, see `TrackArchive`; None keeps none.
     """
 
     is_causal = True
 
-    def __init__(self, detector: "FrameDetector", options: MemoryMatchingOptions | None = None) -> None:
+    def __init__(
+        self,
+        detector: "FrameDetector",
+        options: MemoryMatchingOptions | None = None,
+        *,
+        archive: ArchiveOptions | None = None,
+    ) -> None:
         self.detector = detector
+        self.archive = archive
         self.options = options or MemoryMatchingOptions()
         self.score_rule = ScoreRule(evidence="mean_probability", full_after=self.options.sure_after)
 
@@ -67,15 +75,25 @@ class MemoryMatching(VideoTracker):
         detections, tracks = [], []
         for frame, rows in enumerate(likely):
             found = FrameDetections(queries[frame, rows], scores[frame, rows], masks[frame])
-            followed, state = associate(found, state, self.options)
+            followed, state = associate(found, state, self.options, archive=self.archive)
             detections.append(found)
             tracks.append(followed)
         assert state is not None
         return clip_of_frames(detections, tracks), state
 
+    def cut(self, state: TrackMemory | None) -> TrackMemory | None:
+        """Archive all tracks, if there is an archive: see `VideoTracker.cut`."""
+        if state is None or state.archive is None:
+            return None
+        everybody = torch.ones(len(state), dtype=torch.bool)
+        return state.archived(everybody).keep(~everybody, masks=0)
+
     def remembered(self, state: TrackMemory | None) -> set[int]:
-        """Return the track ids in memory: see `VideoTracker.remembered`."""
-        return set() if state is None else set(state.ids.tolist())
+        """Return the track ids in memory and in the archive: see `VideoTracker.remembered`."""
+        if state is None:
+            return set()
+        archived = [] if state.archive is None else state.archive.records.numbers.tolist()
+        return {*state.ids.tolist(), *archived}
 
     def state_tensors(self, state: TrackMemory | None) -> dict[str, Tensor]:
         """Return the memory: see `VideoTracker.state_tensors`."""
@@ -91,6 +109,7 @@ class MemoryMatching(VideoTracker):
             channels=self.detector.sizes.query_dim,
             bank_size=self.options.bank_size,
             device=torch.device("cpu"),
+            archive=self.archive,
         )
 
 

@@ -5,8 +5,11 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from genvis.errors import InputError
+from genvis.inference.trackers.matching_options import ArchiveOptions
+from genvis.inference.trackers.track_archive import WINDOW, TrackArchive, TrackRecords
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +29,7 @@ class TrackMemory:
         bank: (M, B, C) float32, unit-length queries of the last B detections of the track. Detection n is in place
             n mod B; of a track with fewer than B detections the other places are zero.
         masks: (R, h, w) bool, last masks of the first R tracks; those of tracks unseen for longer are not kept.
+        archive: Tracks that the memory let go of; None keeps none.
     """
 
     frames_seen: int
@@ -36,16 +40,26 @@ class TrackMemory:
     class_sum: Tensor
     bank: Tensor
     masks: Tensor
+    archive: TrackArchive | None = None
 
     @classmethod
-    def empty(cls, *, classes: int, channels: int, bank_size: int, device: torch.device) -> "TrackMemory":
+    def empty(
+        cls,
+        *,
+        classes: int,
+        channels: int,
+        bank_size: int,
+        device: torch.device,
+        archive: ArchiveOptions | None = None,
+    ) -> "TrackMemory":
         """Return the memory before the first frame.
 
         Args:
             classes: K.
             channels: C, of a query.
             bank_size: B.
-            device: Of all tensors.
+            device: Of all tensors, of which the archive needs the CPU.
+            archive: Of tracks that the memory lets go of; None keeps none.
         """
         none = torch.zeros(0, dtype=torch.int64, device=device)
         return cls(
@@ -57,6 +71,9 @@ class TrackMemory:
             class_sum=torch.zeros(0, classes, device=device),
             bank=torch.zeros(0, bank_size, channels, device=device),
             masks=torch.zeros(0, 0, 0, dtype=torch.bool, device=device),
+            archive=None
+            if archive is None
+            else TrackArchive(TrackRecords.empty(channels=channels, classes=classes), archive),
         )
 
     def __len__(self) -> int:
@@ -133,7 +150,49 @@ class TrackMemory:
             class_sum=torch.cat([class_sum, self.class_sum[unseen]]),
             bank=torch.cat([bank, self.bank[unseen]]),
             masks=torch.cat([masks, kept_masks]),
+            archive=self.archive,
         )
+
+    def revived(self, queries: Tensor, class_probabilities: Tensor) -> tuple["TrackMemory", Tensor]:
+        """Look up new objects in the archive; those that come back are tracks of the memory again.
+
+        Args:
+            queries: (D, C), of unit length.
+            class_probabilities: (D, K).
+
+        Returns:
+            The memory, and (D,) int64, the track of each object, -1 for none.
+        """
+        rows = torch.full((len(queries),), -1, device=queries.device)
+        if self.archive is None or not len(self.archive) or not len(queries):
+            return self, rows
+        came_back, tracks, archive = self.archive.look_up(queries, normalize(class_probabilities, p=1, dim=1))
+        rows[came_back] = torch.arange(len(self), len(self) + len(tracks), device=queries.device)
+        observations = tracks.observations.long()
+        return replace(
+            self,
+            ids=torch.cat([self.ids, tracks.numbers]),
+            last_seen=torch.cat([self.last_seen, tracks.last_seen]),
+            observations=torch.cat([self.observations, observations]),
+            class_sum=torch.cat([self.class_sum, tracks.classes * observations[:, None]]),
+            bank=torch.cat([self.bank, tracks.prototypes[:, None].expand(-1, self.bank.shape[1], -1)]),
+            archive=archive,
+        ), rows
+
+    def archived(self, tracks: Tensor) -> "TrackMemory":
+        """Return the memory with some of its tracks, (M,) bool, in the archive too; `keep` takes them out of it."""
+        if self.archive is None or not tracks.any():
+            return self
+        filled = torch.arange(self.bank.shape[1], device=self.bank.device) < self.observations[:, None]  # (M, B)
+        means = (self.bank * filled[..., None]).sum(dim=1) / filled.sum(dim=1, keepdim=True)  # (M, C)
+        records = TrackRecords(
+            numbers=self.ids,
+            last_seen=self.last_seen,
+            observations=self.observations.clamp(max=WINDOW).float(),
+            appearance=means,
+            classes=normalize(self.class_sum, p=1, dim=1),
+        )
+        return replace(self, archive=self.archive.with_tracks(records[tracks]))
 
     @property
     def age(self) -> Tensor:
@@ -157,11 +216,18 @@ class TrackMemory:
         """Return everything by name, on the CPU, to be saved."""
         counters = torch.tensor([self.frames_seen, self.next_id])
         named = {name: getattr(self, name).detach().cpu().contiguous() for name in _TENSORS}
-        return {"counters": counters, **named}
+        return {"counters": counters, **named, **({} if self.archive is None else self.archive.tensors())}
 
     @classmethod
     def from_tensors(
-        cls, tensors: Mapping[str, Tensor], *, classes: int, channels: int, bank_size: int, device: torch.device
+        cls,
+        tensors: Mapping[str, Tensor],
+        *,
+        classes: int,
+        channels: int,
+        bank_size: int,
+        device: torch.device,
+        archive: ArchiveOptions | None = None,
     ) -> "TrackMemory":
         """Restore what `tensors` returned.
 
@@ -171,6 +237,7 @@ class TrackMemory:
             channels: C, of a query.
             bank_size: B.
             device: Of all tensors.
+            archive: As in `empty`.
 
         Raises:
             InputError: If tensors are missing, do not fit together, or are of another model or other options.
@@ -193,7 +260,12 @@ class TrackMemory:
             raise InputError(f"The saved 'masks' does not fit the {rows} saved track ids.")
         frames_seen, next_id = tensors["counters"].tolist()
         restored = cls(
-            frames_seen=frames_seen, next_id=next_id, **{name: tensors[name].to(device) for name in _TENSORS}
+            frames_seen=frames_seen,
+            next_id=next_id,
+            **{name: tensors[name].to(device) for name in _TENSORS},
+            archive=None
+            if archive is None
+            else TrackArchive.from_tensors(tensors, archive, channels=channels, classes=classes),
         )
         if not restored._is_possible():
             raise InputError("The saved state of the tracks is damaged.")
@@ -209,6 +281,7 @@ class TrackMemory:
             and bool((age.diff() >= 0).all())
             and bool(((self.observations >= 1) & (self.observations <= self.frames_seen)).all())
             and bool(self.class_sum.isfinite().all() and self.bank.isfinite().all())
+            and (self.archive is None or self.archive.fits(ids, next_number=self.next_id, frames=self.frames_seen))
         )
 
 
