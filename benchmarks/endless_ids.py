@@ -1,11 +1,12 @@
-"""A day of a camera in minutes: track ids, memory and state of a session over millions of frames.
+"""A day of a camera in minutes: track ids, memory and state over millions of frames.
 
     python benchmarks/endless_ids.py --hours 24
 
-The bundled model segments the demo clip once. What it said of each frame (classes, presence, embeddings, masks) is then
-replayed to a real session: each stands for one second of 25 frames. Each round through the clip has a new cast, whose
-embeddings and classes are those of the clip with their channels in another order. One round in four has a cast of the
-ten before it: its objects come back. So the objects never end, and of each reported track it is known whose it is.
+The bundled model segments the demo clip once. What it said of each frame (classes, presence, embeddings) is replayed to
+the archive, the scores and the ids of a session, which keeps nothing else: each stands for one second of 25 frames.
+Each round through the clip has a new cast, whose embeddings and classes are those of the clip with their channels in
+another order. One round in four has a cast of the ten before it: its objects come back. So the objects never end, and
+of each track it is known whose it is.
 """
 
 import argparse
@@ -14,39 +15,46 @@ import time
 from importlib.resources import as_file, files
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from genvis import VideoSegmenter
 from genvis.checkpoints.load import load_genvis
-from genvis.inference.run_setup import FrameSizes, PreparedClip
-from genvis.inference.session import Session
+from genvis.inference.scoring import TrackScores
+from genvis.inference.session import SCORE_WINDOW
 from genvis.inference.trackers.matching_options import ArchiveOptions
-from genvis.inference.trackers.slot_archive import ArchivedSlots
+from genvis.inference.trackers.slot_archive import PRESENT, ArchivedSlots
+from genvis.inference.trackers.track_ids import TrackIds
 from genvis.inference.trackers.video_tracker import SlotTracker, TrackedClip
 from genvis.memory import used_memory
 from genvis.video import open_source
 
 FRAME_RATE = 25
+SCORE = 0.3
 RETURNING, RECENT = 0.25, 10
-SIDE = 8  # Of the masks, which say where objects are and no more.
 
 
 class ReplayedSlots(SlotTracker):
-    """What a slot tracker said of a clip, round after round, with another cast each.
+    """What a slot tracker said of a video, round after round, with another cast each.
 
-    Args:
-        clips: As the tracker gave them.
-        tracker: That tracker.
+    Attributes:
+        clips: As the tracker gave them, without masks.
+        cast: Number of the present cast.
     """
 
     is_causal = True
 
-    def __init__(self, clips: list[TrackedClip], tracker: SlotTracker) -> None:
-        self.clips = clips
-        self.score_rule = tracker.score_rule
+    def __init__(self, segmenter: VideoSegmenter) -> None:
+        with as_file(files("genvis") / "assets" / "demo.mp4") as clip, open_source(clip) as source:
+            images = [frame.image for frame in source]
+        self.score_rule = segmenter.tracker.score_rule
+        self.clips: list[TrackedClip] = []
         self.cast = 0
+        state: Any = None
+        for image in images:
+            found, state = segmenter.tracker.track(segmenter.prepare([image]).pixel_values, state)
+            assert found is not None
+            self.clips.append(found._replace(mask_logits=found.mask_logits[..., :1, :1].clone()))
 
     def track(self, pixel_values: Tensor, state: int | None) -> tuple[TrackedClip, int]:
         step = state or 0
@@ -55,14 +63,46 @@ class ReplayedSlots(SlotTracker):
         generator = torch.Generator().manual_seed(self.cast)
         channels = torch.randperm(clip.embeddings.shape[1], generator=generator)
         classes = torch.randperm(clip.class_evidence.shape[1], generator=generator)
-        masks = clip.mask_logits.expand(len(pixel_values), -1, -1, -1)
-        changed = clip._replace(
-            class_evidence=clip.class_evidence[:, classes], embeddings=clip.embeddings[:, channels], mask_logits=masks
-        )
-        return changed, step + 1
+        return clip._replace(
+            class_evidence=clip.class_evidence[:, classes], embeddings=clip.embeddings[:, channels]
+        ), step + 1
 
     def released(self, state: int, slots: Tensor) -> int:
         return state
+
+
+class Casting:
+    """Which cast plays in each round, and which ids its tracks had."""
+
+    def __init__(self) -> None:
+        self.casts, self.returned, self.kept = 1, 0, 0
+        self.owners: dict[int, set[int]] = {}  # The casts whose tracks had an id: grows with the ids that were given.
+        self._draw = random.Random(0)
+        self._recent = [0]
+        self._ids_of: dict[int, set[int]] = {}
+        self._before, self._now = set[int](), set[int]()
+
+    def next_cast(self, cast: int) -> int:
+        """End the round of a cast, and return the next one."""
+        self._ids_of[cast] = self._before | self._now
+        if self._draw.random() < RETURNING and len(self._recent) > 1:
+            following = self._draw.choice(self._recent[:-1])
+            self._recent.remove(following)
+            self.returned += 1
+        else:
+            following, self.casts = self.casts, self.casts + 1
+        self._recent = [*self._recent, following][-RECENT:]
+        self._ids_of = {one: self._ids_of[one] for one in self._recent if one in self._ids_of}
+        self._before, self._now = self._ids_of.get(following, set()), set()
+        return following
+
+    def report(self, track_id: int, cast: int) -> None:
+        """Note that a track of a cast has an id."""
+        assert track_id in self.owners or track_id == len(self.owners) + 1, "ids are not 1, 2, 3, ..."
+        self.owners.setdefault(track_id, set()).add(cast)
+        if track_id in self._before and not self._now & self._before:
+            self.kept += 1
+        self._now.add(track_id)
 
 
 def main() -> None:
@@ -71,70 +111,35 @@ def main() -> None:
     parser.add_argument("--archive", type=int, default=ArchiveOptions.size, help="tracks that are archived at most")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    session, replayed = replayed_session(ArchiveOptions(size=options.archive))
-    blank = [np.zeros((4 * SIDE, 4 * SIDE, 3), np.uint8)] * FRAME_RATE
-    draw = random.Random(0)
-    casts, casts_of_id = 1, dict[int, set[int]]()
-    recent, returned, kept = [0], 0, 0
-    seconds = round(3600 * options.hours)
-    report_every = max(1, seconds // 12)
-    began = time.perf_counter()
-    print("  hours    frames  process MB  state MB  ids given  in memory  wrong ids  casts back with an old id")
-    ids_of_cast: dict[int, set[int]] = {}
+    segmenter = VideoSegmenter(load_genvis("sprites-tiny"), resolution=96)
+    replayed, casting = ReplayedSlots(segmenter), Casting()
+    tracker = ArchivedSlots(replayed, ArchiveOptions(size=options.archive))
+    scores = TrackScores(tracker.score_rule, classes=len(segmenter.categories.names), window=SCORE_WINDOW)
+    ids, state = TrackIds(), None
+    second_of_frames = torch.zeros(FRAME_RATE, 0)
+    seconds, began = round(3600 * options.hours), time.perf_counter()
+    print("hours    frames  process MB  state MB  ids given  remembered  ids of two casts  casts back with an old id")
     for second in range(seconds):
         if second and second % len(replayed.clips) == 0:
-            if draw.random() < RETURNING and len(recent) > 1:
-                replayed.cast = draw.choice(recent[:-1])
-                returned += 1
-                kept += bool(ids_of_cast[replayed.cast])
-                recent.remove(replayed.cast)
-            else:
-                replayed.cast, casts = casts, casts + 1
-            recent = [*recent, replayed.cast][-RECENT:]
-            current, before = set[int](), ids_of_cast.get(replayed.cast, set())
-        elif second == 0:
-            current, before = set(), set()
-        for result in session.step_clip(blank):
-            ids = [one.id for one in result]
-            assert len(set(ids)) == len(ids), "an id twice in one frame"
-            for one in ids:
-                casts_of_id.setdefault(one, set()).add(replayed.cast)
-            current |= set(ids)
-        ids_of_cast[replayed.cast] = before | current
-        if (second + 1) % report_every == 0:
-            tracker = session._setup.tracker
-            assert isinstance(tracker, ArchivedSlots)
-            state = session._state.ledger.tensors()
-            megabytes = sum(tensor.nbytes for tensor in state.values()) / 1e6
-            wrong = sum(len(found) > 1 for found in casts_of_id.values())
-            row = f"{session.frames_seen:9d} {used_memory() / 1e6:11.0f} {megabytes:9.2f} {session.objects:10d}"
-            rest = f"{len(tracker.remembered(session._state)):10d} {wrong:10d} {kept:6d} of {returned}"
-            print(f"{(second + 1) / 3600:7.2f} {row} {rest}", flush=True)
-    assert sorted(casts_of_id) == list(range(1, session.objects + 1)), "ids are not 1, 2, 3, ..."
-    print(f"{session.frames_seen} frames in {time.perf_counter() - began:.0f} s, {casts} casts")
-
-
-def replayed_session(archive: ArchiveOptions) -> tuple[Session, ReplayedSlots]:
-    """Return a session whose network is a recording of the demo clip."""
-    with as_file(files("genvis") / "assets" / "demo.mp4") as clip, open_source(clip) as source:
-        images = [frame.image for frame in source]
-    segmenter = VideoSegmenter(load_genvis("sprites-tiny"), archive=archive, resolution=96)
-    session = segmenter.open_session(overlaps="keep", presence_threshold=0.3)
-    tracker = session._setup.tracker
-    assert isinstance(tracker, ArchivedSlots)
-    state: Any = None
-    clips = []
-    for image in images:
-        clip_of_frame, state = tracker.tracker.track(segmenter.prepare([image]).pixel_values, state)
-        assert clip_of_frame is not None
-        small = torch.nn.functional.adaptive_max_pool2d(clip_of_frame.mask_logits, SIDE)
-        clips.append(clip_of_frame._replace(mask_logits=small))
-    replayed = ReplayedSlots(clips, tracker.tracker)
-    tracker.tracker = replayed
-    size = (4 * SIDE, 4 * SIDE)
-    prepared = PreparedClip(torch.zeros(FRAME_RATE, 3, 1, 1), FrameSizes(size, size, size), [])
-    session._setup.prepare = lambda frames, *, bgr=False: prepared  # type: ignore[method-assign]
-    return session, replayed
+            replayed.cast = casting.next_cast(replayed.cast)
+        found, state = tracker.track(second_of_frames, state)
+        numbers = found.track_ids.tolist()
+        assert len(set(numbers)) == len(numbers), "a number twice in one clip"
+        scores.add(found.track_ids, found.class_evidence, found.observations)
+        best = dict(zip(scores.track_ids, scores.class_scores().amax(dim=1).tolist(), strict=True))
+        for number, presence in zip(numbers, found.presence.tolist(), strict=True):
+            if presence >= PRESENT and best[number] >= SCORE:
+                casting.report(ids.id_of(number), replayed.cast)
+        remembered = tracker.remembered(state)
+        scores.keep(remembered)
+        ids.keep(remembered)
+        if (second + 1) % max(1, seconds // 12) == 0:
+            megabytes = sum(tensor.nbytes for tensor in state.ledger.tensors().values()) / 1e6
+            wrong = sum(len(found) > 1 for found in casting.owners.values())
+            row = f"{FRAME_RATE * (second + 1):9d} {used_memory() / 1e6:11.0f} {megabytes:9.2f} {len(ids):10d}"
+            back = f"{casting.kept:6d} of {casting.returned}"
+            print(f"{(second + 1) / 3600:5.2f} {row} {len(remembered):11d} {wrong:17d} {back}", flush=True)
+    print(f"{FRAME_RATE * seconds} frames in {time.perf_counter() - began:.0f} s; {casting.casts} casts")
 
 
 if __name__ == "__main__":
