@@ -137,8 +137,8 @@ TUNING_SETS = {
 """Other videos of the same kinds: options of methods without training are chosen on these, not on the sets above."""
 
 
-STREAM = ValidationSet("stream", 20, replace(CROWD, objects=(15, 15)))
-"""Twenty videos of 15 objects, to be joined to a stream of 300 (`benchmarks/id_archive.py`)."""
+STREAM = ValidationSet("stream", 23, replace(CROWD, objects=(15, 15)))
+"""Videos of up to 15 visible objects each, to be joined to a stream of 300 (`benchmarks/id_archive.py`)."""
 
 
 def validation_set(name: str) -> ValidationSet:

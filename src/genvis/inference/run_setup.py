@@ -223,6 +223,8 @@ class RunSetup:
             endless.memory_clips = min(clips, getattr(self.model.config, "memory_clips", None) or clips)
         if self.archive is None and self._can_archive:
             endless.archive = ArchiveOptions()
+        if (endless.memory_clips, endless.archive) == (self.memory_clips, self.archive):
+            return self
         endless.tracker = endless._make_tracker()
         return endless
 

@@ -9,7 +9,7 @@ from genvis import InputError, VideoSegmenter
 from genvis.checkpoints.load import load
 from genvis.inference.jobs import PredictionOptions, predict_video
 from genvis.inference.live_jobs import predict_live
-from genvis.inference.trackers.matching_options import MemoryMatchingOptions
+from genvis.inference.trackers.matching_options import ArchiveOptions, MemoryMatchingOptions
 from genvis.inference.trackers.memory_matching import MemoryMatching
 from genvis.inference.windows.scene_tracking import SceneTracking
 from genvis.video import open_source
@@ -17,6 +17,7 @@ from tests.tiny_families import save_tiny_family
 
 OPTIONS = PredictionOptions(score_threshold=0, outputs=(), detections=6, overlaps="keep")
 WEAK_DETECTIONS = MemoryMatchingOptions(detection_threshold=0.01, birth_score=0.01)  # Of a network with random weights.
+NO_ARCHIVE = ArchiveOptions(size=0)
 TRACKERS = ("propagation", "memory", "queries", "clip_queries", "videomt")
 
 
@@ -77,7 +78,8 @@ def test_scenes_are_segmented_like_videos_of_their_own(tracker, overlaps, models
 
 @pytest.mark.parametrize("tracker", TRACKERS)
 def test_a_session_gives_new_ids_after_a_cut_and_forgets_the_scene(tracker, models, two_scenes):
-    session = open_all(segmenter_of(models, tracker))
+    """Without an archive, which may find tracks of earlier scenes again."""
+    session = open_all(segmenter_of(models, tracker, clip_length="auto", longest_clip=3, archive=NO_ARCHIVE))
     results = list(segmenter_of(models, tracker).segment_stream(two_scenes, session=session))
     before, after = ({one.id for result in part for one in result} for part in (results[:5], results[5:]))
     assert before
@@ -87,6 +89,17 @@ def test_a_session_gives_new_ids_after_a_cut_and_forgets_the_scene(tracker, mode
     for _ in range(3):
         list(segmenter_of(models, tracker).segment_stream(two_scenes, session=session))
     assert len(session._scores.track_ids) <= 2 * remembered  # Of four more scenes none is kept but the last.
+
+
+def test_an_archive_finds_the_tracks_of_an_earlier_scene(models, two_scenes):
+    """The scenes of a video that is played again: memory matching has their tracks in its archive."""
+    alike = ArchiveOptions(confirmed_after=1, match_threshold=0.9, margin=0.0)
+    segmenter = segmenter_of(models, "memory", clip_length="auto", longest_clip=3, archive=alike)
+    session = open_all(segmenter)
+    first = {one.id for frame in two_scenes for one in session.step(frame)}
+    again = {one.id for frame in two_scenes for one in session.step(frame)}
+    assert first
+    assert first & again
 
 
 @settings(max_examples=10, deadline=None)
@@ -159,7 +172,7 @@ def test_a_tracker_that_can_find_tracks_again_keeps_its_numbers(models, two_scen
         def cut(self, state):
             return state
 
-    segmenter = segmenter_of(models, "memory")
+    segmenter = segmenter_of(models, "memory", clip_length="auto", longest_clip=3, archive=NO_ARCHIVE)
     segmenter.tracker = SceneTracking(Finds(models["memory"].detector, WEAK_DETECTIONS))
     plain = segmenter_of(models, "memory", clip_length=1)
     found, expected = (open_all(one) for one in (segmenter, plain))
