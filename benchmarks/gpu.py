@@ -11,6 +11,7 @@ an error of one is noted and does not end the others. Weights are random, of the
 """
 
 import argparse
+import gc
 import json
 import platform
 import signal
@@ -21,6 +22,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -79,8 +81,12 @@ SMALL: dict[str, Any] = {
 }
 
 
-class OutOfTime(Exception):
-    """A section took longer than it may."""
+class OutOfTime(BaseException):
+    """A section took longer than it may; no ``except Exception`` of a compiler on the way takes it for its own."""
+
+
+# Seconds after which a block that was interrupted within code that swallows errors is interrupted again.
+ASK_AGAIN = 2.0
 
 
 @contextmanager
@@ -91,7 +97,7 @@ def limited(seconds: float) -> Iterator[None]:
         raise OutOfTime(f"interrupted after {seconds:.0f} s")
 
     before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.1))
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.1), ASK_AGAIN)
     try:
         yield
     finally:
@@ -334,14 +340,14 @@ def parity(models: Models) -> dict[str, Any]:
             golden = np.load(GOLDEN / f"inference_{backbone}_clip1.npz")
             for name in PRECISIONS:
                 with precision(name) as dtype, torch.inference_mode():
-                    nn.Module.to(model, device=DEVICE, dtype=dtype)
+                    # A copy: weights that were rounded once would stay rounded in the next precision.
+                    rounded = nn.Module.to(deepcopy(model), device=DEVICE, dtype=dtype)
                     state, logits = None, []
                     for frame in frames:
-                        prediction, state = model(frame[None, None].to(DEVICE), state)
+                        prediction, state = rounded(frame[None, None].to(DEVICE), state)
                         logits.append(prediction.class_logits.float().cpu())
                 difference = (torch.cat(logits) - torch.from_numpy(golden["clip_logits"])).abs().max()
                 found[f"GenVIS {backbone}, {name}, class logits to the authors'"] = float(difference)
-                nn.Module.to(model, dtype=torch.float32)
     videomt = VidEoMT.from_pretrained(GOLDEN / "videomt_tiny").eval()
     bundled = GenVIS.from_pretrained(ROOT / "src" / "genvis" / "assets" / "models" / "sprites-tiny").eval()
     for model, step in ((bundled, genvis_step), (videomt, videomt_step)):
@@ -350,15 +356,14 @@ def parity(models: Models) -> dict[str, Any]:
         for name in ("reference", *PRECISIONS):
             device = torch.device("cpu") if name == "reference" else DEVICE
             with precision(name) as dtype:
-                nn.Module.to(model, device=device, dtype=dtype)
+                rounded = nn.Module.to(deepcopy(model), device=device, dtype=dtype)
                 state, outputs = None, []
                 for frame in frames:
                     preprocessing = model.config.preprocessing
                     pixels = preprocessing.normalize(preprocessing.resize(frame[None].to(device)), dtype=dtype)
-                    classes, masks, state = step(model, pixels, state)
+                    classes, masks, state = step(rounded, pixels, state)
                     outputs.append((classes.float().softmax(-1).cpu(), masks.float().sigmoid().cpu()))
                 both = [torch.cat(parts) for parts in zip(*outputs, strict=True)]
-                nn.Module.to(model, dtype=torch.float32)
             if name == "reference":
                 expected = both
                 continue
@@ -807,12 +812,22 @@ def table(found: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def described(error: BaseException) -> str:
+    """Return an error in one line, with the place where it was raised."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    line = f"{Path(place.tb_frame.f_code.co_filename).name}:{place.tb_lineno}" if place else ""
+    said = (str(error).strip().splitlines() or [""])[0][:400]
+    return f"{type(error).__name__} at {line}: {said}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--out", type=Path, default=Path("gpu.json"), help="JSON file; the table goes beside it, as .txt"
     )
-    parser.add_argument("--minutes", type=float, default=8.0, help="no section begins that cannot end in this time")
+    parser.add_argument("--minutes", type=float, default=8.0, help="the section under way then is interrupted")
     parser.add_argument("--small", action="store_true", help="tiny networks, to see that everything runs")
     parser.add_argument("--sections", nargs="*", choices=list(SECTIONS), help="only these")
     options = parser.parse_args()
@@ -833,13 +848,11 @@ def main() -> None:
             try:
                 with limited(min(limit if IS_CUDA else 300, left)):
                     found[name] = section(models)
-            except Exception as error:  # One section must not end the others: what went wrong is the news.
-                place = error.__traceback__
-                while place is not None and place.tb_next is not None:
-                    place = place.tb_next
-                line = f"{Path(place.tb_frame.f_code.co_filename).name}:{place.tb_lineno}" if place else ""
-                said = (str(error).strip().splitlines() or [""])[0][:400]
-                found[name] = {"error": f"{type(error).__name__} at {line}: {said}"}
+            except (Exception, OutOfTime) as error:  # One section must not end the others: what went wrong is the news.
+                found[name] = {"error": described(error)}
+            gc.collect()  # What an error held of a section, frames with tensors, is free for the next one.
+            if IS_CUDA:
+                torch.cuda.empty_cache()
         note = found[name].get("error", "") if isinstance(found[name], dict) else ""
         print(f"{name}: {time.monotonic() - began:.1f} s {note}", flush=True)
         options.out.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n")
