@@ -1,6 +1,7 @@
 """Accuracy and speed over the clip length: fixed ones, and clips that adapt and are cut at scene changes.
 
     python benchmarks/clip_windows.py accuracy --output experiments-output
+    python benchmarks/clip_windows.py cuts
     python benchmarks/clip_windows.py speed
 
 Accuracy is that of the bundled model on the validation videos (seed 2023), on four of their sets also with every fourth
@@ -28,6 +29,7 @@ from experiments.validation_sets import validation_set
 from genvis.checkpoints.load import load_genvis
 from genvis.inference.run_setup import ClipLength
 from genvis.inference.segmenter import VideoSegmenter
+from genvis.inference.windows.clip_windows import AdaptiveWindows
 
 MODEL = "sprites-tiny"
 SETS = ("normal", "occluded", "returning", "endless", "crowd-10")
@@ -74,6 +76,28 @@ def measure_accuracy(output: Path, sets: list[str]) -> None:
             print(f"{name:12s} {length!s:5s} {row}", flush=True)
 
 
+def measure_cuts() -> None:
+    """Precision and recall on stretches of videos, one after another, of which every so many frames are taken."""
+    random = np.random.default_rng(1)
+    right = wrong = cuts = frames = 0
+    for name, videos in (("normal", 24), ("occluded", 12), ("returning", 16)):
+        samples = replace(validation_set(name), videos=videos).load()
+        whole = [samples[index].frames.permute(0, 2, 3, 1).numpy() for index in range(videos)]
+        for stride in (1, 2, 4, 8):
+            stretches = []
+            for video in whole:
+                taken = video[::stride]
+                length = int(random.integers(4, min(len(taken), 30) + 1))
+                start = int(random.integers(0, len(taken) - length + 1))
+                stretches.append(taken[start : start + length])
+            true = set(np.cumsum([len(stretch) for stretch in stretches])[:-1].tolist())
+            windows = AdaptiveWindows(1)
+            found = {place for place, image in enumerate(np.concatenate(stretches)) if windows.starts_scene(image)}
+            right, wrong = right + len(found & true), wrong + len(found - true)
+            cuts, frames = cuts + len(true), frames + sum(map(len, stretches))
+    print(f"{cuts} cuts in {frames} frames: precision {right / (right + wrong):.1%}, recall {right / cuts:.1%}")
+
+
 def measure_speed(rounds: int) -> None:
     import torch
 
@@ -98,13 +122,15 @@ def measure_speed(rounds: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("accuracy", "speed"))
+    parser.add_argument("what", choices=("accuracy", "cuts", "speed"))
     parser.add_argument("--output", type=Path, default=Path("experiments-output"))
     parser.add_argument("--sets", nargs="+", default=["joined", *SETS, *(f"{name}/4" for name in FAST_SETS)])
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     if options.what == "accuracy":
         measure_accuracy(options.output, options.sets)
+    elif options.what == "cuts":
+        measure_cuts()
     else:
         measure_speed(options.rounds)
 
