@@ -37,7 +37,7 @@ def main() -> None:
         session.step(image)
         seconds.append(time.perf_counter() - began)
         if len(seconds) % window == 0:
-            state = segmenter.tracker.state_tensors(session._state)
+            state = session._setup.tracker.state_tensors(session._state)
             megabytes = sum(tensor.nbytes for tensor in state.values()) / 1e6
             median = 1000 * statistics.median(seconds[-window:])
             row = f"{median:9.1f} {used_memory() / 1e6:11.0f} {megabytes:9.2f} {session.objects:4d}"

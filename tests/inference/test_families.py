@@ -11,6 +11,7 @@ from genvis import VideoResult, VideoSegmenter
 from genvis.cli.main import main
 from genvis.inference import jobs
 from genvis.inference.live_jobs import predict_live
+from genvis.inference.trackers.matching_options import ArchiveOptions
 from genvis.video import VideoWriter, open_source
 from tests.checkpoints.hub_server import cache_by_hand
 from tests.tiny_families import FAMILIES, save_tiny_family
@@ -124,12 +125,12 @@ def test_memory_and_state_of_a_stream_do_not_grow(folders, film):
     with open_source(film) as source:
         frames = [frame.image for frame in source]
     for family in ("videomt", "eomt"):
-        segmenter = VideoSegmenter(folders[family])
+        segmenter = VideoSegmenter(folders[family], archive=ArchiveOptions(size=2))
         session = segmenter.open_session(score_threshold=0)
         sizes = []
         for number in range(60):
             session.step(frames[number % FRAMES])
-            state = segmenter.tracker.state_tensors(session._state)
+            state = session._setup.tracker.state_tensors(session._state)
             sizes.append(sum(tensor.nbytes for tensor in state.values()))
         assert max(sizes[30:]) <= max(sizes[:30])
 
