@@ -90,7 +90,7 @@ def predict(
             comes back gets the old id. Default: on in live runs, off for whole videos; giving any of these options
             turns it on, --archive.size 0 off.
         clip_length: Frames that the network sees together: 1 is online, more is semi-online; auto takes as many as
-            --longest-clip says and cuts at scene changes, over which no track id is carried. Default: the model's.
+            --longest-clip says and cuts at scene changes, over which no track goes on. Default: the model's.
         longest_clip: With --clip-length auto: frames of a clip at most. Default: 7.
         resolution: Frames are resized so that the shorter side has this many pixels. Default: the model's.
         memory_clips: How many past clips the memory of GenVIS keeps. Default: all, and 500 in live runs.

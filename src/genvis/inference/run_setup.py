@@ -71,7 +71,7 @@ class RunSetup:
             into evaluation mode. Move it to a device and dtype beforehand (``model.to("cuda")``).
         tracker: Method that follows the objects from clip to clip: see `TrackerName`. None takes the model's own.
         clip_length: Frames of a clip: 1 is online, more is semi-online. None takes the model's. ``"auto"`` takes clips
-            of ``longest_clip`` frames and cuts them at scene changes, over which no track id is carried.
+            of ``longest_clip`` frames and cuts them at scene changes, over which no track goes on.
         longest_clip: Frames of an adaptive clip at most; answers wait for up to one frame less. None takes 7.
         resolution: Frames are resized so that the shorter side has this many pixels. None takes the model's.
         max_size: Greatest length of the longer side, in pixels. None takes the model's.
