@@ -33,8 +33,8 @@ import transformers
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode
 
+from genvis.benchmarking.operations import operation_counter
 from genvis.model.config import GenVISConfig
 from genvis.model.detector.optimized import deformable_attention as sampling
 from genvis.model.detector.optimized.geometry import map_geometry
@@ -464,7 +464,7 @@ def parts(models: Models) -> dict[str, Any]:
             found[part]["waits"] = waits_of(work)
     with torch.no_grad():  # The counter of operations does not work in inference mode.
         for part, work in works.items():
-            with FlopCounterMode(display=False) as counter:
+            with operation_counter() as counter:
                 work()
             found[part]["gigaflop"] = round(counter.get_total_flops() / 1e9, 3)
     return found
@@ -701,7 +701,7 @@ def training(models: Models) -> dict[str, Any]:
         with torch.autocast(DEVICE.type, dtype=torch.bfloat16, enabled=IS_CUDA):
             found["forward and losses"] = measure(losses, seconds=2.0, most=6)
         found["waits"] = waits_of(lambda: losses().backward())
-        with FlopCounterMode(display=False) as counter:
+        with operation_counter() as counter:
             step()
         found["gigaflop"] = round(counter.get_total_flops() / 1e9, 2)
         tracker.requires_grad_(False).eval()

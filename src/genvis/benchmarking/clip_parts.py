@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from genvis.benchmarking.machine import synchronize
+from genvis.benchmarking.operations import operation_counter
 from genvis.inference.mask_geometry import MaskCrop, MaskGeometry, mask_geometry
 from genvis.inference.mask_store import positive_boxes
 from genvis.inference.run_setup import RunSetup
@@ -42,7 +42,7 @@ class Stopwatch:
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
         """Measure a part; while operations are counted, its time is not taken."""
-        counter = FlopCounterMode(display=False) if self.is_counting else None
+        counter = operation_counter() if self.is_counting else None
         start = time.perf_counter()
         with counter or nullcontext():
             yield

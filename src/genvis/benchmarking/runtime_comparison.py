@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from rich.table import Table
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from genvis.benchmarking.machine import matrix_product
+from genvis.benchmarking.operations import operation_counter
 from genvis.checkpoints.load import Model
 from genvis.errors import MissingExtraError
 from genvis.export.on_demand import run_by
@@ -197,13 +197,6 @@ def network_step(model: Model) -> Step:
 
 def gigaflop_of(step: Step, pixels: Tensor) -> float:
     """Return the operations of a clip's products, convolutions and attention, in 1e9."""
-    # PyTorch counts attention on GPUs only.
-    attention = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flop}
-    with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=attention) as counter:  # Not in inference mode.
+    with torch.no_grad(), operation_counter() as counter:  # It does not work in inference mode.
         step(pixels, None)
     return counter.get_total_flops() / 1e9
-
-
-def _attention_flop(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
-    """Return the operations of an attention between tensors of these shapes."""
-    return int(sdpa_flop_count(query, key, value))

@@ -4,12 +4,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genvis.model.detector.optimized.linear import linear, uses_onednn
+
 
 def mask_logits(embeddings: Tensor, features: Tensor, bias: Tensor | None = None) -> Tensor:
     """Multiply mask embeddings with the features of every pixel.
 
-    A 1x1 convolution is that product, and needs no copy of maps that are channels last (those of the optimized detector
-    are).
+    No map is copied if it is channels last, as those of the optimized detector are.
 
     Args:
         embeddings: (Q, C).
@@ -21,6 +22,12 @@ def mask_logits(embeddings: Tensor, features: Tensor, bias: Tensor | None = None
     """
     if len(embeddings) == 0:  # A convolution needs a kernel.
         return features.new_zeros((len(features), 0, *features.shape[-2:]), dtype=torch.float32)
+    if uses_onednn(features) and features.is_contiguous(memory_format=torch.channels_last):
+        # The pixels are the rows of a weight, so that the maps of all queries come out one after the other.
+        rows = features.permute(0, 2, 3, 1).flatten(1, 2)  # (T, h·w, C)
+        frames = [linear(embeddings[None], pixels, None) for pixels in rows]  # (1, Q, h·w) each
+        logits = (frames[0] if len(frames) == 1 else torch.cat(frames)).unflatten(2, features.shape[-2:])
+        return logits.float() if bias is None else logits.float().add_(bias.float()[:, None, None])
     return F.conv2d(features, embeddings[:, :, None, None], bias).float().contiguous()
 
 

@@ -3,6 +3,8 @@
 from torch import Tensor, nn
 from torchvision.ops import MLP
 
+from genvis.model.detector.optimized.linear import apply_linear
+
 
 class PredictionHeads(nn.Module):
     """Class and mask embedding of a query, read from its LayerNorm.
@@ -22,4 +24,7 @@ class PredictionHeads(nn.Module):
     def forward(self, queries: Tensor) -> tuple[Tensor, Tensor]:
         """Predict: (..., C) to class logits (..., K + 1) and mask embeddings (..., C_m)."""
         normalised = self.norm(queries)  # (..., C)
-        return self.class_predictor(normalised), self.mask_embedder(normalised)
+        embeddings = normalised
+        for layer in self.mask_embedder:
+            embeddings = apply_linear(layer, embeddings)
+        return apply_linear(self.class_predictor, normalised), embeddings

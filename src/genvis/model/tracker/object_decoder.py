@@ -1,6 +1,10 @@
 """The object decoder D: instance queries read the encoded frame queries of a clip (paper, Figure 2, left)."""
 
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from genvis.model.detector.optimized.linear import feedforward
+from genvis.model.detector.optimized.query_attention import multihead_attention
 
 
 class ObjectDecoderLayer(nn.Module):
@@ -29,13 +33,12 @@ class ObjectDecoderLayer(nn.Module):
             (B, Q, C).
         """
         keys = tokens if token_position is None else tokens + token_position
-        attended, _ = self.cross_attention(queries + query_position, keys, tokens, need_weights=False)  # (B, Q, C)
+        attended = multihead_attention(self.cross_attention, queries + query_position, keys, tokens)  # (B, Q, C)
         queries = self.cross_attention_norm(queries + attended)
         keys = queries + query_position
-        attended, _ = self.self_attention(keys, keys, queries, need_weights=False)
+        attended = multihead_attention(self.self_attention, keys, keys, queries)
         queries = self.self_attention_norm(queries + attended)
-        hidden = self.linear2(self.linear1(queries).relu())
-        return self.feedforward_norm(queries + hidden)
+        return self.feedforward_norm(queries + feedforward(self.linear1, F.relu, self.linear2, queries))
 
 
 class ObjectDecoder(nn.Module):

@@ -1,8 +1,13 @@
 """The object encoder E: self-attention among all frame queries of a clip (paper, Figure 2, left)."""
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from genvis.model.detector.optimized.linear import feedforward
+from genvis.model.detector.optimized.query_attention import multihead_attention
 
 
 class ObjectEncoder(nn.Module):
@@ -37,16 +42,18 @@ class ObjectEncoder(nn.Module):
             (B, T, Q_f, C).
         """
         frames, queries = frame_queries.shape[1:3]
-        for index, layer in enumerate(self.layers):
+        for index, module in enumerate(self.layers):
+            layer = cast(nn.TransformerEncoderLayer, module)
             if self.window_size == 0:
-                frame_queries = layer(frame_queries.flatten(1, 2)).unflatten(1, (frames, queries))  # (B, T, Q_f, C)
+                encoded = _encoded(layer, frame_queries.flatten(1, 2))  # (B, T·Q_f, C)
+                frame_queries = encoded.unflatten(1, (frames, queries))
             else:
                 # Shifted windows reach over the borders of the others. Training never shifts.
                 is_shifted = index % 2 == 1 and not self.training
                 frame_queries = self._within_windows(layer, frame_queries, is_shifted=is_shifted)
         return frame_queries
 
-    def _within_windows(self, layer: nn.Module, frame_queries: Tensor, *, is_shifted: bool) -> Tensor:
+    def _within_windows(self, layer: nn.TransformerEncoderLayer, frame_queries: Tensor, *, is_shifted: bool) -> Tensor:
         """Apply ``layer`` to windows of frames: (B, T, Q_f, C) to (B, T, Q_f, C).
 
         A shift is padding in front: so the first and the last window are never one, whatever the length.
@@ -60,6 +67,14 @@ class ObjectEncoder(nn.Module):
         is_padding = torch.ones(padded.shape[1], dtype=torch.bool, device=padded.device)
         is_padding[front : front + frames] = False
         is_padding = is_padding.reshape(-1, window, 1).expand(-1, -1, queries).flatten(1).repeat(batch, 1)
-        encoded = layer(windows, src_key_padding_mask=is_padding)  # (B·N, W·Q_f, C)
+        encoded = _encoded(layer, windows, attend=~is_padding[:, None, None])  # (B·N, W·Q_f, C)
         encoded = encoded.reshape(batch, -1, queries, encoded.shape[-1])
         return encoded[:, front : front + frames]
+
+
+def _encoded(layer: nn.TransformerEncoderLayer, tokens: Tensor, *, attend: Tensor | None = None) -> Tensor:
+    """Compute what ``layer`` does: attention and feed-forward, normalised after each; (F, N, C) to the same."""
+    attended = multihead_attention(layer.self_attn, tokens, tokens, tokens, attend=attend)
+    tokens = layer.norm1(tokens + attended)
+    encoded: Tensor = layer.norm2(tokens + feedforward(layer.linear1, F.relu, layer.linear2, tokens))
+    return encoded

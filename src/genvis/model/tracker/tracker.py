@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from genvis.model.config import GenVISConfig
 from genvis.model.detector.base import DetectorSizes
+from genvis.model.detector.optimized.linear import apply_linear
 from genvis.model.mask_product import projected_mask_logits
 from genvis.model.outputs import TrackerOutput
 from genvis.model.tracker.heads import PredictionHeads
@@ -88,7 +89,7 @@ class Tracker(QueryTracker):
             instance_queries = self.memory_reader(  # (B, Q, C)
                 instance_queries, memory_keys, memory_values, is_filled=memory_is_filled
             )
-        encoded = self.encoder(self.input_projection(frame_queries))  # (B, T, Q_f, C)
+        encoded = self.encoder(apply_linear(self.input_projection, frame_queries))  # (B, T, Q_f, C)
         layers = self.decoder(instance_queries, encoded)  # D of (B, Q, C)
         class_logits, mask_embeddings = self.heads(torch.stack(layers))  # (D, B, Q, K + 1), (D, B, Q, C_m)
         prototypes = layers[-1]  # (B, Q, C), p

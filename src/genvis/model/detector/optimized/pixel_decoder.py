@@ -79,7 +79,7 @@ def _encoder_layer(
     def activate(inner: Tensor) -> Tensor:
         return F.dropout(inner.relu_(), p=layer.activation_dropout, training=layer.training)
 
-    inner = feedforward(layer.fc1, activate, layer.fc2, hidden)
+    inner = feedforward(layer.fc1, activate if layer.training else F.relu, layer.fc2, hidden)
     inner = F.dropout(inner, p=layer.dropout, training=layer.training)
     return cast(Tensor, layer.final_layer_norm(inner.add_(hidden)))
 

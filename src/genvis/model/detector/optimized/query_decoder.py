@@ -7,7 +7,6 @@ alone; and as resizing and the product over channels are both linear, the maps a
 instead of the masks of every query and layer.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple, cast
 
 import torch
@@ -16,12 +15,14 @@ from torch import Tensor, nn
 from transformers.models.mask2former.modeling_mask2former import (
     Mask2FormerAttention,
     Mask2FormerMaskedAttentionDecoderLayer,
+    Mask2FormerMLPPredictionHead,
     Mask2FormerTransformerModule,
 )
 
 from genvis.model.detector.optimized.geometry import MapSize
-from genvis.model.detector.optimized.linear import linear
+from genvis.model.detector.optimized.linear import apply_linear, linear
 from genvis.model.detector.optimized.pixel_decoder import PixelFeatures
+from genvis.model.detector.optimized.query_attention import attend_by_heads, multihead_attention
 
 
 class LevelTokens(NamedTuple):
@@ -95,22 +96,32 @@ class LayerMasks:
     """
 
     def __init__(
-        self, mask_embedder: Callable[[Tensor], Tensor], mask_projection: nn.Conv2d, pixels: PixelFeatures
+        self, mask_embedder: Mask2FormerMLPPredictionHead, mask_projection: nn.Conv2d, pixels: PixelFeatures
     ) -> None:
         self.mask_embedder = mask_embedder
-        self.weight = mask_projection.weight.detach().flatten(1)
+        self.weight = mask_projection.weight.detach().flatten(1).T  # (C, C_m), as of a layer that goes back
         self.bias = mask_projection.bias
         self.maps = [_resized(pixels.stride4.detach(), size) for size in pixels.geometry.sizes]
 
     @torch.no_grad()
     def __call__(self, normalised_queries: Tensor, level: int) -> Tensor:
         """Return (F, 1, Q_f, H_l·W_l), true where a query may attend; everywhere if its mask is empty."""
-        embeddings = self.mask_embedder(normalised_queries)
-        logits = (embeddings @ self.weight) @ self.maps[level].mT
+        embeddings = _embeddings(self.mask_embedder, normalised_queries)
+        carried = linear(embeddings, self.weight, None)
+        frames = [linear(e[None], pixels, None) for e, pixels in zip(carried, self.maps[level], strict=True)]
+        logits = frames[0] if len(frames) == 1 else torch.cat(frames)
         if self.bias is not None:
             logits += (embeddings @ self.bias)[..., None]
         attend = logits >= 0
         return (attend | ~attend.any(dim=-1, keepdim=True))[:, None]
+
+
+def _embeddings(head: Mask2FormerMLPPredictionHead, queries: Tensor) -> Tensor:
+    """Return mask embeddings, (F, Q_f, C_m), of normalised queries, (F, Q_f, C)."""
+    for block in head.layers:
+        layer, activation = block.layers
+        queries = apply_linear(layer, queries, activation)
+    return queries
 
 
 @torch.no_grad()
@@ -131,33 +142,19 @@ def _decoder_layer(
     def dropped(x: Tensor) -> Tensor:
         return F.dropout(x, p=layer.dropout, training=layer.training)
 
-    attended = _cross_attention(layer.cross_attn, queries + position, tokens)
+    placed = queries + position
+    attended = multihead_attention(layer.cross_attn, placed, tokens.keys, tokens.values, attend=tokens.attend)
     queries = layer.cross_attn_layer_norm(queries + dropped(attended))
     attended = _self_attention(layer.self_attn, queries, position)
     queries = layer.self_attn_layer_norm(queries + dropped(attended))
-    hidden = layer.fc2(dropped(layer.activation_fn(layer.fc1(queries))))
+    hidden = apply_linear(layer.fc2, dropped(apply_linear(layer.fc1, queries, layer.activation_fn)))
     return cast(Tensor, layer.final_layer_norm(queries + dropped(hidden)))
-
-
-def _cross_attention(attention: nn.MultiheadAttention, queries: Tensor, tokens: LevelTokens) -> Tensor:
-    weights, biases = attention.in_proj_weight.chunk(3), attention.in_proj_bias.chunk(3)
-    query, key, value = map(linear, (queries, tokens.keys, tokens.values), weights, biases)
-    dropout = attention.dropout if attention.training else 0.0
-    attended = _attend(query, key, value, heads=attention.num_heads, mask=tokens.attend, dropout=dropout)
-    return cast(Tensor, attention.out_proj(attended))
 
 
 def _self_attention(attention: Mask2FormerAttention, queries: Tensor, position: Tensor) -> Tensor:
     placed = queries + position
-    query, key, value = attention.q_proj(placed), attention.k_proj(placed), attention.v_proj(queries)
+    query, key = apply_linear(attention.q_proj, placed), apply_linear(attention.k_proj, placed)
+    value = apply_linear(attention.v_proj, queries)
     dropout = attention.dropout if attention.training else 0.0
-    return cast(Tensor, attention.out_proj(_attend(query, key, value, heads=attention.num_heads, dropout=dropout)))
-
-
-def _attend(
-    queries: Tensor, keys: Tensor, values: Tensor, *, heads: int, mask: Tensor | None = None, dropout: float = 0.0
-) -> Tensor:
-    """Multi-head attention of (F, Q, C) to (F, N, C), all projected."""
-    query, key, value = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (queries, keys, values))
-    attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
-    return attended.transpose(1, 2).flatten(2)
+    attended = attend_by_heads(query, key, value, heads=attention.num_heads, dropout=dropout)
+    return apply_linear(attention.out_proj, attended)
