@@ -17,7 +17,6 @@ def operation_counter() -> FlopCounterMode:
     packets: dict[str, Callable[..., int]] = {
         "_linear_pointwise": _of_product,
         "_convolution_pointwise": _of_convolution,
-        "_convolution_pointwise_": _of_accumulated_convolution,
     }
     found = {getattr(torch.ops.mkldnn, name, None): count for name, count in packets.items()}
     return FlopCounterMode(display=False, custom_mapping={packet: count for packet, count in found.items() if packet})
@@ -31,11 +30,7 @@ def _of_product(x: Shape, weight: Shape, *_: Any, out_shape: Shape, **__: Any) -
     return 2 * rows * weight[0] * weight[1]
 
 
-def _of_convolution(x: Shape, weight: Shape, *_: Any, out_shape: Shape, **__: Any) -> int:
-    """Count a convolution of (F, C, H, W)."""
+def _of_convolution(x: Shape, second: Shape, third: Shape | None, *_: Any, out_shape: Shape, **__: Any) -> int:
+    """Count a convolution of (F, C, H, W): with a weight and a bias, or with a map to be added and a weight."""
+    weight = third if third is not None and len(third) == len(x) else second
     return int(conv_flop_count(list(x), list(weight), list(out_shape)))
-
-
-def _of_accumulated_convolution(_: Shape, x: Shape, weight: Shape, *__: Any, out_shape: Shape, **___: Any) -> int:
-    """Count a convolution that is added to a map."""
-    return _of_convolution(x, weight, out_shape=out_shape)

@@ -12,6 +12,7 @@ from transformers.models.resnet.modeling_resnet import ResNetConvLayer
 from genvis.checkpoints.load import load_genvis
 from genvis.model.config import GenVISConfig
 from genvis.model.detector.mask2former import Mask2FormerDetector
+from genvis.model.detector.optimized import linear as linear_module
 from genvis.model.detector.optimized.resnet import FoldingBuffers, fold
 from genvis.model.detector.optimized.swin import swin_features, window_layout
 from genvis.model.published_models import recipe_fields
@@ -199,6 +200,18 @@ def test_folding_against_the_definition() -> None:
     with torch.no_grad():
         weight, bias = fold([unit], FoldingBuffers())[unit]
         torch.testing.assert_close(nn.functional.conv2d(x, weight, bias, padding=1), unit(x))
+
+
+@pytest.mark.parametrize("backbone", ["resnet", "basic resnet"])
+@torch.inference_mode()
+def test_fused_and_single_operations_agree(backbone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = detector(BACKBONES[backbone])
+    image = pixels(2, 64, 96)
+    fused = model.backbone_maps(image)
+    monkeypatch.setattr(linear_module, "_has_onednn", lambda dtype: False)
+    for actual, single in zip(fused, model.backbone_maps(image), strict=True):
+        assert actual.stride() == single.stride()
+        torch.testing.assert_close(actual, single, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize(("height", "width"), [(3, 4), (10, 10), (11, 7), (5, 23)])

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from genvis.checkpoints.load import load_genvis
 from genvis.model.detector.optimized import linear as linear_module
 from genvis.model.detector.optimized import window_attention as window_module
-from genvis.model.detector.optimized.linear import feedforward
+from genvis.model.detector.optimized.linear import Activation, feedforward, linear
 from genvis.model.detector.optimized.window_attention import window_attention
 from genvis.model.mask_product import mask_logits, projected_mask_logits
 
@@ -75,6 +75,35 @@ def test_pieces_of_rows_give_what_all_rows_give(frames: int, length: int, at_onc
         torch.testing.assert_close(actual, second(first(x).relu()))
     assert sum(sizes) == frames * length * 16
     assert max(sizes) <= max(at_once, 16) + 16
+
+
+@pytest.mark.parametrize("activation", [None, F.relu, nn.ReLU(), F.gelu, nn.GELU("tanh"), torch.tanh])
+@pytest.mark.parametrize("rows", [1, 100, 3000])  # by a product, and by a convolution
+@pytest.mark.parametrize("has_onednn", [True, False])
+@torch.inference_mode()
+def test_linear_is_the_product(
+    activation: Activation | None, rows: int, has_onednn: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not has_onednn:
+        monkeypatch.setattr(linear_module, "_has_onednn", lambda dtype: False)
+    x, weight, bias = torch.randn(2, rows, 8), torch.randn(8, 12).T, torch.randn(12)
+    for part in (x, x[:, : (rows + 1) // 2], x[:, ::2]):  # Not all of them contiguous, nor the weight.
+        for of_part in (bias, None):
+            product = F.linear(part.double(), weight.double(), None if of_part is None else of_part.double())
+            expected = product if activation is None else activation(product)
+            torch.testing.assert_close(
+                linear(part, weight, of_part, activation), expected.float(), atol=1e-5, rtol=1e-5
+            )
+
+
+@torch.inference_mode()
+def test_linear_of_no_rows() -> None:
+    assert linear(torch.randn(1, 0, 8), torch.randn(6, 8), None, F.relu).shape == (1, 0, 6)
+
+
+def test_a_gradient_passes_through_linear() -> None:
+    x, weight = torch.randn(1, 5, 3).double().requires_grad_(), torch.randn(4, 3).double().requires_grad_()
+    assert torch.autograd.gradcheck(lambda x, weight: linear(x, weight, None, F.gelu), (x, weight))
 
 
 def test_feedforward_has_its_gradient() -> None:

@@ -56,7 +56,8 @@ def decode_pixels(decoder: Mask2FormerPixelDecoder, features: Sequence[Tensor]) 
     for index, feature in enumerate(features[: decoder.num_fpn_levels][::-1]):
         lateral = decoder.lateral_convolutions[index](feature)
         upsampled = F.interpolate(finest, size=lateral.shape[-2:], mode="bilinear", align_corners=False)
-        finest = decoder.output_convolutions[index](upsampled.add_(lateral))
+        convolution, norm, _ = decoder.output_convolutions[index]
+        finest = norm(convolution(upsampled.add_(lateral))).relu_()
     return PixelFeatures(levels=tokens, geometry=geometry, stride4=finest)
 
 

@@ -1,4 +1,4 @@
-"""ResNet for inference: batch norm folded into the convolutions, channels last, in place.
+"""ResNet for inference: batch norm, additions and ReLU folded into the convolutions, channels last.
 
 Reference: transformers' `ResNetBackbone`, whose parameters are used.
 
@@ -19,6 +19,8 @@ from transformers.models.resnet.modeling_resnet import (
     ResNetShortCut,
     ResNetStage,
 )
+
+from genvis.model.detector.optimized.linear import uses_onednn
 
 Unit = ResNetConvLayer | ResNetShortCut
 
@@ -122,18 +124,41 @@ def can_fold(units: list[Unit]) -> bool:
 
 
 def _block(block: ResNetBasicLayer | ResNetBottleNeckLayer, x: Tensor, folded: Folded) -> Tensor:
+    *inner, last = (cast(Unit, unit) for unit in block.layer)
     y = x
-    for unit in block.layer:
-        y = _convolve(cast(Unit, unit), y, folded)
-    y += _convolve(block.shortcut, x, folded) if isinstance(block.shortcut, ResNetShortCut) else x
+    for unit in inner:
+        y = _convolve(unit, y, folded)
+    shortcut = _convolve(block.shortcut, x, folded) if isinstance(block.shortcut, ResNetShortCut) else x
+    if type(block.activation) is nn.ReLU and type(_activation(last)) is nn.Identity and uses_onednn(y):
+        weight, bias = folded[last]
+        # Added and clipped while the result of the convolution is in the cache.
+        summed = torch.ops.mkldnn._convolution_pointwise.binary(
+            y, shortcut, weight, bias, *_shape(last.convolution), "add", 1.0, "relu", [], None
+        )
+        return cast(Tensor, summed)
+    y = _convolve(last, y, folded)
+    y += shortcut
     return _activate(block.activation, y)
 
 
 def _convolve(unit: Unit, x: Tensor, folded: Folded) -> Tensor:
-    convolution = unit.convolution
     weight, bias = folded[unit]
+    activation = _activation(unit)
+    if type(activation) is nn.ReLU and uses_onednn(x):
+        fused = torch.ops.mkldnn._convolution_pointwise(x, weight, bias, *_shape(unit.convolution), "relu", [], None)
+        return cast(Tensor, fused)
+    convolution = unit.convolution
     y = F.conv2d(x, weight, bias, convolution.stride, convolution.padding, convolution.dilation, convolution.groups)
-    return _activate(unit.activation, y) if isinstance(unit, ResNetConvLayer) else y
+    return _activate(activation, y)
+
+
+def _activation(unit: Unit) -> nn.Module:
+    return unit.activation if isinstance(unit, ResNetConvLayer) else nn.Identity()
+
+
+def _shape(convolution: nn.Conv2d) -> tuple[object, ...]:
+    """Return padding, stride, dilation and groups, in oneDNN's order."""
+    return convolution.padding, convolution.stride, convolution.dilation, convolution.groups
 
 
 def _activate(activation: nn.Module, x: Tensor) -> Tensor:
