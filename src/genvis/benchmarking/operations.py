@@ -1,10 +1,10 @@
-"""Counts of floating-point operations, with those of oneDNN's own operations, which PyTorch's counter does not know."""
+"""Counts of floating-point operations on CPUs too, where PyTorch's counter knows neither oneDNN's nor attention."""
 
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count, sdpa_flop_count
 
 Shape = tuple[int, ...]
 
@@ -14,12 +14,16 @@ def operation_counter() -> FlopCounterMode:
 
     A fused activation counts as little as one by itself: not at all.
     """
-    packets: dict[str, Callable[..., int]] = {
-        "_linear_pointwise": _of_product,
-        "_convolution_pointwise": _of_convolution,
-    }
-    found = {getattr(torch.ops.mkldnn, name, None): count for name, count in packets.items()}
-    return FlopCounterMode(display=False, custom_mapping={packet: count for packet, count in found.items() if packet})
+    counts: dict[Any, Callable[..., int]] = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _of_attention}
+    for name, count in (("_linear_pointwise", _of_product), ("_convolution_pointwise", _of_convolution)):
+        packet = getattr(torch.ops.mkldnn, name, None)
+        if packet is not None:
+            counts[packet] = count
+    return FlopCounterMode(display=False, custom_mapping=counts)
+
+
+def _of_attention(query: Shape, key: Shape, value: Shape, *_: Any, **__: Any) -> int:
+    return int(sdpa_flop_count(query, key, value))
 
 
 def _of_product(x: Shape, weight: Shape, *_: Any, out_shape: Shape, **__: Any) -> int:
