@@ -101,6 +101,13 @@ def test_linear_of_no_rows() -> None:
     assert linear(torch.randn(1, 0, 8), torch.randn(6, 8), None, F.relu).shape == (1, 0, 6)
 
 
+@torch.inference_mode()
+def test_linear_under_autocast() -> None:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        product = linear(torch.randn(1, 5, 8).bfloat16(), torch.randn(6, 8), torch.randn(6), F.relu)
+    assert product.dtype == torch.bfloat16
+
+
 def test_a_gradient_passes_through_linear() -> None:
     x, weight = torch.randn(1, 5, 3).double().requires_grad_(), torch.randn(4, 3).double().requires_grad_()
     assert torch.autograd.gradcheck(lambda x, weight: linear(x, weight, None, F.gelu), (x, weight))

@@ -54,10 +54,11 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None, activation: Activatio
 
 
 def uses_onednn(x: Tensor) -> bool:
-    """Whether oneDNN's operations can compute from ``x``: on a CPU, without gradient, and not into a graph."""
+    """Whether oneDNN's operations can compute from ``x``: on a CPU, without gradient, autocast or a graph."""
     is_eager = not (torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.compiler.is_exporting())
     is_suitable = x.device.type == "cpu" and x.dtype in (torch.float32, torch.bfloat16) and x.numel() > 0
-    return is_eager and is_suitable and _has_onednn(x.dtype)
+    # Autocast does not know these operations, and so would not bring their inputs to one type.
+    return is_eager and is_suitable and not torch.is_autocast_enabled("cpu") and _has_onednn(x.dtype)
 
 
 def _multiply(*arguments: Any) -> Tensor:
