@@ -20,7 +20,7 @@ from transformers.models.mask2former.modeling_mask2former import (
 )
 
 from genvis.model.detector.optimized.geometry import MapSize
-from genvis.model.detector.optimized.linear import apply_linear, linear
+from genvis.model.detector.optimized.linear import apply_linear, linear, uses_onednn
 from genvis.model.detector.optimized.pixel_decoder import PixelFeatures
 from genvis.model.detector.optimized.query_attention import attend_by_heads, multihead_attention
 
@@ -108,8 +108,11 @@ class LayerMasks:
         """Return (F, 1, Q_f, H_l·W_l), true where a query may attend; everywhere if its mask is empty."""
         embeddings = _embeddings(self.mask_embedder, normalised_queries)
         carried = linear(embeddings, self.weight, None)
-        frames = [linear(e[None], pixels, None) for e, pixels in zip(carried, self.maps[level], strict=True)]
-        logits = frames[0] if len(frames) == 1 else torch.cat(frames)
+        if uses_onednn(carried):
+            frames = [linear(e[None], pixels, None) for e, pixels in zip(carried, self.maps[level], strict=True)]
+            logits = frames[0] if len(frames) == 1 else torch.cat(frames)
+        else:  # A graph has any number of frames.
+            logits = carried @ self.maps[level].mT
         if self.bias is not None:
             logits += (embeddings @ self.bias)[..., None]
         attend = logits >= 0
