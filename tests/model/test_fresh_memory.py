@@ -24,8 +24,9 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has these thresholds")
 def test_freed_memory_is_used_again() -> None:
-    faults = {}
-    for way in ("as it is", "kept"):
+    # Where a process has its heap is up to chance, and with it whether single blocks are cleared: so several processes.
+    faults = dict.fromkeys(("as it is", "kept"), 0)
+    for way in 3 * tuple(faults):
         process = subprocess.run([sys.executable, "-c", FAULTS, way], capture_output=True, text=True, check=True)
-        faults[way] = int(process.stdout)
-    assert faults["kept"] < 1000 < faults["as it is"]
+        faults[way] += int(process.stdout)
+    assert 2 * faults["kept"] < faults["as it is"]
