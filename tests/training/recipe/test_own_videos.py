@@ -131,6 +131,13 @@ def test_a_folder_of_images_that_is_not_there_is_named(four_videos: Path, capsys
     assert "There is no folder 'nowhere'" in capsys.readouterr().err
 
 
+def test_a_tracker_that_was_trained_keeps_its_heads(four_videos: Path, tmp_path: Path) -> None:
+    planned = plan_own_recipes(name="own", images=four_videos / "frames", init="sprites-tiny", folder=tmp_path)
+    write_own_recipes(planned, train=four_videos / "annotations.json", validation=None)
+    tracker = load_recipe(planned.genvis)
+    assert (tracker.model.heads, tracker.model.memory) == ("init", "init")
+
+
 def test_a_semi_online_model_is_trained_in_clips(four_videos: Path, tmp_path: Path) -> None:
     model = load_genvis("sprites-tiny")
     model.config.clip_length = 3
@@ -250,6 +257,10 @@ def test_a_large_model_is_trained_and_used_at_a_lower_resolution_on_a_cpu(four_v
     recipe = load_recipe(written.detector)
     assert recipe.model.config == {"min_size_test": 240, "max_size_test": 400}
     assert recipe.model.freeze_backbone
+    assert (recipe.model.heads, recipe.model.memory) == ("init", "init")
+    tracker = load_recipe(written.genvis)
+    assert (tracker.model.heads, tracker.model.memory) == ("detector", "silent")  # It is new, the detector is not.
+    assert tracker.loss.disappearance == 0.3
     assert max(recipe.data.augmentation.short_sides) == round(512 * 240 / 360)
 
 

@@ -32,6 +32,7 @@ class OwnRecipes:
         preset: How to train on the machine.
         config: Of the model that is started from.
         detector_layers: How many of the detector's layers the tracker learns from.
+        has_tracker: Whether the model that is started from has a tracker.
         detector: File of the stage that trains the detector; None if it stays frozen (EoMT, RF-DETR).
         genvis: File of the stage that trains the tracker.
     """
@@ -42,6 +43,7 @@ class OwnRecipes:
     preset: TrainingPreset
     config: GenVISConfig
     detector_layers: int
+    has_tracker: bool
     detector: Path | None
     genvis: Path
 
@@ -84,6 +86,7 @@ def plan_own_recipes(
         preset or preset_for(this_machine()),
         config=cast(GenVISConfig, model.config),
         detector_layers=min(_DETECTOR_LAYERS, model.detector.sizes.layers),
+        has_tracker=model.tracker is not None,
         detector=folder / f"{name}_detector.yaml" if is_trained else None,
         genvis=folder / f"{name}_genvis.yaml",
     )
@@ -132,6 +135,8 @@ def write_own_recipes(recipes: OwnRecipes, *, train: Path, validation: Path | No
             },
         )
         model = {"init": f"runs/{name}-detector/model"}
+        if not recipes.has_tracker:  # The heads of one that was trained fit its own queries.
+            model |= {"heads": "detector", "memory": "silent"}
         title = f"Stage 2 of 2 for {name}: the tracker, on the frozen detector of stage 1."
     clips = {"frames_per_clip": config.clip_length} if config.clip_length > 1 else {}
     layers = recipes.detector_layers

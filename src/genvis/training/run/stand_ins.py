@@ -44,7 +44,7 @@ def without_missing_weights(model: ModelOptions, *, beside: Path | None = None) 
             ]
         if model.name or model.config:
             notes.append(f"The weights '{model.init}' are not here yet: measured with newly initialised ones.")
-            model = replace(model, init="")
+            model = replace(model, init="", heads="init")
         elif is_on_hub(model.init):
             raise InputError(
                 f"The weights '{model.init}' are not here, and a dry run fetches nothing: run `genvis models fetch "
