@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -136,3 +138,22 @@ def test_the_stride_4_map_is_channels_last_for_any_number_of_frames() -> None:
         features = model.detector(torch.randn(frames, 3, 64, 96)).features
         assert features.is_contiguous(memory_format=torch.channels_last)
         assert features.stride(1) == 1
+
+
+@torch.inference_mode()
+def test_parts_of_matrices_are_arranged_before_onednn_multiplies_them() -> None:
+    """Of strided inputs oneDNN's product takes a thousand times as long, so it must never see any."""
+    products = []
+
+    class Watched(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if "_linear_pointwise" in str(function):
+                products.append([one.is_contiguous() for one in args[:2]])
+            return function(*args, **(kwargs or {}))
+
+    queries, keys = torch.randn(1, 1200, 96), torch.randn(1500, 96)
+    with Watched():
+        scores = linear(queries[..., 8:40], keys[:, 8:40], None)
+        linear(scores, keys[:, 8:40].mT, None)
+    assert products == [[True, True], [True, True]]
+    torch.testing.assert_close(scores, queries[..., 8:40] @ keys[:, 8:40].mT, rtol=1e-4, atol=1e-4)

@@ -63,8 +63,9 @@ def uses_onednn(x: Tensor) -> bool:
     return is_eager and is_suitable and not torch.is_autocast_enabled("cpu") and _has_onednn(x.dtype)
 
 
-def _multiply(*arguments: Any) -> Tensor:
-    return cast(Tensor, torch.ops.mkldnn._linear_pointwise(*arguments))
+def _multiply(x: Tensor, weight: Tensor, *others: Any) -> Tensor:
+    # Of a part of a larger matrix, such as one head's keys, the product would take a thousand times as long.
+    return cast(Tensor, torch.ops.mkldnn._linear_pointwise(x.contiguous(), weight.contiguous(), *others))
 
 
 def _convolve(*arguments: Any) -> Tensor:
