@@ -35,7 +35,7 @@ RETURNING, RECENT = 0.25, 10
 
 
 class ReplayedSlots(SlotTracker):
-    """What a slot tracker said of a video, round after round, with another cast each.
+    """Recorded outputs of a tracker on one video, repeated in rounds, each with other objects.
 
     Attributes:
         clips: As the tracker gave them, without masks.

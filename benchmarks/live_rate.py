@@ -102,7 +102,7 @@ def _image(image: RGBImage) -> Callable[[], RGBImage]:
 
 
 class Rate(NamedTuple):
-    """What came of a stream.
+    """Measurements of one stream.
 
     Attributes:
         frames_per_second: Written, of the seconds after the warm-up.

@@ -48,7 +48,7 @@ class Interval(NamedTuple):
 
 
 class VideoScores:
-    """What each video of a set adds to the scores of one method, so that any choice of videos is scored at once.
+    """Contributions of single videos to the scores of one method, from which any choice of videos is scored at once.
 
     Args:
         tracked: Truth and results of the videos.

@@ -20,7 +20,7 @@ CLASS_WEIGHT = 0.3
 
 @dataclass(frozen=True, eq=False)
 class TrackRecords:
-    """What is known of N tracks in a few numbers each, whether they are in a slot or in the archive; on one device.
+    """Compact records of N tracks, whether they are in a slot or in the archive; on one device.
 
     Attributes:
         numbers: (N,) int64, the tracker's number of each track.
