@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from genvis.training.criterion import set_criterion
 from genvis.training.criterion.hungarian_matching import pair_costs
-from genvis.training.criterion.losses import classification_loss, mask_losses, similarity_loss
+from genvis.training.criterion.losses import classification_loss, identity_loss, mask_losses, similarity_loss
 from genvis.training.criterion.points import GridPoints, RandomPoints, sample_at_points
 from genvis.training.criterion.set_criterion import SetCriterion, SetPrediction
 from genvis.training.criterion.targets import ObjectTargets, join_targets
@@ -68,6 +68,42 @@ def test_similarity_loss_pairs_everything_of_the_video() -> None:
     both = similarity_loss(torch.stack([embeddings, more]), torch.stack([objects, few]))
     torch.testing.assert_close(both, expected + alone)
     assert similarity_loss(embeddings[None, :0], objects[None, :0]) == 0
+
+
+def test_identity_loss_is_a_cross_entropy_for_every_pair() -> None:
+    torch.manual_seed(0)
+    embeddings = torch.randn(6, 8)
+    objects, frames = torch.tensor([0, 1, 0, 1, 2, 0]), torch.tensor([0, 0, 1, 1, 1, 1])
+    total, pairs = identity_loss(embeddings, objects, frames, temperature=0.2)
+    cosines = F.cosine_similarity(embeddings[:, None], embeddings[None], dim=-1) / 0.2
+    expected = []
+    for i in range(6):
+        for j in range(6):
+            if objects[i] == objects[j] and frames[i] != frames[j]:
+                candidates = [j, *(k for k in range(6) if objects[k] != objects[i])]
+                expected.append(F.cross_entropy(cosines[i, candidates][None], torch.tensor([0])))
+    assert pairs == len(expected) == 6  # Objects 0 (0-2, 0-5) and 1 (1-3) both ways; 2 and 5 are of one frame.
+    torch.testing.assert_close(total, torch.stack(expected).sum())
+
+
+def test_identity_loss_is_low_where_looks_tell_objects_apart() -> None:
+    objects, frames = torch.tensor([0, 1, 0, 1]), torch.tensor([0, 0, 1, 1])
+    apart = torch.eye(4)[objects]
+    alike = torch.ones(4, 4)
+    assert identity_loss(apart, objects, frames, temperature=0.1)[0] < 1e-3
+    # Nothing tells them apart: the pair is one of three that are as likely, for each of the four.
+    total, _ = identity_loss(alike, objects, frames, temperature=0.1)
+    torch.testing.assert_close(total, 4 * torch.tensor(3.0).log())
+
+
+def test_identity_loss_of_nothing_is_zero_and_has_a_gradient() -> None:
+    single = torch.randn(1, 8, requires_grad=True)
+    total, pairs = identity_loss(single, torch.tensor([0]), torch.tensor([0]), temperature=0.1)
+    total.backward()
+    assert total == 0
+    assert pairs == 0
+    assert single.grad is not None
+    assert single.grad.isfinite().all()
 
 
 def test_points_are_read_at_pixel_centres() -> None:

@@ -81,7 +81,14 @@ def check_recipe(recipe: Recipe) -> None:
             f"model.config.clip_length is {clip_length} but data.frames_per_clip is {frames}: leave clip_length out; "
             "the model is trained, and later used, with data.frames_per_clip."
         )
-    longest, sample = max(recipe.loss.clip_lengths, default=0), recipe.data.clips * frames
+    _check_losses(recipe)
+    if recipe.cache.folder and recipe.stage != "genvis":
+        raise InputError("cache.folder needs a frozen detector: it is for stage 'genvis' only.")
+
+
+def _check_losses(recipe: Recipe) -> None:
+    """Make sure that the losses fit stage and samples."""
+    longest, sample = max(recipe.loss.clip_lengths, default=0), recipe.data.clips * recipe.data.frames_per_clip
     if longest and recipe.stage != "genvis":
         raise InputError("loss.clip_lengths divides the frames of stage 'genvis': leave it out.")
     if 2 * longest > sample:
@@ -93,8 +100,11 @@ def check_recipe(recipe: Recipe) -> None:
         raise InputError(
             f"loss.disappearance is {recipe.loss.disappearance:g}, but is for stage 'genvis' only: set it to 0."
         )
-    if recipe.cache.folder and recipe.stage != "genvis":
-        raise InputError("cache.folder needs a frozen detector: it is for stage 'genvis' only.")
+    if recipe.loss.identity and (recipe.stage != "detector" or sample < 2):
+        remedy = "set it to 0, or data.clips to 2." if recipe.stage == "detector" else "set it to 0."
+        raise InputError(
+            f"loss.identity is {recipe.loss.identity:g}, but compares frames of one video in stage 'detector': {remedy}"
+        )
 
 
 def _left_empty(name: str, value: Any) -> Iterator[str]:

@@ -55,6 +55,8 @@ class LossOptions:
             inference. The frames of a sample and the weight of a step stay the same. Empty: data.frames_per_clip.
         disappearance: Probability of each object to be taken out of some clips in a row (stage `genvis`), so that the
             tracker learns to wait for it and to let nothing else take its query. 0, as published, takes none out.
+        identity: Weight of a contrastive loss between the frame queries of an object in two frames of a sample (stage
+            `detector`), so that a tracker can tell by them who an object is. 0, as published, is none.
     """
 
     assignment: AssignmentMethod = "uvla"
@@ -64,3 +66,4 @@ class LossOptions:
     fixed_grid: int = 0
     clip_lengths: list[int] = field(default_factory=list)
     disappearance: float = 0.0
+    identity: float = 0.0

@@ -62,8 +62,9 @@ def run_fingerprint(recipe: Recipe, model: GenVIS) -> Fingerprint:
             del settings[section][name]
     for name in _RESOLVED:
         del settings["model"][name]
-    if not settings["loss"]["clip_lengths"]:
-        del settings["loss"]["clip_lengths"]  # As in runs from before there was this choice.
+    for name in ("clip_lengths", "identity"):
+        if not settings["loss"][name]:
+            del settings["loss"][name]  # As in runs from before there was this choice.
     settings["cache"] = settings["cache"] if is_cached else {"used": False}
     data = settings["data"]
     data["sources"] = {str(place): source_identity(source) for place, source in enumerate(recipe.data.sources)}

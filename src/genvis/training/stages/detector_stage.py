@@ -1,7 +1,8 @@
-"""Stage 1: the frame-level detector (Mask2Former), trained on single images."""
+"""Stage 1: the frame-level detector (Mask2Former), trained on single images, or on frames that share objects."""
 
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -9,7 +10,10 @@ from genvis.data.samples.batch import VideoBatch
 from genvis.evaluation.evaluated_videos import EvaluatedVideo
 from genvis.model.detector.mask2former import as_mask2former
 from genvis.model.outputs import FramePrediction
-from genvis.training.process_group import of_the_first
+from genvis.training.criterion.hungarian_matching import UNASSIGNED
+from genvis.training.criterion.losses import IDENTITY_TEMPERATURE, full_precision, identity_loss
+from genvis.training.criterion.targets import Indices, ObjectTargets
+from genvis.training.process_group import of_the_first, shared_normalizers
 from genvis.training.stages.detector_input import detector_input
 from genvis.training.stages.stage import StageModule, frozen_detector_parts
 from genvis.training.validation.validation_scores import average_precision_percent, evaluated_frame, frame_instances
@@ -31,9 +35,31 @@ class DetectorStage(StageModule):
         """Return class, mask and dice loss of every decoder layer, of the last one without a suffix."""
         detector = as_mask2former(self.model.detector)
         pixels, targets = detector_input(detector, batch)
-        prediction = detector.predict_layers(detector(pixels, layers=detector.sizes.layers))
-        losses, _ = self.frame_criterion.frame_losses(prediction, targets.frame_by_frame())
-        return losses.by_layer()
+        output = detector(pixels, layers=detector.sizes.layers)
+        losses, assigned = self.frame_criterion.frame_losses(detector.predict_layers(output), targets.frame_by_frame())
+        if not self.loss_options.identity:
+            return losses.by_layer()
+        return losses.by_layer() | {"identity": self._identity(output.frame_queries[-1], assigned[-1], targets)}
+
+    def _identity(self, frame_queries: Tensor, assigned: Indices, targets: ObjectTargets) -> Tensor:
+        """Return the weighted identity loss of the last layer's frame queries that hold an object.
+
+        Args:
+            frame_queries: (B·T, Q_f, C_det).
+            assigned: (N·T,) the frame query of each object in each frame, -1 where it is not visible.
+            targets: Of B videos of T frames.
+        """
+        place = np.flatnonzero(assigned != UNASSIGNED)  # (E,)
+        T = targets.in_frame.shape[1]
+        objects, frames = place // T, targets.frame_by_frame().videos[place]
+        with full_precision(frame_queries):
+            total, pairs = identity_loss(
+                frame_queries[frames, assigned[place]],
+                torch.from_numpy(objects).to(frame_queries.device),
+                torch.from_numpy(frames).to(frame_queries.device),
+                temperature=IDENTITY_TEMPERATURE,
+            )
+            return self.loss_options.identity * total / shared_normalizers(pairs)
 
     def on_validation_epoch_start(self) -> None:
         """Start to collect frames."""
