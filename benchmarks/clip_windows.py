@@ -22,7 +22,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from experiments.evaluation import EvaluationPlan, evaluate_tracker
-from experiments.recordings import RecordedVideo, record
+from experiments.recordings import RecordedVideo, record, with_images
 from experiments.runner import weights_digest
 from experiments.validation_sets import validation_set
 
@@ -41,11 +41,7 @@ def recorded(output: Path, name: str) -> list[RecordedVideo]:
     validation = validation_set(name)
     weights = weights_digest(load_genvis(MODEL).as_minvis())
     recording = record(lambda: load_genvis(MODEL), validation, output / "recordings" / name, fingerprint=weights)
-    samples = validation.load()
-    return [
-        replace(recording[index], images=samples[index].frames.permute(0, 2, 3, 1).contiguous().numpy())
-        for index in range(len(recording))
-    ]
+    return with_images(recording, validation)
 
 
 def joined(videos: list[RecordedVideo], *, seed: int = 0) -> Iterator[RecordedVideo]:

@@ -17,7 +17,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from experiments.evaluation import SURE, score_videos, truth_of
-from experiments.recordings import RecordedVideo, ReplayedDetector, joined_videos, record
+from experiments.recordings import RecordedVideo, ReplayedDetector, record
 from experiments.runner import weights_digest
 from experiments.validation_sets import validation_set
 
@@ -77,7 +77,7 @@ def streams_of(videos: Sequence[RecordedVideo], objects: int) -> Iterator[Record
     for video in videos:
         joined.append(video)
         if sum(len(one.labels) for one in joined) >= objects:
-            yield joined_videos(joined)
+            yield RecordedVideo.joined(joined)
             joined = []
 
 

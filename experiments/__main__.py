@@ -6,7 +6,10 @@ from pathlib import Path
 
 from genvis.errors import GenVISError
 
-TABLES = ("table4", "table5", "table6", "figure3", "limits", "memory", "online", "all")
+TABLES = (
+    *("table4", "table5", "table6", "figure3", "limits", "memory"),
+    *("online", "online-table5", "online-table6", "online-figure3", "all"),
+)
 COMMANDS = (*TABLES, "intervals", "identity", "timing", "figure4", "report")
 
 
@@ -44,7 +47,8 @@ def options_parser() -> argparse.ArgumentParser:
         "--attempt",
         default="",
         metavar="NAME",
-        help="of runs with other settings: they share caches and pretraining, their results go to RESULTS-NAME",
+        help="of runs with other settings: they share caches and pretraining, their results go to RESULTS-NAME; "
+        "'online' has settings of its own",
     )
     parser.add_argument("--output", type=Path, default=Path("runs/experiments"), help="caches, checkpoints and models")
     parser.add_argument("--results", type=Path, default=Path("experiments/results"), help="one small file per run")
@@ -73,7 +77,7 @@ def _run(options: argparse.Namespace) -> None:
 
     from experiments import tables
     from experiments.runner import Workspace, run_jobs
-    from experiments.training import Settings
+    from experiments.training import ATTEMPTS, Settings
 
     names = (
         "steps",
@@ -88,7 +92,7 @@ def _run(options: argparse.Namespace) -> None:
         "stretch",
     )
     changes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    settings = replace(Settings(), **changes)
+    settings = replace(ATTEMPTS.get(options.attempt, Settings()), **changes)
     workspace = Workspace(options.detector, options.output, options.results, settings, options.threads, options.attempt)
     for command in options.what:
         if command in TABLES:

@@ -3,7 +3,8 @@
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from experiments.evaluation import EvaluationPlan
+from experiments.evaluation import EvaluationPlan, TrackingOptions
+from genvis.inference.run_setup import ClipLength
 from genvis.inference.trackers.choose import TrackerName
 from genvis.inference.trackers.matching_options import MemoryMatchingOptions
 from genvis.results.overlaps import Overlaps
@@ -32,6 +33,8 @@ class Configuration:
         occupancy: Whether propagation is weighted by occupancy.
         overlaps: Whether the masks of a frame may overlap, as the published procedure has them, or each pixel goes to
             one track and tracks that are mostly duplicates are dropped, as `VideoSegmenter` does by default.
+        mixed_lengths: Clip lengths of which every training step draws one, instead of ``clip_length``; a sample still
+            has ``clips * clip_length`` frames.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Configuration:
     presence: float = 0.0
     occupancy: bool = False
     overlaps: Overlaps = "keep"
+    mixed_lengths: tuple[int, ...] = ()
 
     @property
     def is_trained(self) -> bool:
@@ -66,6 +70,17 @@ class Configuration:
         return MemoryMatchingOptions(**changed)
 
     @property
+    def tracking(self) -> TrackingOptions:
+        """How videos are tracked and results made."""
+        return TrackingOptions(
+            tracker=self.tracker,
+            matching=self.matching_options if self.method == "memory" else None,
+            occupancy_weighted=self.occupancy,
+            presence_threshold=self.presence,
+            overlaps=self.overlaps,
+        )
+
+    @property
     def model_fields(self) -> dict[str, Any]:
         """The fields of the model's configuration that make it this one."""
         return {
@@ -76,7 +91,7 @@ class Configuration:
             "encoder_window_size": 6 if self.method == "vita" else 0,
         }
 
-    def plan(self, set_name: str, *, clip_length: int = 0, piece: int = 0) -> EvaluationPlan:
+    def plan(self, set_name: str, *, clip_length: ClipLength = 0, piece: int = 0) -> EvaluationPlan:
         """Return how this configuration is measured on a set; 0 takes the clip length of training."""
         return EvaluationPlan(set_name, clip_length or self.clip_length, piece)
 
@@ -90,6 +105,10 @@ class Configuration:
             del description["occupancy"]
         if self.overlaps == "keep":
             del description["overlaps"]
+        if self.mixed_lengths:
+            description["mixed_lengths"] = list(self.mixed_lengths)
+        else:
+            del description["mixed_lengths"]
         del description["matching"]
         if self.method == "memory":
             description["matching"] = asdict(self.matching_options)
@@ -143,5 +162,12 @@ ONLINE_CORRESPONDENCE_5 = resolved(
 )
 ONLINE_UVLA = resolved(Configuration("online-uvla", clip_length=1, videos=8))
 ONLINE_GENVIS = resolved(Configuration("online-genvis", clip_length=1, videos=8, memory="index"))
+ONLINE_GLOBAL_MEMORY = resolved(Configuration("online-global-memory", clip_length=1, videos=8, memory="global"))
+ONLINE_GENVIS_3 = resolved(Configuration("online-genvis-3", clip_length=3, videos=8, memory="index"))
+ONLINE_GENVIS_5 = resolved(Configuration("online-genvis-5", clip_length=5, videos=8, memory="index"))
+ONLINE_GENVIS_7 = resolved(Configuration("online-genvis-7", clip_length=7, videos=8, memory="index"))
+# The frames of a sample are enough for propagation with each of the lengths.
+ONLINE_LONG = resolved(Configuration("online-genvis-long", clips=15, clip_length=1, videos=3, memory="index"))
+ONLINE_MIXED = replace(ONLINE_LONG, name="online-mixed-resolved", mixed_lengths=(1, 3, 5, 7))
 
 BUNDLED_OCCUPANCY = replace(BUNDLED, name="bundled-occupancy", occupancy=True)

@@ -94,16 +94,35 @@ class Scores:
         return {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(self).items()}
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrackingOptions:
+    """How videos are tracked and results made; the names are those of `VideoSegmenter`.
+
+    Attributes:
+        tracker: Method that follows the objects; None takes the model's.
+        matching: Options of memory matching.
+        occupancy_weighted: Whether propagation is weighted by occupancy.
+        presence_threshold: Below which the masks of a track are left out of a clip.
+        overlaps: Whether masks may overlap.
+    """
+
+    tracker: TrackerName | None = None
+    matching: MemoryMatchingOptions | None = None
+    occupancy_weighted: bool = False
+    presence_threshold: float = 0.0
+    overlaps: Overlaps = "keep"
+
+
+PUBLISHED = TrackingOptions()
+"""The published procedure."""
+
+
 def evaluate_tracker(
     model: GenVIS,
     recording: Recording | Sequence[RecordedVideo],
     plan: EvaluationPlan,
+    options: TrackingOptions = PUBLISHED,
     *,
-    tracker: TrackerName | None = None,
-    matching: MemoryMatchingOptions | None = None,
-    occupancy_weighted: bool = False,
-    presence_threshold: float = 0.0,
-    overlaps: Overlaps = "keep",
     kept: Path | None = None,
 ) -> Scores:
     """Run a model over a validation set and score it.
@@ -112,24 +131,11 @@ def evaluate_tracker(
         model: As in `track_recording`, as are all that follow but for the last.
         recording: Of the set.
         plan: Clip length and pieces.
-        tracker: The method.
-        matching: Options of memory matching.
-        occupancy_weighted: Of propagation.
-        presence_threshold: Of absent tracks.
-        overlaps: Whether masks may overlap.
+        options: Of tracking.
         kept: File to which truth and results go, for intervals; None keeps them nowhere.
     """
     began = time.perf_counter()
-    tracked = track_recording(
-        model,
-        recording,
-        plan,
-        tracker=tracker,
-        matching=matching,
-        occupancy_weighted=occupancy_weighted,
-        presence_threshold=presence_threshold,
-        overlaps=overlaps,
-    )
+    tracked = track_recording(model, recording, plan, options)
     if kept is not None:
         tracked.save(kept)
     return score_videos(tracked.records, tracked.objects, model.config.categories, seconds=time.perf_counter() - began)
@@ -165,12 +171,7 @@ def track_recording(
     model: GenVIS,
     recording: Recording | Sequence[RecordedVideo],
     plan: EvaluationPlan,
-    *,
-    tracker: TrackerName | None = None,
-    matching: MemoryMatchingOptions | None = None,
-    occupancy_weighted: bool = False,
-    presence_threshold: float = 0.0,
-    overlaps: Overlaps = "keep",
+    options: TrackingOptions = PUBLISHED,
 ) -> TrackedVideos:
     """Run a model over a validation set.
 
@@ -178,11 +179,7 @@ def track_recording(
         model: The network, of which the detector is not run: its recorded outputs are taken.
         recording: Of the model's detector on the set.
         plan: Clip length and pieces.
-        tracker: As in `VideoSegmenter`, as are all that follow.
-        matching: Options of memory matching.
-        occupancy_weighted: Of propagation.
-        presence_threshold: Below which the masks of a track are left out of a clip.
-        overlaps: Whether masks may overlap.
+        options: Of tracking.
     """
     detector = model.detector
     replayed = ReplayedDetector(detector)
@@ -191,9 +188,9 @@ def track_recording(
         segmenter = VideoSegmenter(
             model,
             clip_length=plan.clip_length,
-            tracker=tracker,
-            matching=matching,
-            occupancy_weighted=occupancy_weighted,
+            tracker=options.tracker,
+            matching=options.matching,
+            occupancy_weighted=options.occupancy_weighted,
         )
         records: list[EvaluatedVideo] = []
         objects: list[EvaluatedVideo] = []
@@ -201,7 +198,7 @@ def track_recording(
             whole = recording[index]
             for video in whole.pieces(plan.piece) if plan.piece else [whole]:
                 replayed.rewind(video)
-                several, single = _segment(segmenter, video, presence_threshold, overlaps)
+                several, single = _segment(segmenter, video, options)
                 records.append(_record(video, several, segmenter.categories))
                 objects.append(_record(video, single, None))
     finally:
@@ -227,12 +224,12 @@ def score_videos(
 
 
 def _segment(
-    segmenter: VideoSegmenter, video: RecordedVideo, presence_threshold: float, overlaps: Overlaps
+    segmenter: VideoSegmenter, video: RecordedVideo, options: TrackingOptions
 ) -> tuple[VideoResult, VideoResult]:
     """Return the published selection, and the one in which a track has a single label."""
     # The detector is replayed: of the frames only their number and size matter, if nothing looks for scene changes.
     images = [np.zeros((*video.size, 3), np.uint8)] * len(video) if video.images is None else video.images
-    run = segmenter.start(name="recorded", overlaps=overlaps, presence_threshold=presence_threshold)
+    run = segmenter.start(name="recorded", overlaps=options.overlaps, presence_threshold=options.presence_threshold)
     try:
         for clip in segmenter.clips(
             Frame(image, index, index / 6.0, f"{index:05d}") for index, image in enumerate(images)

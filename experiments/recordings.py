@@ -84,23 +84,6 @@ class RecordedVideo:
         )
 
 
-def joined_videos(videos: Sequence[RecordedVideo]) -> RecordedVideo:
-    """Return videos of one size after one another as one: a stream with cuts, whose objects never come back."""
-    length, start = sum(map(len, videos)), 0
-    masks: list[list[dict[str, Any] | None]] = []
-    for video in videos:
-        after = length - start - len(video)
-        masks += [[None] * start + list(of_object) + [None] * after for of_object in video.masks]
-        start += len(video)
-    return RecordedVideo(
-        frame_queries=np.concatenate([video.frame_queries for video in videos]),
-        stride4_features=np.concatenate([video.stride4_features for video in videos]),
-        size=videos[0].size,
-        labels=[label for video in videos for label in video.labels],
-        masks=masks,
-    )
-
-
 class Recording:
     """A folder with the detector's outputs on one validation set, as float16.
 
@@ -122,6 +105,20 @@ class Recording:
         return RecordedVideo(
             self._queries[frames], self._features[frames], tuple(video["size"]), video["labels"], video["masks"]
         )
+
+
+def with_images(recording: Recording, validation: ValidationSet) -> list[RecordedVideo]:
+    """Return recorded videos with their frames, for what looks at these.
+
+    Args:
+        recording: Of the set.
+        validation: The set.
+    """
+    samples = validation.load()
+    return [
+        replace(recording[index], images=samples[index].frames.permute(0, 2, 3, 1).contiguous().numpy())
+        for index in range(len(recording))
+    ]
 
 
 def record(load_model: Callable[[], GenVIS], validation: ValidationSet, folder: Path, *, fingerprint: str) -> Recording:

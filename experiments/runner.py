@@ -19,10 +19,11 @@ from filelock import FileLock
 from experiments.ceiling import evaluate_joined_by_truth
 from experiments.configurations import PRETRAINING, Configuration
 from experiments.evaluation import EvaluationPlan, evaluate_tracker
-from experiments.recordings import Recording, record
+from experiments.recordings import RecordedVideo, Recording, record, with_images
 from experiments.tables import Job
 from experiments.training import LOCK, Settings, TrainedTracker, fill_cache, recipe_of, train_tracker
 from experiments.validation_sets import ValidationSet, digest, training_mixture, validation_set
+from genvis import __version__
 from genvis.checkpoints.build import without_progress_bars
 from genvis.checkpoints.load import load_genvis
 from genvis.errors import InputError
@@ -229,7 +230,8 @@ def run(workspace: Workspace, job: Job, seed: int) -> str:
         return f"{name}: finished before"
     model, trained = workspace.model_of(configuration, seed)
     about: dict[str, Any] = {
-        "versions": {"python": platform.python_version()} | {one: version(one) for one in ("genvis", *_LIBRARIES)}
+        "versions": {"python": platform.python_version(), "genvis": __version__}
+        | {one: version(one) for one in _LIBRARIES}
     }
     if trained is not None:
         pretrained = workspace.pretrain()
@@ -243,21 +245,14 @@ def run(workspace: Workspace, job: Job, seed: int) -> str:
     said = []
     for plan in missing:
         validation = validation_set(plan.set_name)
-        recording = workspace.recording(validation)
+        recording: Recording | list[RecordedVideo] = workspace.recording(validation)
         if configuration.method == "truth":
             scores = evaluate_joined_by_truth(model, recording, plan)
         else:
-            scores = evaluate_tracker(
-                model,
-                recording,
-                plan,
-                tracker=configuration.tracker,
-                matching=configuration.matching_options if configuration.method == "memory" else None,
-                occupancy_weighted=configuration.occupancy,
-                presence_threshold=configuration.presence,
-                overlaps=configuration.overlaps,
-                kept=workspace.tracked_file(configuration, seed, plan),
-            )
+            if plan.clip_length == "auto":
+                recording = with_images(recording, validation)
+            kept = workspace.tracked_file(configuration, seed, plan)
+            scores = evaluate_tracker(model, recording, plan, configuration.tracking, kept=kept)
         measured = {plan.key: {"set": validation.digest, **scores.document()}}
         _add_to_result(workspace, configuration, seed, about=about, evaluations=measured)
         said.append(f"{plan.key}: AP {scores.ap:.1f}, switches {scores.switches}")

@@ -20,7 +20,13 @@ from experiments.configurations import (
     ONLINE_CORRESPONDENCE_2,
     ONLINE_CORRESPONDENCE_5,
     ONLINE_GENVIS,
+    ONLINE_GENVIS_3,
+    ONLINE_GENVIS_5,
+    ONLINE_GENVIS_7,
+    ONLINE_GLOBAL_MEMORY,
+    ONLINE_LONG,
     ONLINE_MATCHING,
+    ONLINE_MIXED,
     ONLINE_UVLA,
     UVLA,
     VITA,
@@ -32,6 +38,7 @@ from experiments.configurations import (
 from experiments.evaluation import EvaluationPlan
 from experiments.validation_sets import OBJECT_COUNTS, PIECES
 from genvis.errors import InputError
+from genvis.inference.run_setup import ClipLength
 
 TABLE_SETS = ("normal", "occluded")
 FIGURE3_SETS = ("easy", "occluded")
@@ -97,6 +104,21 @@ ONLINE = {
 """Table 4 with results as `VideoSegmenter` makes them by default, frame by frame."""
 ONLINE_ATTEMPT = "online"
 """The attempt to which its results belong: its rows are trained in another way than those of Table 4."""
+ONLINE_TABLE5 = {"no memory": ONLINE_UVLA, "global": ONLINE_GLOBAL_MEMORY, "index-wise": ONLINE_GENVIS}
+ONLINE_TABLE6 = {
+    "N_f = 1": ONLINE_GENVIS,
+    "N_f = 3": ONLINE_GENVIS_3,
+    "N_f = 5": ONLINE_GENVIS_5,
+    "N_f = 7": ONLINE_GENVIS_7,
+}
+ONLINE_FIGURE3 = {
+    "5 clips of 1": ONLINE_GENVIS,
+    "5 clips of 3": ONLINE_GENVIS_3,
+    "15 clips of 1": ONLINE_LONG,
+    "15 frames in clips of 1, 3, 5 or 7": ONLINE_MIXED,
+}
+"""How a tracker was trained whose clips have another length at inference."""
+ONLINE_LENGTHS: tuple[ClipLength, ...] = (1, 2, 3, 5, 7, "auto")
 AGAINST = "memory matching"
 """The row of `ONLINE` with which intervals compare the others."""
 ATTEMPTS = TABLE4 | {"global memory": GLOBAL_MEMORY, "N_f = 1": GENVIS_1, "N_f = 5": GENVIS_5, "N_f = 7": GENVIS_7}
@@ -167,6 +189,24 @@ def online(sets: Sequence[str] = ONLINE_SETS) -> list[Job]:
     return _on(ONLINE, sets)
 
 
+def online_table5(sets: Sequence[str] = ONLINE_SETS) -> list[Job]:
+    """Return the jobs of Table 5 in that way."""
+    return _on(ONLINE_TABLE5, sets)
+
+
+def online_table6(sets: Sequence[str] = ONLINE_SETS) -> list[Job]:
+    """Return the jobs of Table 6 in that way."""
+    return _on(ONLINE_TABLE6, sets)
+
+
+def online_figure3(sets: Sequence[str] = ONLINE_SETS) -> list[Job]:
+    """Return the jobs of Figure 3 in that way, with a tracker that was trained with clips of several lengths."""
+    return [
+        Job(one, tuple(one.plan(name, clip_length=length) for name in sets for length in ONLINE_LENGTHS))
+        for one in ONLINE_FIGURE3.values()
+    ]
+
+
 def all_jobs(sets: Sequence[str] = TABLE_SETS) -> list[Job]:
     """Return everything, each configuration once, in the order of the tables."""
     plans: dict[Configuration, dict[EvaluationPlan, None]] = {}
@@ -202,5 +242,8 @@ COMMANDS: dict[str, Callable[[Sequence[str]], list[Job]]] = {
     "limits": lambda _: limits(),
     "memory": lambda _: memory(),
     "online": online,
+    "online-table5": online_table5,
+    "online-table6": online_table6,
+    "online-figure3": online_figure3,
     "all": all_jobs,
 }

@@ -11,7 +11,6 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import yaml
 from filelock import FileLock
 
 from experiments.configurations import Configuration
@@ -20,7 +19,7 @@ from genvis.checkpoints.load import load_genvis
 from genvis.errors import InputError
 from genvis.files import write_json
 from genvis.training.recipe.data_options import CacheOptions, DataOptions, SourceOptions
-from genvis.training.recipe.loading import save_recipe
+from genvis.training.recipe.loading import load_recipe, save_recipe
 from genvis.training.recipe.loss_options import LossOptions, LossWeights, PointOptions
 from genvis.training.recipe.recipe import FirstHeads, FirstMemory, ModelOptions, OptimizerOptions, Recipe, RunOptions
 from genvis.training.run.run import build_data, build_module, train
@@ -86,6 +85,23 @@ class Settings:
         return min(widest, max(1, round((self.gap * (frames + 1) - 1) / 2)))
 
 
+ATTEMPTS = {
+    "online": Settings(
+        pretraining_steps=0,
+        steps=2000,
+        learning_rate=5e-4,
+        views=1500,
+        mixture="normal+occluded+returning",
+        stretch=36,
+        gap=4.8,
+        heads="detector",
+        memory="silent",
+        disappearance=0.3,
+    )
+}
+"""Settings of attempts by their name, where they are not told one by one."""
+
+
 def recipe_of(
     configuration: Configuration,
     *,
@@ -136,6 +152,7 @@ def recipe_of(
             weights=LossWeights(classification=4.0),
             points=PointOptions(count=settings.points),
             disappearance=settings.disappearance if configuration.method == "genvis" else 0.0,
+            clip_lengths=list(configuration.mixed_lengths),
         ),
         run=RunOptions(
             output=str(output),
@@ -237,10 +254,10 @@ def _check_same(recipe: Recipe, path: Path, start: dict[str, str]) -> None:
         raise InputError(
             f"{path.parent} holds a run that started from other weights: delete it, or choose another --output."
         )
-    recipes = [yaml.safe_load(path.read_text(encoding="utf-8"))]
     with TemporaryDirectory() as folder:
-        save_recipe(recipe, Path(folder) / "recipe.yaml")
-        recipes.append(yaml.safe_load((Path(folder) / "recipe.yaml").read_text(encoding="utf-8")))
+        save_recipe(recipe, Path(folder) / path.name)
+        # Loaded, so that options which came later count with their usual values.
+        recipes = [asdict(load_recipe(one)) for one in (path, Path(folder) / path.name)]
     for one in recipes:
         one["run"].pop("threads")
     if recipes[0] != recipes[1]:
