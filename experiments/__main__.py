@@ -24,7 +24,7 @@ def options_parser() -> argparse.ArgumentParser:
         "what",
         nargs="+",
         choices=COMMANDS,
-        help="tables and figures, or all of them; intervals compares the rows of online over the videos; "
+        help="tables and figures, or all of them; intervals compares rows of the tables online over the videos; "
         "identity measures how well frame queries tell objects apart; timing "
         "measures frames per second and wants a quiet machine; report "
         "writes the page from all results there are",
@@ -32,7 +32,7 @@ def options_parser() -> argparse.ArgumentParser:
     parser.add_argument("--detector", default="sprites-tiny", help="model whose detector is used, frozen")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of each row")
     parser.add_argument("--rows", nargs="+", default=[], metavar="NAME", help="only these configurations, such as uvla")
-    parser.add_argument("--sets", nargs="+", metavar="NAME", help="validation sets of the tables (normal, occluded)")
+    parser.add_argument("--sets", nargs="+", metavar="NAME", help="validation sets of the tables")
     parser.add_argument("--steps", type=int, help="optimizer steps of a run, instead of the usual number")
     parser.add_argument("--learning-rate", type=float, help="instead of the usual one")
     parser.add_argument("--pretraining-steps", type=int, help="instead of the usual number; 0: start from new weights")
@@ -96,14 +96,14 @@ def _run(options: argparse.Namespace) -> None:
     workspace = Workspace(options.detector, options.output, options.results, settings, options.threads, options.attempt)
     for command in options.what:
         if command in TABLES:
-            jobs = tables.jobs_of(command, options.sets or tables.TABLE_SETS, options.rows)
+            sets = options.sets or (tables.ONLINE_SETS if command.startswith("online") else tables.TABLE_SETS)
+            jobs = tables.jobs_of(command, sets, options.rows)
             run_jobs(workspace, jobs, seeds=options.seeds, workers=options.workers)
         elif command == "intervals":
             from experiments.intervals import measure_intervals
 
-            rows = {title: row for title, row in tables.ONLINE.items() if not options.rows or row.name in options.rows}
             sets = options.sets or tables.ONLINE_SETS
-            print(measure_intervals(workspace, rows, sets, seeds=options.seeds, against=tables.AGAINST))
+            print(measure_intervals(workspace, tables.PAIRS, sets, seeds=options.seeds))
         elif command == "identity":
             from experiments.identity import measure_identity
 

@@ -2,14 +2,15 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.configurations import Configuration
 from experiments.evaluation import ONE_CLASS, SURE, TrackedVideos
+from experiments.tables import Measured, Pair
 from genvis.categories import Categories
 from genvis.data.annotations.video_annotations import VideoAnnotations
 from genvis.errors import InputError
@@ -110,59 +111,59 @@ def intervals(
 
 def measure_intervals(
     workspace: "Workspace",
-    rows: Mapping[str, Configuration],
+    pairs: Mapping[str, Sequence[Pair]],
     sets: Sequence[str],
     *,
     seeds: Sequence[int],
-    against: str,
 ) -> str:
-    """Compare the rows of a table with one of them and with the row before, and write the intervals to the results.
+    """Compare rows of tables with each other, and write the intervals to the results.
 
     Args:
         workspace: Whose runs have been measured.
-        rows: The table.
+        pairs: For each table; those of which a row was not measured are left out.
         sets: Validation sets.
-        seeds: Of the rows that are trained.
-        against: Title of the row with which all others are compared.
+        seeds: Of the rows that are trained; each row takes those that were measured.
 
     Returns:
         The comparisons, a line each.
 
     Raises:
-        InputError: If a run has not been measured on a set.
+        InputError: If there is nothing to compare.
     """
-    found: dict[str, list[dict[str, Any]]] = {}
+    load = cache(partial(_runs, workspace, workspace.load_detector().config.categories, tuple(seeds)))
+    found: dict[str, dict[str, list[dict[str, Any]]]] = {}
     said = []
-    for name in sets:
-        scores = {title: _runs(workspace, row, name, seeds) for title, row in rows.items()}
-        titles = list(rows)
-        pairs = [(against, title) for title in titles if title != against]
-        pairs += [pair for pair in itertools.pairwise(titles) if against not in pair]
-        for first, second in pairs:
-            one = intervals(scores[first], scores[second])
-            document = {score: value._asdict() for score, value in one.items()}
-            found.setdefault(name, []).append({"first": first, "second": second, "scores": document})
+    for table, name in itertools.product(pairs, sets):
+        for first, second in pairs[table]:
+            runs = [load(one, name) for one in (first, second)]
+            if not all(runs):
+                continue
+            scores = intervals(*runs)
+            document = {score: value._asdict() for score, value in scores.items()}
+            found.setdefault(table, {}).setdefault(name, []).append(
+                {"first": first.title, "second": second.title, "seeds": [*map(len, runs)], "scores": document}
+            )
             parts = (
                 f"{score} {value.difference:+.1f} ({value.low:+.1f} to {value.high:+.1f})"
-                for score, value in one.items()
+                for score, value in scores.items()
             )
-            said.append(f"{name}: {second} - {first}: {', '.join(parts)}")
+            said.append(f"{name}: {second.title} - {first.title}: {', '.join(parts)}")
+    if not said:
+        raise InputError(f"Nothing in {workspace.tracked_folder} can be compared: measure the tables first.")
     make_folder(workspace.results_folder)
     write_json(workspace.results_folder / FILE, found)
     return "\n".join(said)
 
 
-def _runs(workspace: "Workspace", row: Configuration, set_name: str, seeds: Sequence[int]) -> list[VideoScores]:
-    categories = workspace.load_detector().config.categories
-    runs = []
-    for seed in dict.fromkeys(seeds) if row.is_trained else (0,):
-        path = workspace.tracked_file(row, seed, row.plan(set_name))
-        if not path.is_file():
-            raise InputError(
-                f"{path} is not there: measure the row '{row.name}' with seed {seed} on '{set_name}' first."
-            )
-        runs.append(VideoScores(TrackedVideos.load(path), categories))
-    return runs
+def _runs(
+    workspace: "Workspace", categories: Categories, seeds: Sequence[int], row: Measured, set_name: str
+) -> list[VideoScores]:
+    """Return the runs of a row that were measured on a set."""
+    trained = row.configuration.is_trained
+    files = [
+        workspace.tracked_file(row.configuration, seed, row.plan(set_name)) for seed in (seeds if trained else [0])
+    ]
+    return [VideoScores(TrackedVideos.load(path), categories) for path in files if path.is_file()]
 
 
 def _videos(records: Sequence[EvaluatedVideo], categories: Categories) -> list[tuple[VideoAnnotations, Results, int]]:

@@ -38,6 +38,7 @@ def draw_plots(results: ResultSet, folder: Path) -> list[Path]:
     for name, draw in (
         ("table4", draw_table4),
         ("figure3", draw_figure3),
+        ("online_figure3", draw_online_figure3),
         ("limits_length", draw_length),
         ("limits_absence", draw_absence),
         ("limits_objects", draw_objects),
@@ -92,6 +93,23 @@ def draw_figure3(results: ResultSet) -> "Figure | None":
             speeds = timing["frames_per_second"][one.name]
             axes[-1].plot(lengths, [speeds[str(length)] for length in lengths], "o-", color=_COLORS[one], label=title)
         axes[-1].set(title="speed", xlabel="frames of a clip at inference", ylabel="frames/s", xticks=lengths)
+    if not any_drawn:
+        return None
+    _finish(axes)
+    return figure
+
+
+def draw_online_figure3(results: ResultSet) -> "Figure | None":
+    """Draw AP over the clip length at inference of trackers that were trained frame by frame or otherwise."""
+    found = results.attempt(tables.ONLINE_ATTEMPT)
+    lengths = [length for length in tables.ONLINE_LENGTHS if length != "auto"]
+    figure, axes = _new_figure(len(tables.ONLINE_SETS), (10, 3.2))
+    any_drawn = False
+    for axis, name in zip(axes, tables.ONLINE_SETS, strict=True):
+        for color, (title, one) in zip((_GREEN, _BLUE, _PINK, _ORANGE), tables.ONLINE_FIGURE3.items(), strict=True):
+            values = [found.value(one, one.plan(name, clip_length=length), "ap") for length in lengths]
+            any_drawn |= _line(axis, lengths, values, color=color, label=title)
+        axis.set(title=f"set “{name}”", xlabel="frames of a clip at inference", ylabel="video AP", xticks=lengths)
     if not any_drawn:
         return None
     _finish(axes)

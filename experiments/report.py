@@ -30,6 +30,20 @@ _COLUMNS = (
 _PAPER_TABLE4 = {"matching": 24.1, "correspondence-2": 27.4, "correspondence-5": 29.8, "uvla": 32.5, "genvis": 33.4}
 _PAPER_TABLE5 = {"global-memory": 31.8, "genvis": 33.4}
 _PAPER_TABLE6 = {"genvis-1": 33.0, "genvis": 33.4, "genvis-5": 31.3, "genvis-7": 29.7}
+_PAPER_ONLINE = {
+    "online-matching-resolved": 24.1,
+    "online-correspondence-2-resolved": 27.4,
+    "online-correspondence-5-resolved": 29.8,
+    "online-uvla-resolved": 32.5,
+    "online-genvis-resolved": 33.4,
+}
+_PAPER_ONLINE5 = {"online-global-memory-resolved": 31.8, "online-genvis-resolved": 33.4}
+_PAPER_ONLINE6 = {
+    "online-genvis-resolved": 33.0,
+    "online-genvis-3-resolved": 33.4,
+    "online-genvis-5-resolved": 31.3,
+    "online-genvis-7-resolved": 29.7,
+}
 
 
 def write_report(results: Path, page: Path) -> str:
@@ -192,25 +206,49 @@ def attempts_section(results: ResultSet) -> str:
     return "\n\n".join(parts) or "None."
 
 
-def online_section(results: ResultSet) -> str:
-    """Return Table 4 frame by frame, with results as they are by default, one table per set."""
-    return _tables(results.attempt(tables.ONLINE_ATTEMPT), tables.ONLINE, sets=tables.ONLINE_SETS)
+def _online(rows: Mapping[str, Configuration], paper: Mapping[str, float]) -> Callable[[ResultSet], str]:
+    """Return a section with rows frame by frame, with results as they are by default, one table per set."""
+
+    def section(results: ResultSet) -> str:
+        return _tables(results.attempt(tables.ONLINE_ATTEMPT), rows, sets=tables.ONLINE_SETS, paper=paper)
+
+    return section
 
 
-def intervals_section(results: ResultSet) -> str:
-    """Return the differences of rows of that table, with their intervals over the videos."""
-    found = results.attempt(tables.ONLINE_ATTEMPT).document(intervals.FILE)
-    head = ["set", "difference", *(title for title, score in _COLUMNS if score in intervals.NAMES)]
-    rows = [
-        [
-            f"*{name}*",
-            f"{pair['second']} - {pair['first']}",
-            *(_interval(pair["scores"][score]) for _, score in _COLUMNS if score in intervals.NAMES),
-        ]
-        for name, pairs in found.items()
-        for pair in pairs
-    ]
+def online_figure3_section(results: ResultSet) -> str:
+    """Return AP and IDF1 over the clip length at inference, of trackers that were trained with different ones."""
+    found = results.attempt(tables.ONLINE_ATTEMPT)
+    head = ["trained with", "set", *(f"clips of {one}" if one != "auto" else one for one in tables.ONLINE_LENGTHS)]
+    rows = []
+    for title, one in tables.ONLINE_FIGURE3.items():
+        for name in tables.ONLINE_SETS:
+            plans = [one.plan(name, clip_length=length) for length in tables.ONLINE_LENGTHS]
+            both = zip(*(_texts(found, one, plans, score) for score in ("ap", "idf1")), strict=True)
+            cells = [" / ".join(filter(None, cell)) for cell in both]
+            if any(cells):
+                rows.append([title, f"*{name}*", *cells])
     return _table(head, rows, labels=2)
+
+
+def _intervals(table: str) -> Callable[[ResultSet], str]:
+    """Return a section with the differences of rows of a table, with their intervals over the videos."""
+
+    def section(results: ResultSet) -> str:
+        found = results.attempt(tables.ONLINE_ATTEMPT).document(intervals.FILE).get(table, {})
+        columns = [(title, score) for title, score in _COLUMNS if score in intervals.NAMES]
+        rows = [
+            [
+                f"*{name}*",
+                f"{pair['second']} - {pair['first']}",
+                " and ".join(map(str, reversed(pair["seeds"]))),
+                *(_interval(pair["scores"][score]) for _, score in columns),
+            ]
+            for name, pairs in found.items()
+            for pair in pairs
+        ]
+        return _table(["set", "difference", "seeds", *(title for title, _ in columns)], rows, labels=3)
+
+    return section
 
 
 def _interval(value: Mapping[str, float]) -> str:
@@ -261,9 +299,19 @@ def sets_section(results: ResultSet) -> str:
 
 def runs_section(results: ResultSet) -> str:
     """Return what was run, how long it took and with which versions."""
+    return _runs(results, [job.configuration for job in tables.all_jobs()])
+
+
+def online_runs_section(results: ResultSet) -> str:
+    """Return what was run frame by frame."""
+    found = results.attempt(tables.ONLINE_ATTEMPT)
+    rows = (*tables.ONLINE.values(), *tables.ONLINE_TABLE5.values(), *tables.ONLINE_TABLE6.values())
+    return _runs(found, list(dict.fromkeys((*rows, *tables.ONLINE_FIGURE3.values())))) if found else _NOTHING
+
+
+def _runs(results: ResultSet, jobs: Sequence[Configuration]) -> str:
     one = results.documents[0]
     settings = _settings(results.settings())
-    jobs = [job.configuration for job in tables.all_jobs()]
     pretraining = results.pretraining_seconds()
     rows = [["pretraining, for all of them", "1", f"{pretraining:.0f}"]] if pretraining else []
     for configuration in jobs:
@@ -291,8 +339,15 @@ SECTIONS: dict[str, Callable[[ResultSet], str]] = {
     "memory": memory_section,
     "parts": parts_section,
     "absent": absent_section,
-    "online": online_section,
-    "intervals": intervals_section,
+    "online": _online(tables.ONLINE, _PAPER_ONLINE),
+    "online_table5": _online(tables.ONLINE_TABLE5, _PAPER_ONLINE5),
+    "online_table6": _online(tables.ONLINE_TABLE6, _PAPER_ONLINE6),
+    "online_figure3": online_figure3_section,
+    "online_runs": online_runs_section,
+    "intervals": _intervals("online"),
+    "intervals_table5": _intervals("online-table5"),
+    "intervals_table6": _intervals("online-table6"),
+    "intervals_figure3": _intervals("online-figure3"),
     "identity": identity_section,
     "sets": sets_section,
     "attempts": attempts_section,

@@ -19,7 +19,7 @@ from filelock import FileLock
 from experiments.ceiling import evaluate_joined_by_truth
 from experiments.configurations import PRETRAINING, Configuration
 from experiments.evaluation import EvaluationPlan, evaluate_tracker
-from experiments.recordings import RecordedVideo, Recording, record, with_images
+from experiments.recordings import Recording, record, with_images
 from experiments.tables import Job
 from experiments.training import LOCK, Settings, TrainedTracker, fill_cache, recipe_of, train_tracker
 from experiments.validation_sets import ValidationSet, digest, training_mixture, validation_set
@@ -114,9 +114,14 @@ class Workspace:
         """Return the folder of a run's checkpoints and model."""
         return self.output / self._with_attempt("runs") / f"{configuration.name}-seed{seed}"
 
+    @property
+    def tracked_folder(self) -> Path:
+        """Folder of what the runs of this series found in videos."""
+        return self.output / self._with_attempt("tracked")
+
     def tracked_file(self, configuration: Configuration, seed: int, plan: EvaluationPlan) -> Path:
         """Return the file of what a run found in the videos of a set."""
-        folder = self.output / self._with_attempt("tracked") / f"{configuration.name}-seed{seed}"
+        folder = self.tracked_folder / f"{configuration.name}-seed{seed}"
         return folder / f"{plan.key.replace('/', '-').replace(' ', '-')}.json.gz"
 
     def result_file(self, configuration: Configuration, seed: int) -> Path:
@@ -245,14 +250,14 @@ def run(workspace: Workspace, job: Job, seed: int) -> str:
     said = []
     for plan in missing:
         validation = validation_set(plan.set_name)
-        recording: Recording | list[RecordedVideo] = workspace.recording(validation)
+        recording = workspace.recording(validation)
         if configuration.method == "truth":
             scores = evaluate_joined_by_truth(model, recording, plan)
         else:
-            if plan.clip_length == "auto":
-                recording = with_images(recording, validation)
+            # Only clips that adapt look at the frames themselves.
+            videos = with_images(recording, validation) if plan.clip_length == "auto" else recording
             kept = workspace.tracked_file(configuration, seed, plan)
-            scores = evaluate_tracker(model, recording, plan, configuration.tracking, kept=kept)
+            scores = evaluate_tracker(model, videos, plan, configuration.tracking, kept=kept)
         measured = {plan.key: {"set": validation.digest, **scores.document()}}
         _add_to_result(workspace, configuration, seed, about=about, evaluations=measured)
         said.append(f"{plan.key}: AP {scores.ap:.1f}, switches {scores.switches}")

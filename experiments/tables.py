@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from experiments.configurations import (
     BUNDLED,
@@ -118,9 +119,7 @@ ONLINE_FIGURE3 = {
     "15 frames in clips of 1, 3, 5 or 7": ONLINE_MIXED,
 }
 """How a tracker was trained whose clips have another length at inference."""
-ONLINE_LENGTHS: tuple[ClipLength, ...] = (1, 2, 3, 5, 7, "auto")
-AGAINST = "memory matching"
-"""The row of `ONLINE` with which intervals compare the others."""
+ONLINE_LENGTHS: tuple[ClipLength, ...] = (1, 3, 5, 7, "auto")
 ATTEMPTS = TABLE4 | {"global memory": GLOBAL_MEMORY, "N_f = 1": GENVIS_1, "N_f = 5": GENVIS_5, "N_f = 7": GENVIS_7}
 ATTEMPT_SETS = (*TABLE_SETS, "crossing", "returning")
 
@@ -136,6 +135,61 @@ class Job:
         """Deliver this job with each seed once; what is not trained has no seeds and counts as seed 0."""
         for seed in dict.fromkeys(seeds) if self.configuration.is_trained else (0,):
             yield self, seed
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A row of a table, and how it is told from others.
+
+    Attributes:
+        title: Of the row.
+        configuration: What was trained.
+        clip_length: At inference; 0 takes that of training.
+    """
+
+    title: str
+    configuration: Configuration
+    clip_length: ClipLength = 0
+
+    def plan(self, set_name: str) -> EvaluationPlan:
+        """Return how it is measured on a set."""
+        return self.configuration.plan(set_name, clip_length=self.clip_length)
+
+
+Pair = tuple[Measured, Measured]
+
+
+def _pairs(rows: Mapping[str, Configuration], *, against: str = "") -> list[Pair]:
+    """Return each row with the one before it, after all rows with one of them."""
+    measured = [Measured(title, one) for title, one in rows.items()]
+    base = [one for one in measured if one.title == against]
+    others = [one for one in measured if one.title != against]
+    return [(first, second) for first in base for second in others] + list(pairwise(others))
+
+
+def _length_pairs() -> list[Pair]:
+    """Return clips that adapt with single frames for each training, and the trainings with each other."""
+
+    def run_with(length: ClipLength) -> dict[str, Measured]:
+        return {title: Measured(f"{title}, run with {length}", one, length) for title, one in ONLINE_FIGURE3.items()}
+
+    single, adaptive = run_with(1), run_with("auto")
+    _, _, long, mixed = ONLINE_FIGURE3
+    return [
+        *((single[title], adaptive[title]) for title in ONLINE_FIGURE3),
+        (adaptive[long], adaptive[mixed]),
+        (single[long], single[mixed]),
+        (single[long], adaptive[mixed]),
+    ]
+
+
+PAIRS: dict[str, list[Pair]] = {
+    "online": _pairs(ONLINE, against="memory matching"),
+    "online-table5": _pairs(ONLINE_TABLE5),
+    "online-table6": _pairs(ONLINE_TABLE6),
+    "online-figure3": _length_pairs(),
+}
+"""What intervals are about: the second of each pair is compared with the first."""
 
 
 def _on(rows: Mapping[str, Configuration], sets: Sequence[str]) -> list[Job]:

@@ -268,6 +268,9 @@ def test_damaged_records_are_left_aside(tmp_path, text):
         ({"resolution": "100"}, "'resolution' is"),
         ({"start": 5, "stop": 5}, "no stretch"),
         ({"stop": 10**30}, "'stop' is"),
+        ({"clip_length": 0}, "'clip_length' is 0"),
+        ({"clip_length": "long"}, "'clip_length' is 'long'"),
+        ({"stride": "auto"}, "'stride' is 'auto'"),
     ],
 )
 def test_options_that_are_none(entry, sentence):
@@ -280,4 +283,11 @@ def test_options_survive_their_record():
         {"score_threshold": 1, "classes": [" cat ", ""], "stop": 9, "tracker": "", "start": 2}
     )
     assert options == SegmentOptions(score_threshold=1.0, classes=("cat",), stop=9, start=2)
+    assert SegmentOptions.read(json.loads(json.dumps(options.to_json()))) == options
+
+
+@pytest.mark.parametrize("length", [None, 3, "auto"])
+def test_clips_are_the_models_fixed_or_adaptive(length):
+    options = SegmentOptions.read({"clip_length": length})
+    assert options.clip_length == length
     assert SegmentOptions.read(json.loads(json.dumps(options.to_json()))) == options

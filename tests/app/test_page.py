@@ -147,7 +147,11 @@ def test_from_a_video_to_a_corrected_export_with_kills_in_between(tmp_path: Path
         page.wait_for_selector(".item.selected:has-text('dropped.mp4')")
         page.locator("#model").select_option("sprites-tiny")
         page.locator("input[name=score_threshold]").fill("0.5")
-        page.locator("#segment").click()
+        page.get_by_text("Frames, classes, tracker").click()
+        page.locator("select[name=clip_length]").select_option("auto")
+        with page.expect_request("**/api/jobs") as sent:
+            page.locator("#segment").click()
+        assert sent.value.post_data_json["options"]["clip_length"] == "auto"
         job = page.locator("article.job")
         job.filter(has_text="frames/s").wait_for()
         # The server is killed in the middle, and its worker notices; a new one goes on.

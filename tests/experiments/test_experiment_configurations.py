@@ -14,6 +14,8 @@ from experiments.configurations import (
     MATCHING,
     MINVIS,
     ONLINE_GENVIS,
+    ONLINE_LONG,
+    ONLINE_MIXED,
     ONLINE_UVLA,
     UVLA,
     VITA,
@@ -188,6 +190,25 @@ def test_settings_that_came_later_reach_the_recipe_where_they_apply(tmp_path: Pa
     assert [one.model.heads for one in recipes] == ["detector"] * 3
     assert [one.model.memory for one in recipes] == ["silent", "init", "init"]
     assert [one.loss.disappearance for one in recipes] == [0.3, 0.3, 0.0]
+
+
+def test_mixed_clip_lengths_reach_the_recipe_and_divide_the_same_frames(workspace: Workspace) -> None:
+    mixed, single = workspace.recipe(ONLINE_MIXED, 0), workspace.recipe(ONLINE_LONG, 0)
+    assert mixed.loss.clip_lengths == [1, 3, 5, 7]
+    assert single.loss.clip_lengths == []
+    assert mixed.data == single.data
+    assert mixed.data.clips * mixed.data.frames_per_clip == 15
+    assert ONLINE_MIXED.description()["mixed_lengths"] == [1, 3, 5, 7]
+    assert "mixed_lengths" not in ONLINE_LONG.description()
+
+
+def test_tables_5_and_6_frame_by_frame_change_one_thing_each() -> None:
+    assert [one.memory for one in tables.ONLINE_TABLE5.values()] == ["none", "global", "index"]
+    assert [one.clip_length for one in tables.ONLINE_TABLE6.values()] == [1, 3, 5, 7]
+    for table in (tables.ONLINE_TABLE5, tables.ONLINE_TABLE6):
+        assert {(one.clips, one.videos, one.assignment, one.overlaps) for one in table.values()} == {
+            (5, 8, "uvla", "resolve")
+        }
 
 
 def test_resolved_results_are_another_configuration() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from experiments.absences import BOUNDS
 from experiments.configurations import GENVIS, GENVIS_1, UVLA, Configuration
-from experiments.evaluation import Scores
+from experiments.evaluation import EvaluationPlan, Scores
 from experiments.identity import Shares
 from experiments.intervals import Interval
 from experiments.report import FRAME, SECTIONS, write_report
@@ -65,12 +65,15 @@ def results(tmp_path: Path) -> Path:
     timing = {"detector": "abc", "frames_per_second": {GENVIS_1.name: speeds, GENVIS.name: speeds}}
     (folder / "timing.json").write_text(json.dumps(timing))
     online = folder.with_name(f"{folder.name}-{tables.ONLINE_ATTEMPT}")
-    for place, job in enumerate(tables.online()):
-        for one, seed in job.runs([0]):
-            write_result(online, one, seed, 5.0 * place)
+    measured: dict[Configuration, dict[EvaluationPlan, None]] = {}
+    for job in (*tables.online(), *tables.online_table5(), *tables.online_table6(), *tables.online_figure3()):
+        measured.setdefault(job.configuration, {}).update(dict.fromkeys(job.plans))
+    for place, (configuration, plans) in enumerate(measured.items()):
+        write_result(online, Job(configuration, tuple(plans)), 0, 5.0 * place)
     sure, unsure = Interval(2.0, 0.5, 3.5)._asdict(), Interval(-1.0, -2.0, 0.25)._asdict()
-    pair = {"first": "matching", "second": "memory", "scores": {"ap": sure, "hota": unsure, "assa": sure, "idf1": sure}}
-    (online / "intervals.json").write_text(json.dumps({"occluded": [pair]}))
+    differences = {"ap": sure, "hota": unsure, "assa": sure, "idf1": sure}
+    pair = {"first": "matching", "second": "memory", "seeds": [1, 3], "scores": differences}
+    (online / "intervals.json").write_text(json.dumps({table: {"occluded": [pair]} for table in tables.PAIRS}))
     shares = Shares(pairs=40, chance=0.5, query=0.75, place=1.0, both=0.875)._asdict()
     (online / "identity.json").write_text(json.dumps({"occluded": {"15": shares}}))
     return folder
@@ -101,12 +104,16 @@ def test_the_page_is_filled_in_and_plots_are_drawn(results: Path, tmp_path: Path
     assert "|  | id switches per 100 masks | 2.0 ± 0.0 |" in text
     assert "| trained with N_f = 1 | frames/s | 51 | 52 |" in text
     assert "| memory matching | 5.0 | 5.0 |" in text
-    assert "| *occluded* | memory - matching | **+2.0 (+0.5 to +3.5)** | -1.0 (-2.0 to +0.2) |" in text
+    row = "| *occluded* | memory - matching | 3 and 1 | **+2.0 (+0.5 to +3.5)** | -1.0 (-2.0 to +0.2) |"
+    assert text.count(row) == len(tables.PAIRS)
+    assert "| global | 40.0 | 40.0 |" in text
+    assert "| N_f = 7 | 55.0 | 55.0 |" in text
+    assert "| 15 clips of 1 | *normal* | 60.0 / 60.0 | 60.0 / 60.0 |" in text
     assert "| *occluded* | 15 | 50 % | 75 % | 100 % | 88 % |" in text
     names = sorted(path.name for path in (page.parent / "images").iterdir())
     assert names == [
         f"reproduction_{name}.png"
-        for name in ("figure3", "limits_absence", "limits_length", "limits_objects", "table4")
+        for name in ("figure3", "limits_absence", "limits_length", "limits_objects", "online_figure3", "table4")
     ]
     for name in names:
         with Image.open(page.parent / "images" / name) as picture:

@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from experiments.configurations import (
@@ -23,13 +24,17 @@ from experiments.configurations import (
     with_presence,
 )
 from experiments.evaluation import Scores
+from experiments.intervals import measure_intervals
 from experiments.runner import Workspace, missing_plans, run, run_jobs
-from experiments.tables import Job
+from experiments.tables import Job, Measured
+from experiments.training import ATTEMPTS, Settings
 from filelock import FileLock
 
+import genvis
 from experiments import runner, tables, validation_sets
 from genvis.checkpoints.load import load_genvis
 from genvis.errors import InputError
+from genvis.inference.windows.clip_windows import AdaptiveWindows
 from genvis.model.genvis import GenVIS
 from genvis.training.recipe.recipe import Recipe
 from genvis.training.stages.genvis_stage import GenVISStage
@@ -81,6 +86,8 @@ def test_a_result_says_everything_that_it_depends_on(workspace: Workspace, capsy
     assert result["training"]["seconds"] > 0
     assert result["training"]["parameters"] > 1000
     assert result["versions"]["torch"] == version("torch")
+    # The installed package may be an older one.
+    assert result["versions"]["genvis"] == genvis.__version__
     (scores,) = result["evaluations"].values()
     assert set(scores) == {"set", *(field.name for field in fields(Scores))}
     assert (scores["frames"], len(scores["absences"])) == (14, 6)
@@ -225,6 +232,63 @@ def test_a_run_that_started_from_other_weights_is_refused(workspace: Workspace) 
     again.pretrain()
     with pytest.raises(InputError, match="started from other weights"):
         run(again, job(GENVIS), 0)
+
+
+def test_a_run_from_before_an_option_is_the_same_run(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace.model_of(GENVIS, 0)
+    path = workspace.run_folder(GENVIS, 0) / "recipe.yaml"
+    before, text = path.read_text(), path.read_text().replace("  clip_lengths: []\n", "")
+    assert text != before
+    path.write_text(text)
+    monkeypatch.setattr("experiments.training.train", lambda _: pytest.fail("trained again"))
+    workspace.model_of(GENVIS, 0)
+    path.write_text(before.replace("  clip_lengths: []\n", "  clip_lengths: [1, 3]\n"))
+    with pytest.raises(InputError, match="another recipe"):
+        workspace.model_of(GENVIS, 0)
+
+
+def test_clips_that_adapt_see_the_frames_of_the_videos(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[np.ndarray] = []
+
+    def starts_scene(_: AdaptiveWindows, image: np.ndarray) -> bool:
+        seen.append(image)
+        return False
+
+    monkeypatch.setattr(AdaptiveWindows, "starts_scene", starts_scene)
+    run(workspace, Job(BUNDLED, tuple(BUNDLED.plan("normal", clip_length=length) for length in (7, "auto"))), 0)
+    found = result_of(workspace, BUNDLED)["evaluations"]
+    assert list(found) == ["normal clips of 7", "normal clips of auto"]
+    # A scene of seven frames is one clip.
+    assert len({json.dumps({**scores, "seconds": 0}) for scores in found.values()}) == 1
+    samples = validation_sets.validation_set("normal").load()
+    frames = np.concatenate([samples[video].frames.permute(0, 2, 3, 1).numpy() for video in range(2)])
+    assert {image.tobytes() for image in seen} == {image.tobytes() for image in frames}
+
+
+def test_rows_that_were_measured_are_compared_and_others_left_out(workspace: Workspace) -> None:
+    fixed, auto = (Measured(str(length), BUNDLED, length) for length in (7, "auto"))
+    pairs = {"lengths": [(fixed, auto), (auto, Measured("trained", GENVIS))], "nothing": [(fixed, fixed)][:0]}
+    with pytest.raises(InputError, match="measure the tables first"):
+        measure_intervals(workspace, pairs, ["normal"], seeds=[0])
+    run(workspace, Job(BUNDLED, tuple(one.plan("normal") for one in (fixed, auto))), 0)
+    said = measure_intervals(workspace, pairs, ["normal", "occluded"], seeds=[0, 1])
+    assert said.startswith("normal: auto - 7: ap +0.0 (+0.0 to +0.0)")
+    document = json.loads((workspace.results_folder / "intervals.json").read_text())
+    assert list(document) == ["lengths"]
+    (pair,) = document["lengths"]["normal"]
+    assert (pair["first"], pair["second"], pair["seeds"]) == ("7", "auto", [1, 1])
+
+
+def test_an_attempt_has_its_settings_and_options_change_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from experiments.__main__ import main
+
+    seen: list[Workspace] = []
+    monkeypatch.setattr(runner, "run_jobs", lambda workspace, *_, **__: seen.append(workspace))
+    for words in ([], ["--attempt", "online"], ["--attempt", "online", "--steps", "5"], ["--attempt", "other"]):
+        assert main(["online", "--output", str(tmp_path), *words]) == 0
+    online = ATTEMPTS["online"]
+    assert (online.steps, online.heads, online.memory, online.disappearance) == (2000, "detector", "silent", 0.3)
+    assert [one.settings for one in seen] == [Settings(), online, replace(online, steps=5), Settings()]
 
 
 def test_an_attempt_shares_all_but_its_runs_and_results(workspace: Workspace) -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 from rich.table import Table
 from torch import Tensor
 
+from genvis import __version__
 from genvis.categories import Categories
 from genvis.errors import InputError
 from genvis.export.onnx_files import OPSET, WeightType, require_exporter, write_graph
@@ -254,7 +255,7 @@ def _facts(model: GenVIS | VidEoMT, preprocessing: Preprocessing, options: Expor
         },
         "weights": {"sha256": stamp.digest, "stored_as": options.weights},
         "versions": {
-            "genvis": metadata.version("genvis"),
+            "genvis": __version__,
             "opset": OPSET,
             **{library: metadata.version(library) for library in libraries if _is_installed(library)},
         },

@@ -115,7 +115,10 @@ export class Segment {
           number("resolution", "Resolution", { placeholder: "model's", min: 32, step: 1, title: "Pixels of the shorter side that the network sees: fewer are faster" })),
         el("details", {}, el("summary", {}, "Frames, classes, tracker"),
           el("div.pair", {}, number("start", "From frame", { value: 0 }), number("stop", "Up to frame", { placeholder: "the end", min: 1 })),
-          el("div.pair", {}, number("stride", "Every n-th frame", { value: 1, min: 1 }), number("clip_length", "Frames of a clip", { placeholder: "model's", min: 1, title: "Frames that the network sees together: 1 is online" })),
+          el("div.pair", {}, number("stride", "Every n-th frame", { value: 1, min: 1 }),
+            el("label.field", {}, el("span", {}, "Frames of a clip"), el("select", { name: "clip_length", title: "Frames that the network sees together: more are faster" },
+              el("option", { value: "" }, "the model's"), el("option", { value: "auto" }, "auto: up to 7, cut at scene changes"),
+              [1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map((frames) => el("option", { value: frames }, frames === 1 ? "1: online" : frames))))),
           el("label.field", {}, el("span", {}, "Classes"), el("input", { name: "classes", type: "text", placeholder: "all; or: person, dog" })),
           el("div.pair", {},
             el("label.field", {}, el("span", {}, "Tracker"), el("select", { name: "tracker" }, el("option", { value: "" }, "the model's"), ["propagation", "memory", "queries", "offline"].map((name) => el("option", { value: name }, name)))),
@@ -145,7 +148,8 @@ export class Segment {
     const values = new FormData(form);
     const options = {};
     for (const name of ["score_threshold", "resolution", "start", "stop", "stride", "clip_length"]) {
-      if (values.get(name) !== "") options[name] = Number(values.get(name));
+      const value = values.get(name);
+      if (value !== "") options[name] = value === "auto" ? value : Number(value);
     }
     for (const name of ["tracker", "overlaps"]) if (values.get(name)) options[name] = values.get(name);
     const classes = values.get("classes").split(",").map((name) => name.trim()).filter(Boolean);

@@ -1,7 +1,7 @@
 """Options of segmenting that the page offers, checked when they come in."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from genvis.errors import InputError
 from genvis.inference.trackers.choose import TrackerName
@@ -20,7 +20,8 @@ class SegmentOptions:
         score_threshold: Lower scores are dropped.
         resolution: Pixels of the shorter side that the network sees; None takes the model's.
         tracker: Method that follows the objects; None takes the model's.
-        clip_length: Frames that the network sees together; None takes the model's.
+        clip_length: Frames that the network sees together; ``"auto"`` adapts them, and cuts at scene changes; None
+            takes the model's.
         classes: Only these classes; None looks for all.
         overlaps: Whether every pixel belongs to one track.
         start: First frame, from 0.
@@ -31,7 +32,7 @@ class SegmentOptions:
     score_threshold: float = 0.3
     resolution: int | None = None
     tracker: TrackerName | None = None
-    clip_length: int | None = None
+    clip_length: int | Literal["auto"] | None = None
     classes: tuple[str, ...] | None = None
     overlaps: Overlaps = "resolve"
     start: int = 0
@@ -68,6 +69,8 @@ class SegmentOptions:
                 values[name] = value
             elif name == "classes":
                 values[name] = _classes(value)
+            elif name == "clip_length" and value == "auto":
+                values[name] = value
             else:
                 number = whole_number(value)
                 if number is None or not (0 if name == "start" else 1) <= number <= LARGEST:
