@@ -25,6 +25,7 @@ from genvis.runtimes.description import read_description
 from genvis.runtimes.runtime_names import RUNTIME_NAMES
 from genvis.video import open_source
 from tests.export.conftest import FRAMES, HEIGHT, WIDTH, Exported
+from tests.model.tiny_models import tiny_model
 from tests.tiny_families import FAMILIES, save_tiny_family
 
 ANYTHING = ("--score-threshold", "0", "--outputs", "youtube_vis")
@@ -78,6 +79,25 @@ def test_the_folder_says_what_it_holds(exported: Exported) -> None:
 def test_every_clip_is_that_of_pytorch(runtime: Any, options: Any, exported: Exported, film: Path) -> None:
     model = genvis.load(exported.folder, runtime=runtime)
     assert_same_tracks(exported.model, model, frames_of(film), **options)
+
+
+@pytest.mark.parametrize("propagation", ["occupancy", "gated"])
+def test_propagation_is_part_of_the_graph(propagation: Any, film: Path, tmp_path: Path) -> None:
+    fields = {"propagation": propagation, "memory_read": "none", "clip_length": 2}
+    model = tiny_model(**fields)
+    assert model.tracker is not None
+    if model.tracker.gate is not None:  # As after some training.
+        torch.nn.init.normal_(model.tracker.gate.weight)
+    options = ExportOptions(height=HEIGHT, width=WIDTH, resolution=64)
+    export_model(model, tmp_path / "export", options, name="tiny")
+    exported = genvis.load(tmp_path / "export")
+    assert_same_tracks(model, exported, frames_of(film), resolution=64)
+    # Weighted once, whoever asks for it.
+    assert_same_tracks(model, exported, frames_of(film), resolution=64, occupancy_weighted=True)
+    assert_same_tracks(model, run_by(model, "openvino"), frames_of(film), resolution=64)
+    model.tracker.gate, model.tracker.propagation = None, "full"
+    with pytest.raises(AssertionError, match="not close"):
+        assert_same_tracks(model, exported, frames_of(film), resolution=64)
 
 
 @pytest.mark.parametrize("tracker", ["memory", "queries", "clip_queries"])

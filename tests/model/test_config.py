@@ -7,7 +7,7 @@ from genvis import GenVISConfig
 from genvis.categories import known_categories
 from genvis.errors import InputError
 from genvis.model.published_models import recipe_names, swin_backbone
-from tests.model.tiny_models import tiny_config
+from tests.model.tiny_models import MINVIS, tiny_config
 
 # Of the published recipes: categories and its classes, shorter side at inference, detections in a video.
 DATA = {
@@ -116,6 +116,8 @@ def test_more_than_ten_classes_keep_their_order_through_a_file(tmp_path):
     [
         ({"method": "magic"}, "method is 'magic'"),
         ({"memory_read": "all"}, "memory_read is 'all'"),
+        ({"propagation": "half"}, "propagation is 'half'"),
+        ({"propagation": "gated", **MINVIS}, "propagation 'gated'.*propagate_queries on"),
         ({"resizing": {"rule": "longest"}}, "rule 'longest'"),
         ({"resizing": {"short_side": 3}}, "resizing is"),
         ({"size_divisibility": 0}, "size_divisibility is 0"),

@@ -67,6 +67,7 @@ def run_by(
             first_queries=model.tracker.first_queries.detach(),
             propagate_queries=model.tracker.propagate_queries,
             memory_clips=model.tracker.memory_clips,
+            propagation=model.tracker.propagation,
             has_memory=model.tracker.memory_reader is not None,
         )
     return ExportedGenVIS(genvis_config, runtime=runtime, stamp=stamp, detector=detector, tracker=tracker).eval()

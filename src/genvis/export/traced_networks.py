@@ -114,14 +114,14 @@ class TracedTracker(TracedNetwork):
         """Return the outputs of one clip, without those of earlier decoder layers, which only training reads."""
         if memory_keys is None or memory_values is None:
             memory_keys = memory_values = instance_queries[:, None, :, :][:, :0]  # (B, 0, Q, C)
-        output, prototypes, stored = self.tracker.step(
+        output, next_queries, stored = self.tracker.step(
             frame_queries, instance_queries, memory_keys, memory_values, memory_is_filled
         )
         embeddings, bias = embeddings_before_projection(output.mask_embeddings[-1], self.tracker.mask_features)
         if bias is None:
             bias = torch.zeros_like(embeddings[..., 0])
         # (B, Q, K + 1), (B, Q, C_f), (B, Q), (B, Q, C)
-        return (output.class_logits[-1], embeddings, bias, prototypes, *(stored or ()))
+        return (output.class_logits[-1], embeddings, bias, next_queries, *(stored or ()))
 
 
 class TracedVidEoMT(TracedNetwork):

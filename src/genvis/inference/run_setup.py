@@ -81,7 +81,8 @@ class RunSetup:
         matching: Options of the tracker ``memory``: how long ids are kept, how sure a new object must be, and how much
             position counts beside appearance. None takes the defaults.
         occupancy_weighted: Whether the tracker ``propagation`` renews a query only as far as it holds an object, so
-            that those of hidden objects stay. Published scores are without it.
+            that those of hidden objects stay. Published scores are without it; a model that was trained so does it by
+            itself.
         archive: Archive of the tracks that left, with which the trackers ``propagation`` and ``memory`` give any number
             of track ids: a query whose object left is freed for another, and who comes back gets the old id. None takes
             the defaults for sessions and does without for whole videos, as the published procedure does;
@@ -239,9 +240,16 @@ class RunSetup:
             "memory_clips": self.memory_clips,
             **({} if self.matching is None else {"matching": asdict(self.matching)}),
             **({"occupancy_weighted": True} if self.occupancy_weighted else {}),
+            **self._propagation,
             **({"archive": asdict(self.archive)} if self.archive is not None and self.archive.size else {}),
             **({"runtime": self.model.runtime} if isinstance(self.model, ExportedModel) else {}),
         }
+
+    @property
+    def _propagation(self) -> dict[str, str]:
+        """Return how the model's own queries are propagated, where that is not the published way."""
+        own = getattr(self.model.config, "propagation", "full")
+        return {"propagation": own} if own != "full" and self.tracker_name == "propagation" else {}
 
     @cached_property
     def weights(self) -> Stamp:

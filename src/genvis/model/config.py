@@ -24,6 +24,7 @@ DETECTOR_CONFIGS: dict[str, type[PreTrainedConfig]] = {
 
 _METHODS = ("genvis", "vita", "minvis")
 _MEMORY_READS = ("index", "global", "none")
+_PROPAGATIONS = ("full", "occupancy", "gated")
 _COUNTS = (
     "num_instance_queries",
     "mask_feature_size",
@@ -87,6 +88,10 @@ class GenVISConfig(CategoryFields, PreTrainedConfig):
         encoder_window_size: Frames per attention window of the object encoder (VITA); 0 attends globally (GenVIS).
         object_decoder_layers: Layers of the object decoder.
         propagate_queries: Whether a clip starts from the previous clip's instance prototypes (paper, Eq. 1).
+        propagation: What the next clip starts from: ``"full"``, this clip's instance prototypes p as published;
+            ``"occupancy"``, p only as far as a query holds an object (`occupancy_mixture`); ``"gated"``, a mixture of p
+            and what this clip started from by a learned gate (`PropagationGate`), with ``memory_read="none"`` a state
+            of constant size.
         memory_read: How the instance prototype memory is read: by ``"index"`` (paper, section 3.3), ``"global"``
             (Table 5), or ``"none"`` for no memory.
         memory_clips: How many past clips the memory keeps; None keeps all, as in the paper.
@@ -121,6 +126,7 @@ class GenVISConfig(CategoryFields, PreTrainedConfig):
     encoder_window_size: int = 0
     object_decoder_layers: int = 3
     propagate_queries: bool = True
+    propagation: str = "full"
     memory_read: str = "index"
     memory_clips: int | None = None
     clip_length: int = 1
@@ -196,7 +202,7 @@ class GenVISConfig(CategoryFields, PreTrainedConfig):
         return cls(**fields).with_labels(labels)
 
     def _check(self) -> None:
-        for name, known in (("method", _METHODS), ("memory_read", _MEMORY_READS)):
+        for name, known in (("method", _METHODS), ("memory_read", _MEMORY_READS), ("propagation", _PROPAGATIONS)):
             if getattr(self, name) not in known:
                 raise InputError(f"{name} is '{getattr(self, name)}'; it must be one of {', '.join(known)}.")
         for name in _COUNTS:
@@ -214,6 +220,11 @@ class GenVISConfig(CategoryFields, PreTrainedConfig):
         if self.memory_read != "none" and not self.propagate_queries and self.method == "genvis":
             raise InputError(
                 "The memory adds to propagated queries: set memory_read to 'none' or propagate_queries on."
+            )
+        if self.propagation != "full" and not self.propagate_queries:
+            raise InputError(
+                f"propagation '{self.propagation}' says how queries are propagated, but none are: set propagation to "
+                "'full' or propagate_queries on."
             )
 
 

@@ -12,7 +12,10 @@ from genvis.model.config import GenVISConfig
 from genvis.model.detector.factory import build_detector
 from genvis.model.mask_product import projected_mask_logits
 from genvis.model.outputs import ClipMasks, ClipPrediction, DetectorOutput, FramePrediction, TrackerOutput, TrackerState
+from genvis.model.tracker.propagation_gate import OPEN_GATE, PropagationGate
 from genvis.model.tracker.tracker import Tracker
+
+_NO_PROPAGATION: dict[str, Any] = {"propagate_queries": False, "propagation": "full", "memory_read": "none"}
 
 
 class GenVIS(PreTrainedModel):
@@ -43,13 +46,11 @@ class GenVIS(PreTrainedModel):
         """
         if self.tracker is None:
             raise InputError("A MinVIS model has no tracker, which VITA needs: load a GenVIS or VITA model.")
-        return self._with_fields(
-            method="vita", encoder_window_size=encoder_window_size, propagate_queries=False, memory_read="none"
-        )
+        return self._with_fields(method="vita", encoder_window_size=encoder_window_size, **_NO_PROPAGATION)
 
     def as_minvis(self) -> "GenVIS":
         """Return the detector alone, whose queries are matched from frame to frame (MinVIS)."""
-        return self._with_fields(method="minvis", propagate_queries=False, memory_read="none")
+        return self._with_fields(method="minvis", **_NO_PROPAGATION)
 
     def _with_fields(self, **fields: Any) -> "GenVIS":
         other = GenVIS(GenVISConfig(**{**self.config.to_dict(), **fields}))
@@ -197,6 +198,9 @@ class GenVIS(PreTrainedModel):
         elif isinstance(module, nn.LayerNorm):
             initialization.ones_(module.weight)
             initialization.zeros_(module.bias)
+        elif isinstance(module, PropagationGate):
+            initialization.zeros_(module.weight)
+            initialization.constant_(module.bias, OPEN_GATE)
 
 
 def _check_range(frames: Tensor) -> None:

@@ -76,7 +76,8 @@ class TrackerState(NamedTuple):
     """Everything that the tracker keeps of a video between two clips.
 
     Attributes:
-        instance_queries: (B, Q, C), the raw object-decoder output p of the previous clip (paper, Eq. 1).
+        instance_queries: (B, Q, C), the raw object-decoder output p of the previous clip (paper, Eq. 1), or what
+            ``config.propagation`` makes of it.
         memory: Keys and values of the instance prototypes of the past clips (section 3.3).
     """
 

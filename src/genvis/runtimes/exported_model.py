@@ -176,6 +176,7 @@ class ExportFolder:
             first_queries=self._first_queries(config),
             propagate_queries=config.propagate_queries,
             memory_clips=config.memory_clips,
+            propagation=config.propagation,
             has_memory=config.memory_read != "none",
         )
 

@@ -74,6 +74,7 @@ class ExportedTracker(QueryTracker):
         first_queries: (Q, C).
         propagate_queries: As in `QueryTracker`.
         memory_clips: As in `QueryTracker`.
+        propagation: As in `QueryTracker`; the graph computes it.
         has_memory: Whether the graph reads a memory.
     """
 
@@ -86,9 +87,10 @@ class ExportedTracker(QueryTracker):
         first_queries: Tensor,
         propagate_queries: bool,
         memory_clips: int | None,
+        propagation: str,
         has_memory: bool,
     ) -> None:
-        super().__init__(propagate_queries=propagate_queries, memory_clips=memory_clips)
+        super().__init__(propagate_queries=propagate_queries, memory_clips=memory_clips, propagation=propagation)
         self._graph = graph
         self._has_memory = has_memory
         self.register_buffer("_first_queries", first_queries)

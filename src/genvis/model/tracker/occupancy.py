@@ -8,7 +8,8 @@ def occupancy_mixture(new: Tensor, old: Tensor, class_logits: Tensor) -> Tensor:
     """Return p·new + (1 - p)·old with the occupancy p = 1 - P(no object): the queries for the next clip.
 
     An object that is hidden in a clip keeps its query, which would drift otherwise. A row of zeros is a query without a
-    past, which becomes the new one. For inference only: published models were trained with p = 1.
+    past, which becomes the new one. Published models were trained with p = 1; those with ``propagation="occupancy"`` in
+    their configuration were trained with this.
 
     Args:
         new: (B, Q, C), the queries of this clip.

@@ -23,11 +23,13 @@ class QueryTracker(nn.Module, ABC):
     Args:
         propagate_queries: Whether a clip starts from the previous clip's instance prototypes (paper, Eq. 1).
         memory_clips: How many past clips the memory keeps; None keeps all.
+        propagation: What the next clip starts from, as `GenVISConfig` says; `step` computes it.
     """
 
-    def __init__(self, *, propagate_queries: bool, memory_clips: int | None) -> None:
+    def __init__(self, *, propagate_queries: bool, memory_clips: int | None, propagation: str = "full") -> None:
         super().__init__()
         self.propagate_queries = propagate_queries
+        self.propagation = propagation
         self.memory_clips = memory_clips
 
     @property
@@ -48,14 +50,15 @@ class QueryTracker(nn.Module, ABC):
 
         Args:
             frame_queries: (B, T, Q_f, C_det).
-            instance_queries: (B, Q, C), p of the previous clip.
+            instance_queries: (B, Q, C), what the previous clip left.
             memory_keys: (B, M, Q, C) of M past clips.
             memory_values: (B, M, Q, C).
             memory_is_filled: (B, M, Q) bool, which places of the memory are read; None for all.
 
         Returns:
-            The predictions; p, the raw instance prototypes of this clip, (B, Q, C); and the key and value, (B, Q, C)
-            each, that the memory is to keep (None without a memory).
+            The predictions; the queries for the next clip, (B, Q, C), which are p, the raw instance prototypes of this
+            clip, unless ``propagation`` mixes them with those before; and the key and value, (B, Q, C) each, that the
+            memory is to keep (None without a memory).
         """
 
     @abstractmethod
@@ -101,7 +104,7 @@ class QueryTracker(nn.Module, ABC):
             state: What the previous clip of the same videos left; None for their first clip.
             memory_clips: How many past clips the memory is to keep, at least 1; None takes the configured number.
             occupancy_weighted: Propagate a query only as far as it holds an object, see `occupancy_mixture`. Off, as
-                published.
+                published; changes nothing where the model was trained so and does it by itself.
 
         Returns:
             The predictions of all D object-decoder layers, and the state for the next clip.
@@ -114,11 +117,11 @@ class QueryTracker(nn.Module, ABC):
         if state is None or not self.propagate_queries:
             state = self.first_state(frame_queries.shape[0])
         instance_queries, memory = state
-        output, prototypes, stored = self.step(
+        output, next_queries, stored = self.step(
             frame_queries, instance_queries, memory.keys, memory.values, memory.is_filled
         )
         if stored is not None and self.propagate_queries:
             memory = memory.append(*stored, limit=self.memory_clips if memory_clips is None else memory_clips)
-        if occupancy_weighted:
-            prototypes = occupancy_mixture(prototypes, instance_queries, output.class_logits[-1])
-        return output, TrackerState(instance_queries=prototypes, memory=memory)
+        if occupancy_weighted and self.propagation != "occupancy":
+            next_queries = occupancy_mixture(next_queries, instance_queries, output.class_logits[-1])
+        return output, TrackerState(instance_queries=next_queries, memory=memory)

@@ -12,6 +12,8 @@ from genvis.model.tracker.heads import PredictionHeads
 from genvis.model.tracker.memory_reader import PrototypeMemoryReader
 from genvis.model.tracker.object_decoder import ObjectDecoder
 from genvis.model.tracker.object_encoder import ObjectEncoder
+from genvis.model.tracker.occupancy import occupancy_mixture
+from genvis.model.tracker.propagation_gate import PropagationGate
 from genvis.model.tracker.query_tracker import QueryTracker, Stored
 
 
@@ -24,7 +26,11 @@ class Tracker(QueryTracker):
     """
 
     def __init__(self, config: GenVISConfig, detector: DetectorSizes) -> None:
-        super().__init__(propagate_queries=config.propagate_queries, memory_clips=config.memory_clips)
+        super().__init__(
+            propagate_queries=config.propagate_queries,
+            memory_clips=config.memory_clips,
+            propagation=config.propagation,
+        )
         hidden_dim = config.hidden_dim
         self.input_projection = nn.Linear(detector.query_dim, hidden_dim)
         self.encoder = ObjectEncoder(
@@ -54,6 +60,7 @@ class Tracker(QueryTracker):
             if config.memory_read == "none"
             else PrototypeMemoryReader(hidden_dim=hidden_dim, is_global=config.memory_read == "global")
         )
+        self.gate = PropagationGate(hidden_dim=hidden_dim) if config.propagation == "gated" else None
 
     @property
     def first_queries(self) -> Tensor:
@@ -76,15 +83,16 @@ class Tracker(QueryTracker):
 
         Args:
             frame_queries: (B, T, Q_f, C_det).
-            instance_queries: (B, Q, C), p of the previous clip.
+            instance_queries: (B, Q, C), what the previous clip left.
             memory_keys: (B, M, Q, C) of M past clips.
             memory_values: (B, M, Q, C).
             memory_is_filled: (B, M) or (B, M, Q) bool, which places of the memory are read; None for all.
 
         Returns:
-            The predictions; p, the raw instance prototypes of this clip, (B, Q, C); and the key and value, (B, Q, C)
-            each, that the memory is to keep (None without a memory).
+            The predictions; the queries for the next clip, (B, Q, C); and the key and value, (B, Q, C) each, that the
+            memory is to keep (None without a memory).
         """
+        before = instance_queries
         if self.memory_reader is not None:
             instance_queries = self.memory_reader(  # (B, Q, C)
                 instance_queries, memory_keys, memory_values, is_filled=memory_is_filled
@@ -101,4 +109,19 @@ class Tracker(QueryTracker):
             query_similarity=self.query_similarity(normalised),
         )
         stored = None if self.memory_reader is None else self.memory_reader.store(normalised)
-        return output, prototypes, stored
+        return output, self._next_queries(prototypes, before, class_logits[-1]), stored
+
+    def _next_queries(self, prototypes: Tensor, before: Tensor, class_logits: Tensor) -> Tensor:
+        """Return what the next clip starts from, (B, Q, C).
+
+        Args:
+            prototypes: (B, Q, C), p of this clip.
+            before: (B, Q, C), what the previous clip left.
+            class_logits: (B, Q, K + 1) of this clip.
+        """
+        if self.gate is not None:
+            return self.gate(prototypes, before)
+        if self.propagation == "occupancy":
+            # How sure the classes are is for them to learn; here it is only read, in training as at inference.
+            return occupancy_mixture(prototypes, before, class_logits.detach())
+        return prototypes

@@ -70,6 +70,8 @@ def run_fingerprint(recipe: Recipe, model: GenVIS) -> Fingerprint:
     data["sources"] = {str(place): source_identity(source) for place, source in enumerate(recipe.data.sources)}
     data["validation"] = None if recipe.data.validation is None else source_identity(recipe.data.validation)
     config = {name: value for name, value in model.config.to_dict().items() if name not in _NOT_THE_NETWORK}
+    if config["propagation"] == "full":
+        del config["propagation"]  # As above.
     settings["model"] |= {
         "weights": tensors_stamp(model.state_dict(), name=recipe.model.init or recipe.model.backbone or "new weights"),
         "categories": value_stamp([config.pop("id2label"), config.pop("label2id", None)], name="categories"),
