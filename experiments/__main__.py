@@ -8,7 +8,7 @@ from genvis.errors import GenVISError
 
 TABLES = (
     *("table4", "table5", "table6", "figure3", "limits", "memory"),
-    *("online", "online-table5", "online-table6", "online-figure3", "all"),
+    *("online", "online-table5", "online-table6", "online-figure3", "online-options", "all"),
 )
 COMMANDS = (*TABLES, "intervals", "identity", "timing", "figure4", "report")
 

@@ -31,6 +31,9 @@ class Configuration:
         matching: Options of ``"memory"`` that are not the defaults, by name.
         presence: Masks of clips in which a track is visible with a lower probability are left out.
         occupancy: Whether propagation is weighted by occupancy.
+        propagation: What the next clip starts from, as the model's configuration says.
+        identity: Weight of the contrastive loss between clips.
+        query_noise: Probability of each object's query to be disturbed between two clips.
         overlaps: Whether the masks of a frame may overlap, as the published procedure has them, or each pixel goes to
             one track and tracks that are mostly duplicates are dropped, as `VideoSegmenter` does by default.
         mixed_lengths: Clip lengths of which every training step draws one, instead of ``clip_length``; a sample still
@@ -50,6 +53,9 @@ class Configuration:
     occupancy: bool = False
     overlaps: Overlaps = "keep"
     mixed_lengths: tuple[int, ...] = ()
+    propagation: Literal["full", "occupancy", "gated"] = "full"
+    identity: float = 0.0
+    query_noise: float = 0.0
 
     @property
     def is_trained(self) -> bool:
@@ -88,6 +94,7 @@ class Configuration:
             "clip_length": self.clip_length,
             "memory_read": self.memory,
             "propagate_queries": self.propagates,
+            "propagation": self.propagation,
             "encoder_window_size": 6 if self.method == "vita" else 0,
         }
 
@@ -99,16 +106,12 @@ class Configuration:
         """Return everything that makes this configuration what it is."""
         description = asdict(self)
         # What came later is told only where it is used, so that older results keep their descriptions.
-        if not self.presence:
-            del description["presence"]
-        if not self.occupancy:
-            del description["occupancy"]
-        if self.overlaps == "keep":
-            del description["overlaps"]
+        later = ("presence", "occupancy", "overlaps", "mixed_lengths", "propagation", "identity", "query_noise")
+        for name in later:
+            if description[name] == getattr(Configuration, name):
+                del description[name]
         if self.mixed_lengths:
             description["mixed_lengths"] = list(self.mixed_lengths)
-        else:
-            del description["mixed_lengths"]
         del description["matching"]
         if self.method == "memory":
             description["matching"] = asdict(self.matching_options)
@@ -169,5 +172,9 @@ ONLINE_GENVIS_7 = resolved(Configuration("online-genvis-7", clip_length=7, video
 # The frames of a sample are enough for propagation with each of the lengths.
 ONLINE_LONG = resolved(Configuration("online-genvis-long", clips=15, clip_length=1, videos=3, memory="index"))
 ONLINE_MIXED = replace(ONLINE_LONG, name="online-mixed-resolved", mixed_lengths=(1, 3, 5, 7))
+OPTION_OCCUPANCY = replace(ONLINE_UVLA, name="online-occupancy-resolved", propagation="occupancy")
+OPTION_IDENTITY = replace(ONLINE_UVLA, name="online-identity-resolved", identity=1.0)
+OPTION_NOISE = replace(ONLINE_UVLA, name="online-noise-resolved", query_noise=0.3)
+OPTION_GATED = replace(ONLINE_UVLA, name="online-gated-resolved", propagation="gated")
 
 BUNDLED_OCCUPANCY = replace(BUNDLED, name="bundled-occupancy", occupancy=True)

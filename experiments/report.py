@@ -206,7 +206,7 @@ def attempts_section(results: ResultSet) -> str:
     return "\n\n".join(parts) or "None."
 
 
-def _online(rows: Mapping[str, Configuration], paper: Mapping[str, float]) -> Callable[[ResultSet], str]:
+def _online(rows: Mapping[str, Configuration], paper: Mapping[str, float] | None = None) -> Callable[[ResultSet], str]:
     """Return a section with rows frame by frame, with results as they are by default, one table per set."""
 
     def section(results: ResultSet) -> str:
@@ -305,8 +305,9 @@ def runs_section(results: ResultSet) -> str:
 def online_runs_section(results: ResultSet) -> str:
     """Return what was run frame by frame."""
     found = results.attempt(tables.ONLINE_ATTEMPT)
-    rows = (*tables.ONLINE.values(), *tables.ONLINE_TABLE5.values(), *tables.ONLINE_TABLE6.values())
-    return _runs(found, list(dict.fromkeys((*rows, *tables.ONLINE_FIGURE3.values())))) if found else _NOTHING
+    series = (tables.ONLINE, tables.ONLINE_TABLE5, tables.ONLINE_TABLE6, tables.ONLINE_FIGURE3, tables.ONLINE_OPTIONS)
+    rows = dict.fromkeys(one for rows in series for one in rows.values())
+    return _runs(found, list(rows)) if found else _NOTHING
 
 
 def _runs(results: ResultSet, jobs: Sequence[Configuration]) -> str:
@@ -343,11 +344,13 @@ SECTIONS: dict[str, Callable[[ResultSet], str]] = {
     "online_table5": _online(tables.ONLINE_TABLE5, _PAPER_ONLINE5),
     "online_table6": _online(tables.ONLINE_TABLE6, _PAPER_ONLINE6),
     "online_figure3": online_figure3_section,
+    "online_options": _online(tables.ONLINE_OPTIONS),
     "online_runs": online_runs_section,
     "intervals": _intervals("online"),
     "intervals_table5": _intervals("online-table5"),
     "intervals_table6": _intervals("online-table6"),
     "intervals_figure3": _intervals("online-figure3"),
+    "intervals_options": _intervals("online-options"),
     "identity": identity_section,
     "sets": sets_section,
     "attempts": attempts_section,

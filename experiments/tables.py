@@ -29,6 +29,10 @@ from experiments.configurations import (
     ONLINE_MATCHING,
     ONLINE_MIXED,
     ONLINE_UVLA,
+    OPTION_GATED,
+    OPTION_IDENTITY,
+    OPTION_NOISE,
+    OPTION_OCCUPANCY,
     UVLA,
     VITA,
     Configuration,
@@ -119,6 +123,15 @@ ONLINE_FIGURE3 = {
     "15 frames in clips of 1, 3, 5 or 7": ONLINE_MIXED,
 }
 """How a tracker was trained whose clips have another length at inference."""
+ONLINE_OPTIONS = {
+    "5 frames, UVLA": ONLINE_UVLA,
+    "with the prototype memory": ONLINE_GENVIS,
+    "with occupancy-weighted propagation": OPTION_OCCUPANCY,
+    "with gated propagation": OPTION_GATED,
+    "with the contrastive loss": OPTION_IDENTITY,
+    "with noised queries": OPTION_NOISE,
+}
+"""Options of later methods, each alone."""
 ONLINE_LENGTHS: tuple[ClipLength, ...] = (1, 3, 5, 7, "auto")
 ATTEMPTS = TABLE4 | {"global memory": GLOBAL_MEMORY, "N_f = 1": GENVIS_1, "N_f = 5": GENVIS_5, "N_f = 7": GENVIS_7}
 ATTEMPT_SETS = (*TABLE_SETS, "crossing", "returning")
@@ -167,6 +180,11 @@ def _pairs(rows: Mapping[str, Configuration], *, against: str = "") -> list[Pair
     return [(first, second) for first in base for second in others] + list(pairwise(others))
 
 
+def _against(rows: Mapping[str, Configuration], title: str) -> list[Pair]:
+    """Return all rows with one of them."""
+    return [pair for pair in _pairs(rows, against=title) if pair[0].title == title]
+
+
 def _length_pairs() -> list[Pair]:
     """Return clips that adapt with single frames for each training, and the trainings with each other."""
 
@@ -188,6 +206,7 @@ PAIRS: dict[str, list[Pair]] = {
     "online-table5": _pairs(ONLINE_TABLE5),
     "online-table6": _pairs(ONLINE_TABLE6),
     "online-figure3": _length_pairs(),
+    "online-options": _against(ONLINE_OPTIONS, "5 frames, UVLA"),
 }
 """What intervals are about: the second of each pair is compared with the first."""
 
@@ -261,6 +280,11 @@ def online_figure3(sets: Sequence[str] = ONLINE_SETS) -> list[Job]:
     ]
 
 
+def online_options(sets: Sequence[str] = ONLINE_SETS) -> list[Job]:
+    """Return the jobs of the options of later methods, in that way."""
+    return _on(ONLINE_OPTIONS, sets)
+
+
 def all_jobs(sets: Sequence[str] = TABLE_SETS) -> list[Job]:
     """Return everything, each configuration once, in the order of the tables."""
     plans: dict[Configuration, dict[EvaluationPlan, None]] = {}
@@ -299,5 +323,6 @@ COMMANDS: dict[str, Callable[[Sequence[str]], list[Job]]] = {
     "online-table5": online_table5,
     "online-table6": online_table6,
     "online-figure3": online_figure3,
+    "online-options": online_options,
     "all": all_jobs,
 }

@@ -153,6 +153,8 @@ def recipe_of(
             points=PointOptions(count=settings.points),
             disappearance=settings.disappearance if configuration.method == "genvis" else 0.0,
             clip_lengths=list(configuration.mixed_lengths),
+            identity=configuration.identity,
+            query_noise=configuration.query_noise,
         ),
         run=RunOptions(
             output=str(output),

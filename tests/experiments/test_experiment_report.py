@@ -66,7 +66,8 @@ def results(tmp_path: Path) -> Path:
     (folder / "timing.json").write_text(json.dumps(timing))
     online = folder.with_name(f"{folder.name}-{tables.ONLINE_ATTEMPT}")
     measured: dict[Configuration, dict[EvaluationPlan, None]] = {}
-    for job in (*tables.online(), *tables.online_table5(), *tables.online_table6(), *tables.online_figure3()):
+    rest = (*tables.online_table6(), *tables.online_figure3(), *tables.online_options())
+    for job in (*tables.online(), *tables.online_table5(), *rest):
         measured.setdefault(job.configuration, {}).update(dict.fromkeys(job.plans))
     for place, (configuration, plans) in enumerate(measured.items()):
         write_result(online, Job(configuration, tuple(plans)), 0, 5.0 * place)
@@ -109,6 +110,7 @@ def test_the_page_is_filled_in_and_plots_are_drawn(results: Path, tmp_path: Path
     assert "| global | 40.0 | 40.0 |" in text
     assert "| N_f = 7 | 55.0 | 55.0 |" in text
     assert "| 15 clips of 1 | *normal* | 60.0 / 60.0 | 60.0 / 60.0 |" in text
+    assert "| with gated propagation | 75.0 | 75.0 |" in text
     assert "| *occluded* | 15 | 50 % | 75 % | 100 % | 88 % |" in text
     names = sorted(path.name for path in (page.parent / "images").iterdir())
     assert names == [

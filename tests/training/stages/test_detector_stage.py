@@ -61,7 +61,7 @@ def test_it_is_refused_where_there_is_nothing_to_compare(tmp_path):
         InputError, match=r"loss\.identity is 1, but compares frames .* set it to 0, or data\.clips to 2\."
     ):
         identity_recipe(tmp_path, 1.0, clips=1)
-    recipe = tiny_recipe(tmp_path, "genvis")
+    recipe = tiny_recipe(tmp_path, "vita")
     recipe.loss.identity = 1.0
-    with pytest.raises(InputError, match=r"in stage 'detector': set it to 0\."):
+    with pytest.raises(InputError, match=r"clips in stage 'genvis': set it to 0\."):
         check_recipe(recipe)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from genvis.model.mask_product import embeddings_before_projection
 from genvis.model.outputs import TrackerOutput
 from genvis.training.criterion.hungarian_matching import UNASSIGNED
-from genvis.training.criterion.losses import full_precision, similarity_loss
+from genvis.training.criterion.losses import IDENTITY_TEMPERATURE, full_precision, identity_loss, similarity_loss
 from genvis.training.criterion.set_criterion import SetCriterion, SetPrediction
 from genvis.training.criterion.targets import Indices, ObjectTargets
 from genvis.training.criterion.uvla import VideoLabelAssignment
@@ -34,6 +34,14 @@ class TrackerCriterion:
         self._set_criterion = set_criterion
         self._similarity_weight = options.weights.similarity
         self._detector_layers = detector_layers
+        self._identity_weight = options.identity
+        self._bank: list[tuple[Tensor, Indices, Indices]] = []  # Of each clip: embeddings, their objects and moments.
+        self._frames = 0
+
+    @property
+    def assigned(self) -> Indices:
+        """(L, N) the query of each object in the last decoder layer, -1 while it has none."""
+        return self.assignment.assigned[-self._detector_layers :]
 
     def __call__(
         self,
@@ -72,12 +80,28 @@ class TrackerCriterion:
             similarity = self._similarity(output, frame_assignment, targets)
         return losses.by_layer() | {"similarity": similarity}
 
+    def identity(self) -> Tensor:
+        """Return the weighted identity loss of all clips so far.
+
+        Every similarity embedding of an object, of its instance query in a clip and of its frame query in a frame, is
+        to be nearer to those of the same object in other clips and frames than to those of any other object of the
+        batch.
+        """
+        embeddings = torch.cat([clip[0] for clip in self._bank])  # (E, C)
+        objects, moments = (
+            torch.from_numpy(np.concatenate([clip[part] for clip in self._bank])).to(embeddings.device)
+            for part in (1, 2)
+        )
+        with full_precision(embeddings):
+            total, pairs = identity_loss(embeddings, objects, moments, temperature=IDENTITY_TEMPERATURE)
+            return self._identity_weight * total / shared_normalizers(pairs)
+
     def _similarity(self, output: TrackerOutput, frame_assignment: Indices, targets: ObjectTargets) -> Tensor:
         """Return the similarity loss of the matched frame queries and instance queries, of the last decoder layer."""
         T, Q_f = output.frame_similarity.shape[1:3]
         # (L·B, T·Q_f + Q, C): all embeddings of a video in one row, the frames' before the clip's.
         embeddings = torch.cat([output.frame_similarity.flatten(1, 2), output.query_similarity], dim=1)
-        assigned = self.assignment.assigned[-self._detector_layers :]  # (L, N)
+        assigned = self.assigned
         layer_f, object_f, frame = np.nonzero(frame_assignment != UNASSIGNED)
         layer_q, object_q = np.nonzero((assigned != UNASSIGNED) & targets.visible)
         place = np.concatenate(
@@ -85,6 +109,11 @@ class TrackerCriterion:
         )
         thing = np.concatenate([object_f, object_q])
         video = np.concatenate([layer_f, layer_q]) * (len(embeddings) // self._detector_layers) + targets.videos[thing]
+        if self._identity_weight:
+            # Frames count from 0 and clips down from -1: an instance query is compared with its own clip's frames too.
+            moment = np.concatenate([self._frames + frame, np.full_like(object_q, -1 - len(self._bank))])
+            self._bank.append((embeddings[video, place], thing, moment))
+            self._frames += T
         table, counts = _rows_by_video(np.stack([place, thing]), video, videos=len(embeddings))
         places, objects = torch.from_numpy(table).to(embeddings.device)  # (L·B, E) each
         chosen = embeddings.gather(1, places.clamp(min=0).unsqueeze(-1).expand(-1, -1, embeddings.shape[-1]))

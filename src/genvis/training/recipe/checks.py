@@ -27,6 +27,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "loss.points.count": (1, 1 << 24),
     "loss.points.importance_ratio": (0, 1),
     "loss.points.oversample_ratio": (1, 1000),
+    "loss.query_noise": (0, 1),
     "data.augmentation.crop_size": (1, _LONGEST_SIDE),
     "data.augmentation.image_size": (1, _LONGEST_SIDE),
     "data.augmentation.max_size": (1, _LONGEST_SIDE),
@@ -96,14 +97,15 @@ def _check_losses(recipe: Recipe) -> None:
             f"loss.clip_lengths has {longest}, but a sample has {sample} frames (data.clips x data.frames_per_clip) "
             "and needs two clips to learn propagation: give at most half of them."
         )
-    if recipe.loss.disappearance and recipe.stage != "genvis":
+    for name in ("disappearance", "query_noise"):
+        value = getattr(recipe.loss, name)
+        if value and recipe.stage != "genvis":
+            raise InputError(f"loss.{name} is {value:g}, but is for stage 'genvis' only: set it to 0.")
+    if recipe.loss.identity and (recipe.stage == "vita" or sample < 2):
+        remedy = "set it to 0." if recipe.stage == "vita" else "set it to 0, or data.clips to 2."
         raise InputError(
-            f"loss.disappearance is {recipe.loss.disappearance:g}, but is for stage 'genvis' only: set it to 0."
-        )
-    if recipe.loss.identity and (recipe.stage != "detector" or sample < 2):
-        remedy = "set it to 0, or data.clips to 2." if recipe.stage == "detector" else "set it to 0."
-        raise InputError(
-            f"loss.identity is {recipe.loss.identity:g}, but compares frames of one video in stage 'detector': {remedy}"
+            f"loss.identity is {recipe.loss.identity:g}, but compares frames of a video in stage 'detector' and clips "
+            f"in stage 'genvis': {remedy}"
         )
 
 

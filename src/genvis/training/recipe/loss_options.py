@@ -55,8 +55,12 @@ class LossOptions:
             inference. The frames of a sample and the weight of a step stay the same. Empty: data.frames_per_clip.
         disappearance: Probability of each object to be taken out of some clips in a row (stage `genvis`), so that the
             tracker learns to wait for it and to let nothing else take its query. 0, as published, takes none out.
-        identity: Weight of a contrastive loss between the frame queries of an object in two frames of a sample (stage
-            `detector`), so that a tracker can tell by them who an object is. 0, as published, is none.
+        identity: Weight of a contrastive loss between an object and itself at another time of a sample, against all
+            other objects. Stage `detector` compares frame queries of two frames, so that a tracker can tell by them who
+            an object is; stage `genvis` the similarity embeddings of clips and frames with those of all clips before.
+            0, as published, is none.
+        query_noise: Probability of the query of each object to be mixed with that of another between two clips (stage
+            `genvis`), so that the tracker learns to recover from drift. 0, as published, leaves queries as they are.
     """
 
     assignment: AssignmentMethod = "uvla"
@@ -67,3 +71,4 @@ class LossOptions:
     clip_lengths: list[int] = field(default_factory=list)
     disappearance: float = 0.0
     identity: float = 0.0
+    query_noise: float = 0.0

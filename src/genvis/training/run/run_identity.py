@@ -62,7 +62,7 @@ def run_fingerprint(recipe: Recipe, model: GenVIS) -> Fingerprint:
             del settings[section][name]
     for name in _RESOLVED:
         del settings["model"][name]
-    for name in ("clip_lengths", "identity"):
+    for name in ("clip_lengths", "identity", "query_noise"):
         if not settings["loss"][name]:
             del settings["loss"][name]  # As in runs from before there was this choice.
     settings["cache"] = settings["cache"] if is_cached else {"used": False}

@@ -18,20 +18,29 @@ from genvis.training.criterion.set_criterion import SetCriterion
 from genvis.training.criterion.tracker_criterion import TrackerCriterion
 from genvis.training.process_group import of_the_first
 from genvis.training.stages.disappearance import simulate_disappearance
+from genvis.training.stages.query_noise import QueryNoise
 from genvis.training.stages.stage import StageModule
 from genvis.training.validation.validation_scores import average_precision_percent, evaluated_video
 
 
 def clip_losses(
-    model: GenVIS, videos: DetectedVideos, *, frames_per_clip: int, criterion: SetCriterion
+    model: GenVIS,
+    videos: DetectedVideos,
+    *,
+    frames_per_clip: int,
+    criterion: SetCriterion,
+    noise: QueryNoise | None = None,
 ) -> dict[str, Tensor]:
     """Return the weighted losses of all clips, in their order, named ``classification_0_clip1`` and so on.
+
+    The identity loss compares clips with one another, so that it is one for all of them, named ``identity``.
 
     Args:
         model: The network, whose tracker is trained.
         videos: B videos of T frames.
         frames_per_clip: N_f; the last clip may be shorter.
         criterion: Costs and losses of a clip.
+        noise: Disturbs the queries between two clips; None leaves them as they are.
 
     Raises:
         InputError: If the model has no tracker.
@@ -59,6 +68,10 @@ def clip_losses(
             videos.targets.frames(start, stop),
         )
         named.update({f"{name}_clip{clip}": value for name, value in losses.items()})
+        if noise is not None and stop < T:
+            state = noise.disturb(state, tracker_criterion.assigned, videos.targets.videos)
+    if criterion.options.identity:
+        named["identity"] = tracker_criterion.identity()
     return named
 
 
@@ -101,20 +114,18 @@ class GenVISStage(VideoStage):
             batch = detect_videos(self.model.detector, batch, layers=layers, criterion=self.frame_criterion)
         usual, length = self.model.config.clip_length, self._clip_length()
         if self.loss_options.disappearance:
-            # Drawn from the step's own random numbers, so that a run that was killed goes on exactly.
-            seed = int(torch.randint(2**62, ()))
             batch = simulate_disappearance(
-                batch,
-                probability=self.loss_options.disappearance,
-                frames_per_clip=length,
-                random=np.random.default_rng(seed),
+                batch, probability=self.loss_options.disappearance, frames_per_clip=length, random=_random_of_step()
             )
-        losses = clip_losses(self.model, batch, frames_per_clip=length, criterion=self.clip_criterion)
+        probability = self.loss_options.query_noise
+        noise = QueryNoise(probability, _random_of_step()) if probability else None
+        losses = clip_losses(self.model, batch, frames_per_clip=length, criterion=self.clip_criterion, noise=noise)
         if length == usual:
             return losses
         frames = batch.frame_queries.shape[2]
         weight = math.ceil(frames / usual) / math.ceil(frames / length)  # A step of more clips has no more weight.
-        return {name: weight * value for name, value in losses.items()}
+        # The identity loss is a mean already, over the pairs of all clips.
+        return {name: value if name == "identity" else weight * value for name, value in losses.items()}
 
     def _clip_length(self) -> int:
         """Return the length of this step's clips; the random numbers of a step follow from its number."""
@@ -122,3 +133,8 @@ class GenVISStage(VideoStage):
         if not lengths:
             return self.model.config.clip_length
         return lengths[int(torch.randint(len(lengths), ()))]
+
+
+def _random_of_step() -> np.random.Generator:
+    """Return random numbers that follow from those of the step, so that a run that was killed goes on exactly."""
+    return np.random.default_rng(int(torch.randint(2**62, ())))
