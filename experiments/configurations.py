@@ -166,9 +166,9 @@ ONLINE_CORRESPONDENCE_5 = resolved(
 ONLINE_UVLA = resolved(Configuration("online-uvla", clip_length=1, videos=8))
 ONLINE_GENVIS = resolved(Configuration("online-genvis", clip_length=1, videos=8, memory="index"))
 ONLINE_GLOBAL_MEMORY = resolved(Configuration("online-global-memory", clip_length=1, videos=8, memory="global"))
-ONLINE_GENVIS_3 = resolved(Configuration("online-genvis-3", clip_length=3, videos=8, memory="index"))
-ONLINE_GENVIS_5 = resolved(Configuration("online-genvis-5", clip_length=5, videos=8, memory="index"))
-ONLINE_GENVIS_7 = resolved(Configuration("online-genvis-7", clip_length=7, videos=8, memory="index"))
+ONLINE_GENVIS_3 = resolved(Configuration("online-genvis-3", clip_length=3, videos=3, memory="index"))
+ONLINE_GENVIS_5 = resolved(Configuration("online-genvis-5", clip_length=5, videos=2, memory="index"))
+ONLINE_GENVIS_7 = resolved(Configuration("online-genvis-7", clip_length=7, videos=1, memory="index"))
 # The frames of a sample are enough for propagation with each of the lengths.
 ONLINE_LONG = resolved(Configuration("online-genvis-long", clips=15, clip_length=1, videos=3, memory="index"))
 ONLINE_MIXED = replace(ONLINE_LONG, name="online-mixed-resolved", mixed_lengths=(1, 3, 5, 7))
