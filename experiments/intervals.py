@@ -1,6 +1,7 @@
 """How much scores depend on the choice of the videos: differences of two methods, by resampling a set's videos."""
 
 import itertools
+import json
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -120,7 +121,7 @@ def measure_intervals(
 
     Args:
         workspace: Whose runs have been measured.
-        pairs: For each table; those of which a row was not measured are left out.
+        pairs: For each table; those of which a row was not measured are left out. A table without any stays as it was.
         sets: Validation sets.
         seeds: Of the rows that are trained; each row takes those that were measured.
 
@@ -150,8 +151,9 @@ def measure_intervals(
             said.append(f"{name}: {second.title} - {first.title}: {', '.join(parts)}")
     if not said:
         raise InputError(f"Nothing in {workspace.tracked_folder} can be compared: measure the tables first.")
-    make_folder(workspace.results_folder)
-    write_json(workspace.results_folder / FILE, found)
+    path = make_folder(workspace.results_folder) / FILE
+    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    write_json(path, before | found)
     return "\n".join(said)
 
 

@@ -18,6 +18,7 @@ from experiments.validation_sets import training_mixture
 from genvis.checkpoints.load import load_genvis
 from genvis.errors import InputError
 from genvis.files import write_json
+from genvis.model.config import GenVISConfig
 from genvis.training.recipe.data_options import CacheOptions, DataOptions, SourceOptions
 from genvis.training.recipe.loading import load_recipe, save_recipe
 from genvis.training.recipe.loss_options import LossOptions, LossWeights, PointOptions
@@ -262,6 +263,7 @@ def _check_same(recipe: Recipe, path: Path, start: dict[str, str]) -> None:
         recipes = [asdict(load_recipe(one)) for one in (path, Path(folder) / path.name)]
     for one in recipes:
         one["run"].pop("threads")
+        one["model"]["config"] = GenVISConfig(**one["model"]["config"]).to_dict()
     if recipes[0] != recipes[1]:
         raise InputError(f"{path.parent} holds a run of another recipe: delete it, or choose another --output.")
 

@@ -237,9 +237,10 @@ def test_a_run_that_started_from_other_weights_is_refused(workspace: Workspace) 
 def test_a_run_from_before_an_option_is_the_same_run(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace.model_of(GENVIS, 0)
     path = workspace.run_folder(GENVIS, 0) / "recipe.yaml"
-    before, text = path.read_text(), path.read_text().replace("  clip_lengths: []\n", "")
-    assert text != before
-    path.write_text(text)
+    before = path.read_text()
+    for later in ("  clip_lengths: []\n", "    propagation: full\n"):
+        assert later in before
+        path.write_text(path.read_text().replace(later, ""))
     monkeypatch.setattr("experiments.training.train", lambda _: pytest.fail("trained again"))
     workspace.model_of(GENVIS, 0)
     path.write_text(before.replace("  clip_lengths: []\n", "  clip_lengths: [1, 3]\n"))
@@ -271,10 +272,12 @@ def test_rows_that_were_measured_are_compared_and_others_left_out(workspace: Wor
     with pytest.raises(InputError, match="measure the tables first"):
         measure_intervals(workspace, pairs, ["normal"], seeds=[0])
     run(workspace, Job(BUNDLED, tuple(one.plan("normal") for one in (fixed, auto))), 0)
+    # Tables whose runs are in another output folder stay as they are.
+    (workspace.results_folder / "intervals.json").write_text('{"elsewhere": {}, "lengths": {}}')
     said = measure_intervals(workspace, pairs, ["normal", "occluded"], seeds=[0, 1])
     assert said.startswith("normal: auto - 7: ap +0.0 (+0.0 to +0.0)")
     document = json.loads((workspace.results_folder / "intervals.json").read_text())
-    assert list(document) == ["lengths"]
+    assert list(document) == ["elsewhere", "lengths"]
     (pair,) = document["lengths"]["normal"]
     assert (pair["first"], pair["second"], pair["seeds"]) == ("7", "auto", [1, 1])
 
