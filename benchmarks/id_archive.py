@@ -1,7 +1,7 @@
-"""Archive of track ids: sessions and whole videos with and without it, and a stream of 300 objects through 20 queries.
+"""Archive of track ids: sessions and whole videos with and without it, and a stream of 326 objects through 20 queries.
 
     python benchmarks/id_archive.py --output experiments-output
-    python benchmarks/id_archive.py --output experiments-output --sets stream --objects 300
+    python benchmarks/id_archive.py --output experiments-output --sets stream --objects 320
 
 The detector's outputs of the sets are recorded in the output folder of the experiments first, if they are not there.
 ``--objects`` joins the videos of a set to streams of so many objects, which never come back in another video.

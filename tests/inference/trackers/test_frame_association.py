@@ -133,6 +133,52 @@ def test_with_an_archive_an_object_keeps_its_id_though_the_memory_forgets(
 
 
 @settings(deadline=None, max_examples=30)
+@given(absence=st.integers(0, 9), keep_frames=st.integers(1, 8), absent_frames=st.integers(1, 8))
+def test_with_an_archive_a_track_is_remembered_for_the_fewer_frames(
+    absence: int, keep_frames: int, absent_frames: int
+) -> None:
+    """What is archived here never comes back: nothing is like enough."""
+    options = MemoryMatchingOptions(keep_frames=keep_frames, confirmed_after=1)
+    nobody = ArchiveOptions(absent_frames=absent_frames, confirmed_after=1, match_threshold=9.0)
+    frames = [scripted_frame([2]), *[scripted_frame([])] * absence, scripted_frame([2])]
+    for archive, kept in ((None, keep_frames), (nobody, min(keep_frames, absent_frames))):
+        tracks, memory = run(frames, options, archive=archive)
+        assert memory is not None
+        came_back = tracks[-1].track_ids.tolist() == tracks[0].track_ids.tolist()
+        assert came_back == (absence <= kept)
+        assert len(memory) == 1
+        archived = 0 if memory.archive is None else len(memory.archive)
+        assert archived == int(archive is not None and not came_back)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.sets(st.integers(0, 9), min_size=1), st.sets(st.integers(0, 9)), st.sampled_from([0.0, 2.0]), st.booleans())
+def test_over_a_scene_change_only_who_is_more_alike_comes_back(
+    before: set[int], after: set[int], caution: float, is_saved: bool
+) -> None:
+    archive = ArchiveOptions(confirmed_after=1, margin=0.0, cut_caution=caution)
+    (first, *_), memory = run([scripted_frame(sorted(before), noise=0.01)] * 2, archive=archive)
+    assert memory is not None
+    memory = memory.with_cut()
+    assert not len(memory)
+    if is_saved:
+        size = MemoryMatchingOptions().bank_size
+        memory = TrackMemory.from_tensors(
+            memory.tensors(), classes=CLASSES, channels=CHANNELS, bank_size=size, device=CPU, archive=archive
+        )
+    (found,), memory = run([scripted_frame(sorted(after), noise=0.01)], memory=memory, archive=archive)
+    ids = {
+        sorted(before)[row]: one for one, row in zip(first.track_ids.tolist(), first.detections.tolist(), strict=True)
+    }
+    for one, row in zip(found.track_ids.tolist(), found.detections.tolist(), strict=True):
+        thing = sorted(after)[row]
+        if thing in ids and caution == 0:
+            assert one == ids[thing]
+        else:
+            assert one > len(before)
+
+
+@settings(deadline=None, max_examples=30)
 @given(st.lists(st.integers(0, 12), min_size=2, max_size=40), st.integers(0, 6), st.integers(1, 5), st.integers(0, 99))
 def test_an_archive_is_bounded_has_no_id_twice_and_is_saved(
     counts: list[int], keep_frames: int, size: int, seed: int

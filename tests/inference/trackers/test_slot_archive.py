@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -14,11 +14,11 @@ from torch.nn.functional import normalize
 from genvis.errors import InputError
 from genvis.inference.scoring import GREATEST_PROBABILITY, MEAN_LOGITS, ScoreRule
 from genvis.inference.trackers.matching_options import ArchiveOptions
-from genvis.inference.trackers.slot_archive import ArchivedSlots, ArchivedState
+from genvis.inference.trackers.slot_archive import RECENT, ArchivedSlots, ArchivedState
 from genvis.inference.trackers.track_archive import TrackArchive, TrackRecords
 from genvis.inference.trackers.video_tracker import SlotTracker, TrackedClip
 
-SLOTS, CHANNELS, CLASSES = 4, 24, 3
+SLOTS, CHANNELS, CLASSES = 4, 96, 3
 OPTIONS = ArchiveOptions(size=5, absent_frames=3, confirmed_after=1, margin=0.0, restart_queries=True)
 some = settings(max_examples=60, deadline=None)
 
@@ -107,9 +107,15 @@ def a_thing_a_slot(things: int) -> st.SearchStrategy[list[list[int | None]]]:
 
 
 @some
-@given(script=a_thing_a_slot(12), size=st.integers(1, 6), absent=st.integers(1, 5), split=st.sampled_from([-1.0, 0.6]))
-def test_numbers_never_collide_and_the_archive_is_bounded(script, size, absent, split):
-    options = ArchiveOptions(size=size, absent_frames=absent, split_below=split, confirmed_after=1, margin=0.0)
+@given(
+    script=a_thing_a_slot(12),
+    size=st.integers(1, 6),
+    absent=st.integers(1, 5),
+    split=st.sampled_from([-1.0, 0.6]),
+    confirmed=st.integers(1, 4),
+)
+def test_numbers_never_collide_and_the_archive_is_bounded(script, size, absent, split, confirmed):
+    options = ArchiveOptions(size=size, absent_frames=absent, split_below=split, confirmed_after=confirmed, margin=0.0)
     _, states, _ = follow(script, options)
     latest = SLOTS
     for state in states:
@@ -222,6 +228,60 @@ def test_over_a_scene_change_only_the_archive_knows_the_tracks(before, after, is
     assert len(clip.track_ids) == sum(thing is not None for thing in after[0])
 
 
+@some
+@given(moment=st.integers(1, 6), slot=st.integers(0, SLOTS - 1), undo=st.sampled_from([0.8, 1.0]))
+def test_a_takeover_for_a_moment_is_undone(moment, slot, undo):
+    """Whoever held the slot gets it back, if the other one is not confirmed; that one's number is gone for good."""
+    confirmed = 4
+    options = replace(OPTIONS, confirmed_after=confirmed, undo_above=undo, match_threshold=9.0)
+
+    def step(thing: int) -> list[int | None]:
+        return [thing if place == slot else None for place in range(SLOTS)]
+
+    script = [*[step(7)] * confirmed, *[step(8)] * moment, *[step(7)] * 2, *[step(8)] * 2 * confirmed]
+    seen, states, _ = follow(script, options)
+    first, other = seen[0][7], seen[confirmed][8]
+    assert other != first
+    back = [things[7] for things in seen[confirmed + moment : confirmed + moment + 2]]
+    assert (back == [first] * 2) == (moment < confirmed and undo < 1)
+    if moment < confirmed and undo < 1:
+        assert states[confirmed + moment].ledger.archive.records.numbers.tolist() == []
+        assert seen[-1][8] not in (first, other)  # Now it stays.
+
+
+@some
+@given(absence=st.integers(RECENT - 3, RECENT + 3))
+def test_a_takeover_is_undone_only_soon_after(absence):
+    options = replace(OPTIONS, confirmed_after=2, absent_frames=1000, match_threshold=9.0)
+    things: list[int | None] = [7, 7, 8, *[None] * absence, 7]
+    seen, _, _ = follow([[thing, None, None, None] for thing in things], options)
+    assert (seen[-1][7] == seen[0][7]) == (absence + 1 < RECENT)
+
+
+@some
+@given(
+    cosine=st.floats(-1, 1),
+    thing=st.integers(0, 50),
+    is_earlier=st.booleans(),
+    caution=st.floats(0, 0.3),
+    threshold=st.floats(0.3, 1.3),
+)
+def test_over_a_scene_change_a_track_must_be_more_alike(cosine, thing, is_earlier, caution, threshold):
+    archive = TrackArchive(
+        records(1, thing, last_seen=5), ArchiveOptions(match_threshold=threshold, cut_caution=caution)
+    )
+    archive = archive.with_cut(5 if is_earlier else 4)
+    across = normalize(look(thing + 100) - (look(thing + 100) @ look(thing)) * look(thing), dim=0)
+    found = cosine * look(thing) + (1 - cosine**2) ** 0.5 * across
+    similarity = cosine + 0.3  # Its class is sure.
+    least = threshold + caution * is_earlier
+    assume(abs(similarity - least) > 1e-5)
+    came_back, tracks, after = archive.look_up(found[None], records(0, thing).classes)
+    assert came_back.tolist() == [similarity > least]
+    assert len(tracks) + len(after) == 1
+    assert after.scene_after == archive.scene_after
+
+
 def test_queries_are_left_alone_unless_they_are_to_start_anew():
     script: list[list[int | None]] = [[1, None, None, None], *[[None] * SLOTS] * 4]
     assert follow(script, replace(OPTIONS, restart_queries=False))[2].released_at == []
@@ -240,7 +300,12 @@ def records(number: int, thing: int, *, last_seen: int = 1) -> TrackRecords:
     classes = torch.zeros(1, CLASSES)
     classes[0, thing % CLASSES] = 1.0
     return TrackRecords(
-        torch.tensor([number]), torch.tensor([last_seen]), torch.tensor([9.0]), look(thing)[None], classes
+        torch.tensor([number]),
+        torch.tensor([last_seen]),
+        torch.tensor([9.0]),
+        look(thing)[None],
+        classes,
+        torch.tensor([-1]),
     )
 
 
@@ -271,6 +336,10 @@ def test_a_saved_state_of_another_tracker_is_refused():
         tracker.state_from_tensors({**tensors, "step": torch.tensor(1)})
     with pytest.raises(InputError, match="are damaged"):
         tracker.state_from_tensors({**tensors, "numbers.slots.numbers": torch.tensor([0, 0, 1, 2])})
+    with pytest.raises(InputError, match="are damaged"):
+        tracker.state_from_tensors({**tensors, "numbers.slots.homes": torch.tensor([0, 0, 1, 2])})
+    with pytest.raises(InputError, match="where its scene began"):
+        tracker.state_from_tensors({**tensors, "numbers.archive.scene_after": torch.zeros(2)})
     fewer = {name: value[:-1] if name.startswith("numbers.slots.") else value for name, value in tensors.items()}
     other = tracker.state_from_tensors(fewer)
     with pytest.raises(InputError, match="another model"):
@@ -278,7 +347,16 @@ def test_a_saved_state_of_another_tracker_is_refused():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"size": -1}, {"absent_frames": 0}, {"split_below": 1.5}, {"match_threshold": -1.0}, {"margin": -0.1}]
+    "wrong",
+    [
+        {"size": -1},
+        {"absent_frames": 0},
+        {"split_below": 1.5},
+        {"undo_above": -1.5},
+        {"match_threshold": -1.0},
+        {"margin": -0.1},
+        {"cut_caution": -0.1},
+    ],
 )
 def test_options_out_of_range_are_named(wrong):
     with pytest.raises(InputError, match=next(iter(wrong))):

@@ -106,7 +106,10 @@ def _without_old(memory: TrackMemory, options: MemoryMatchingOptions) -> TrackMe
     """Return the memory without the tracks that were not seen for too long."""
     age = memory.age  # (M,), ascending
     is_confirmed = memory.observations >= options.confirmed_after
-    kept = age <= torch.where(is_confirmed, options.keep_frames, options.keep_unconfirmed)
+    keep_frames = options.keep_frames
+    if memory.archive is not None:
+        keep_frames = min(keep_frames, memory.archive.options.absent_frames)
+    kept = age <= torch.where(is_confirmed, keep_frames, options.keep_unconfirmed)
     kept &= kept.cumsum(dim=0) <= options.max_tracks
     return memory.archived(~kept).keep(kept, masks=int((age < options.position_frames).sum()))
 

@@ -23,7 +23,7 @@ class MemoryMatchingOptions:
         bank_size: B, how many queries of a track are remembered.
         nearest: How many of them, the most similar ones, a detection is compared with.
         keep_frames: For how many frames an unseen track is remembered; if its object comes back later, it gets a new
-            id.
+            id, or is found in an archive, to which the track goes after ``absent_frames`` if these are fewer.
         confirmed_after: A track is kept so long only if it was found in so many frames; others, mostly false ones,
             are forgotten after ``keep_unconfirmed``.
         keep_unconfirmed: For how many frames an unseen track is remembered that was found in fewer frames.
@@ -71,13 +71,16 @@ class ArchiveOptions:
     Attributes:
         size: How many tracks that left are remembered at most; beyond, the longest unseen is forgotten. 0 does without
             an archive: for ``propagation`` a track id is a query for ever, and ``memory`` forgets as it does.
-        absent_frames: After so many frames without its object, a query is freed for another one. Not of ``memory``,
-            which has ``keep_frames``.
+        absent_frames: After so many frames without its object, a query is freed for another one; ``memory`` archives a
+            track after so many or ``keep_frames``, whichever is fewer.
         split_below: An object that is less like what its query held so far (a cosine) is another one, which has taken
             the query over. -1 never splits. Not of ``memory``.
+        undo_above: If the query soon looks so like the track before again (a cosine), that returns, and the other one,
+            seen in fewer frames than ``confirmed_after``, is forgotten. 1 never undoes. Not of ``memory``.
         match_threshold: An archived track comes back for a new object that is so like it: appearance (a cosine) + 0.3 x
             probability of the class; at most 1.3.
         margin: And that is by so much less like any other archived track.
+        cut_caution: By so much ``match_threshold`` is greater over a scene change, which ``clip_length="auto"`` finds.
         confirmed_after: A track is archived, or split, only after it was seen so often; others are mostly false.
         restart_queries: Whether a freed query of the network starts anew, from its learned embedding and without a
             memory, instead of from what it held last. Not of ``memory``.
@@ -89,8 +92,10 @@ class ArchiveOptions:
     size: int = 1000
     absent_frames: int = 60
     split_below: float = 0.6
-    match_threshold: float = 1.15
-    margin: float = 0.05
+    undo_above: float = 0.8
+    match_threshold: float = 1.2
+    margin: float = 0.1
+    cut_caution: float = 0.09
     confirmed_after: int = 5
     restart_queries: bool = False
 
@@ -100,8 +105,9 @@ class ArchiveOptions:
                 raise InputError(f"{name} is {getattr(self, name)}; give a number of 0 or more.")
         if self.absent_frames < 1:
             raise InputError(f"absent_frames is {self.absent_frames}; give 1 or more.")
-        if not -1 <= self.split_below <= 1:
-            raise InputError(f"split_below is {self.split_below}; it is a cosine: give a number from -1 to 1.")
-        for name in ("match_threshold", "margin"):
+        for name in ("split_below", "undo_above"):
+            if not -1 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} is {getattr(self, name)}; it is a cosine: give a number from -1 to 1.")
+        for name in ("match_threshold", "margin", "cut_caution"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"{name} is {getattr(self, name)}; give 0 or more.")

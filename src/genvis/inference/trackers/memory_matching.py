@@ -37,7 +37,8 @@ class MemoryMatching(VideoTracker):
     Args:
         detector: Frame-level detector, in evaluation mode.
         options: None takes the defaults.
-        archive: Of tracks that the memory lets go of, see `TrackArchive`; None keeps none.
+        archive: Of tracks that the memory lets go of, see `TrackArchive`; it does so after ``absent_frames``, if these
+            are fewer than ``keep_frames``. None keeps none.
     """
 
     is_causal = True
@@ -85,8 +86,7 @@ class MemoryMatching(VideoTracker):
         """Archive all tracks, if there is an archive: see `VideoTracker.cut`."""
         if state is None or state.archive is None:
             return None
-        everybody = torch.ones(len(state), dtype=torch.bool)
-        return state.archived(everybody).keep(~everybody, masks=0)
+        return state.with_cut()
 
     def remembered(self, state: TrackMemory | None) -> set[int]:
         """Return the track ids in memory and in the archive: see `VideoTracker.remembered`."""

@@ -18,6 +18,8 @@ from genvis.model.device_copies import on_cpu, selected
 # From this probability to be visible on, a query holds an object in a clip.
 PRESENT = 0.3
 FREE = -1
+# For so many frames after it was last seen, a track can take its slot back.
+RECENT = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +46,7 @@ class SlotLedger:
         return cls(
             frames=0,
             next_number=slots,
-            slots=replace(records, numbers=torch.arange(slots)),
+            slots=replace(records, numbers=torch.arange(slots), homes=torch.arange(slots)),
             archive=TrackArchive(TrackRecords.empty(channels=channels, classes=classes), options),
         )
 
@@ -58,7 +60,8 @@ class SlotLedger:
             classes: (Q, K), probabilities.
         """
         present = torch.nonzero(presence >= PRESENT).flatten()  # (P,)
-        ledger = self._with_splits(present, appearance[present])
+        ledger = self._with_takeovers_undone(present, appearance[present])
+        ledger = ledger._with_splits(present, appearance[present])
         ledger = ledger._with_newcomers(present, appearance, classes)
         slots = ledger.slots.observed(
             present,
@@ -68,6 +71,27 @@ class SlotLedger:
             classes=classes[present],
         )
         return replace(ledger, frames=self.frames + frames, slots=slots)
+
+    def _with_takeovers_undone(self, present: Tensor, appearance: Tensor) -> "SlotLedger":
+        """Give slots back to tracks that were taken over only for a moment, mostly by a bad mask of their own object.
+
+        Who took over is forgotten. It was seen too seldom to be archived, so its number never comes back.
+        """
+        options, archived = self.archive.options, self.archive.records
+        if not len(archived):
+            return self
+        seen = self.slots.observations[present]  # (P,)
+        is_recent = archived.last_seen > max(self.frames - RECENT, self.archive.scene_after)  # (A,)
+        former = (archived.homes == present[:, None]) & is_recent  # (P, A)
+        former &= ((seen > 0) & (seen < options.confirmed_after))[:, None]
+        rows = torch.nonzero(former.any(dim=1)).flatten()  # (R,)
+        places = former[rows].int().argmax(dim=1)  # The latest of each slot: the archive begins with them.
+        alike = (archived.prototypes[places] * appearance[rows]).sum(dim=1) > options.undo_above
+        if not alike.any():
+            return self
+        rows, places = rows[alike], places[alike]
+        slots = self._placed(present[rows], archived[places])
+        return replace(self, slots=slots, archive=self.archive.without(places))
 
     def _with_splits(self, present: Tensor, appearance: Tensor) -> "SlotLedger":
         """Archive the tracks whose slot now holds what is unlike them: another object has taken it over."""
@@ -84,7 +108,7 @@ class SlotLedger:
         ledger, slots = self, self.slots
         if len(self.archive):
             came_back, tracks, archive = self.archive.look_up(appearance[new], classes[new])
-            slots = slots.replaced(new[came_back], tracks)
+            slots = self._placed(new[came_back], tracks)
             ledger, new = replace(self, archive=archive), new[~came_back]
         unnumbered = new[slots.numbers[new] == FREE]
         following = torch.arange(self.next_number, self.next_number + len(unnumbered))
@@ -100,7 +124,8 @@ class SlotLedger:
     def cut(self) -> "SlotLedger":
         """Return the ledger for a scene with other objects, unless they are found again: all slots are free."""
         ledger = self._without(torch.nonzero(self.slots.observations > 0).flatten())
-        return replace(ledger, slots=replace(ledger.slots, numbers=torch.full_like(ledger.slots.numbers, FREE)))
+        slots = replace(ledger.slots, numbers=torch.full_like(ledger.slots.numbers, FREE))
+        return replace(ledger, slots=slots, archive=ledger.archive.with_cut(self.frames))
 
     def _without(self, rows: Tensor) -> "SlotLedger":
         """Move the tracks of some slots to the archive."""
@@ -110,7 +135,11 @@ class SlotLedger:
             channels=self.slots.appearance.shape[1], classes=self.slots.classes.shape[1], count=len(rows)
         )
         archive = self.archive.with_tracks(self.slots[rows])
-        return replace(self, slots=self.slots.replaced(rows, nothing), archive=archive)
+        return replace(self, slots=self._placed(rows, nothing), archive=archive)
+
+    def _placed(self, rows: Tensor, tracks: TrackRecords) -> TrackRecords:
+        """Return the slots with tracks in some of them."""
+        return self.slots.replaced(rows, replace(tracks, homes=rows))
 
     def tensors(self) -> dict[str, Tensor]:
         """Return all by name, to be saved."""
@@ -145,6 +174,8 @@ class SlotLedger:
             bool((slots.numbers >= FREE).all())
             and bool(((slots.last_seen >= 0) & (slots.last_seen <= frames)).all())
             and bool((slots.observations >= 0).all())
+            and torch.equal(slots.homes, torch.arange(len(slots)))
+            and bool((archive.records.homes < len(slots)).all())
             and archive.fits(slots.numbers[slots.numbers != FREE], next_number=next_number, frames=frames)
         )
         if not possible:
@@ -164,8 +195,9 @@ class ArchivedSlots(VideoTracker):
     """A slot tracker whose track numbers are not its slots: any number of tracks pass through Q queries.
 
     A slot that was absent for ``absent_frames`` is freed: its track goes to the archive. A slot that holds something
-    unlike its track (``split_below``) was taken over: the track goes to the archive too. What a slot begins to hold is
-    looked up in the archive, and gets its old number, or a new one. As long as nothing was archived, clips are those of
+    unlike its track (``split_below``) was taken over: the track goes to the archive too, and returns if the slot soon
+    looks like it again (``undo_above``). What a slot begins to hold is looked up in the archive, and gets its old
+    number, or a new one. As long as nothing was archived, clips are those of
     the slot tracker, bit for bit. Queries of the network are left alone, unless ``restart_queries``.
 
     It fails where looks say nothing: an object that looks like one that left may get its number, one that looks

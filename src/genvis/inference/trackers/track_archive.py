@@ -1,7 +1,7 @@
-"""Archive of tracks that were absent for long: number, prototype and classes of each, in bounded memory."""
+"""Archive of tracks that left: number, prototype, classes and slot of each, in bounded memory."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from scipy.optimize import linear_sum_assignment
@@ -30,6 +30,7 @@ class TrackRecords:
         appearance: (N, C) float32, mean of its embeddings of unit length, by how visible it was; their direction is the
             prototype.
         classes: (N, K) float32, mean of its class probabilities, likewise.
+        homes: (N,) int64, the slot that each track is in or was in last; -1 where a tracker has no slots.
     """
 
     numbers: Tensor
@@ -37,6 +38,7 @@ class TrackRecords:
     observations: Tensor
     appearance: Tensor
     classes: Tensor
+    homes: Tensor
 
     @classmethod
     def empty(cls, *, channels: int, classes: int, count: int = 0) -> "TrackRecords":
@@ -53,6 +55,7 @@ class TrackRecords:
             observations=torch.zeros(count),
             appearance=torch.zeros(count, channels),
             classes=torch.zeros(count, classes),
+            homes=torch.full((count,), -1),
         )
 
     def __len__(self) -> int:
@@ -88,8 +91,8 @@ class TrackRecords:
         """
         observations = (self.observations[rows] + weights).clamp(max=WINDOW)  # (R,)
         share = (weights / observations.clamp(min=1e-6))[:, None]
-        return TrackRecords(
-            numbers=self.numbers,
+        return replace(
+            self,
             last_seen=self.last_seen.index_fill(0, rows, frame),
             observations=self.observations.index_copy(0, rows, observations),
             appearance=self.appearance.index_copy(0, rows, self.appearance[rows].lerp(appearance, share)),
@@ -116,7 +119,7 @@ class TrackRecords:
             raise InputError("The saved state has no records of its tracks: it is of another tracker.")
         count = tensors["numbers"].numel()
         for name, saved in tensors.items():
-            dtype = torch.int64 if name in ("numbers", "last_seen") else torch.float32
+            dtype = torch.int64 if name in ("numbers", "last_seen", "homes") else torch.float32
             dimensions = 2 if name in ("appearance", "classes") else 1
             if saved.ndim != dimensions or len(saved) != count or saved.dtype != dtype or not saved.isfinite().all():
                 raise InputError(f"The saved '{name}' does not fit the {count} saved tracks.")
@@ -132,11 +135,13 @@ class TrackArchive:
     Args:
         records: Of the tracks.
         options: How many are kept, and how alike one that comes back must be.
+        scene_after: Tracks that were last seen at this frame or before are of an earlier scene; -1 before any cut.
     """
 
-    def __init__(self, records: TrackRecords, options: ArchiveOptions) -> None:
+    def __init__(self, records: TrackRecords, options: ArchiveOptions, *, scene_after: int = -1) -> None:
         self.records = records
         self.options = options
+        self.scene_after = scene_after
 
     def __len__(self) -> int:
         return len(self.records)
@@ -149,7 +154,20 @@ class TrackArchive:
         tracks = tracks[tracks.observations >= self.options.confirmed_after]
         joined = tracks.joined(self.records)
         latest = joined.last_seen.argsort(descending=True, stable=True)[: self.options.size]
-        return TrackArchive(joined[latest], self.options)
+        return self._of(joined[latest])
+
+    def with_cut(self, frame: int) -> "TrackArchive":
+        """Return the archive at a scene change: who was last seen at this frame or before is of an earlier scene."""
+        return TrackArchive(self.records, self.options, scene_after=frame)
+
+    def without(self, places: Tensor) -> "TrackArchive":
+        """Return the archive without the tracks at some places, (R,) int64."""
+        stays = torch.ones(len(self), dtype=torch.bool)
+        stays[places] = False
+        return self._of(self.records[stays])
+
+    def _of(self, records: TrackRecords) -> "TrackArchive":
+        return TrackArchive(records, self.options, scene_after=self.scene_after)
 
     def fits(self, held: Tensor, *, next_number: int, frames: int) -> bool:
         """Return whether the archive can be of a video, and has no number that a track outside of it has.
@@ -167,6 +185,8 @@ class TrackArchive:
             and bool(((numbers >= 0) & (numbers < next_number)).all())
             and bool(((records.last_seen >= 0) & (records.last_seen <= frames)).all())
             and bool((records.observations > 0).all())
+            and bool((records.homes >= -1).all())
+            and -1 <= self.scene_after <= frames
         )
 
     @classmethod
@@ -185,14 +205,18 @@ class TrackArchive:
             InputError: If tensors are missing, do not fit together, or are of another model.
         """
         own = {name.removeprefix(PREFIX): value for name, value in tensors.items() if name.startswith(PREFIX)}
+        scene_after = own.pop("scene_after", torch.zeros(0))
+        if scene_after.shape != (1,) or scene_after.dtype != torch.int64:
+            raise InputError("The saved archive of track ids does not say where its scene began.")
         records = TrackRecords.from_tensors(own)
         if not records.fits(TrackRecords.empty(channels=channels, classes=classes, count=len(records))):
             raise InputError("The saved archive of track ids is of another model.")
-        return cls(records, options)
+        return cls(records, options, scene_after=int(scene_after))
 
     def tensors(self) -> dict[str, Tensor]:
         """Return all by name, to be saved: see `from_tensors`."""
-        return {f"{PREFIX}{name}": value for name, value in self.records.tensors().items()}
+        named = {**self.records.tensors(), "scene_after": torch.tensor([self.scene_after])}
+        return {f"{PREFIX}{name}": value for name, value in named.items()}
 
     def look_up(self, appearance: Tensor, classes: Tensor) -> tuple[Tensor, TrackRecords, "TrackArchive"]:
         """Find the tracks that new objects were before; each track comes back once.
@@ -209,11 +233,10 @@ class TrackArchive:
         if len(self) > 1:  # Who looks like two of them may be either.
             best = similarity.topk(2, dim=1).values
             similarity[best[:, 0] - best[:, 1] < self.options.margin] = -torch.inf
+        similarity -= self.options.cut_caution * (self.records.last_seen <= self.scene_after)
         places = match(similarity, threshold=self.options.match_threshold)  # (D,), -1: none
         came_back = places >= 0
-        stays = torch.ones(len(self), dtype=torch.bool)
-        stays[places[came_back]] = False
-        return came_back, self.records[places[came_back]], TrackArchive(self.records[stays], self.options)
+        return came_back, self.records[places[came_back]], self.without(places[came_back])
 
 
 def match(similarity: Tensor, *, threshold: float) -> Tensor:

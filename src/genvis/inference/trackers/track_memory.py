@@ -191,8 +191,16 @@ class TrackMemory:
             observations=self.observations.clamp(max=WINDOW).float(),
             appearance=means,
             classes=normalize(self.class_sum, p=1, dim=1),
+            homes=torch.full_like(self.ids, -1),
         )
         return replace(self, archive=self.archive.with_tracks(records[tracks]))
+
+    def with_cut(self) -> "TrackMemory":
+        """Return the memory at a scene change: no tracks, all that it had in the archive, as of an earlier scene."""
+        everybody = torch.ones(len(self), dtype=torch.bool, device=self.ids.device)
+        memory = self.archived(everybody).keep(~everybody, masks=0)
+        archive = None if memory.archive is None else memory.archive.with_cut(self.frames_seen - 1)
+        return replace(memory, archive=archive)
 
     @property
     def age(self) -> Tensor:
