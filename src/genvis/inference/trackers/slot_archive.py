@@ -197,8 +197,8 @@ class ArchivedSlots(VideoTracker):
     A slot that was absent for ``absent_frames`` is freed: its track goes to the archive. A slot that holds something
     unlike its track (``split_below``) was taken over: the track goes to the archive too, and returns if the slot soon
     looks like it again (``undo_above``). What a slot begins to hold is looked up in the archive, and gets its old
-    number, or a new one. As long as nothing was archived, clips are those of
-    the slot tracker, bit for bit. Queries of the network are left alone, unless ``restart_queries``.
+    number, or a new one. As long as nothing was archived, clips are those of the slot tracker, bit for bit. Queries of
+    the network are left alone, unless ``restart_queries``.
 
     It fails where looks say nothing: an object that looks like one that left may get its number, one that looks
     different when it comes back gets a new one, and a query that moves on to a look-alike keeps its number.
