@@ -1,5 +1,6 @@
 """Tables and plots of the pages on the reproduction, from all results."""
 
+import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -251,6 +252,23 @@ def _intervals(table: str) -> Callable[[ResultSet], str]:
     return section
 
 
+def online_order_section(results: ResultSet) -> str:
+    """Return the steps of Tables 4 to 6 with their differences in AP and AssA, and the paper's."""
+    found = results.attempt(tables.ONLINE_ATTEMPT).document(intervals.FILE)
+    scores = (("AP", "ap"), ("AssA", "assa"))
+    rows = []
+    for step in tables.STEPS:
+        cells = []
+        for (_, score), name in itertools.product(scores, tables.ONLINE_SETS):
+            pairs = found.get(step.table, {}).get(name, [])
+            known = [one for one in pairs if (one["first"], one["second"]) == (step.first, step.second)]
+            cells.append(_interval(known[0]["scores"][score]) if known else "")
+        if any(cells):
+            rows.append([step.title, f"{step.paper:+.1f}", *cells])
+    columns = (f"*{name}*, {title}" for (title, _), name in itertools.product(scores, tables.ONLINE_SETS))
+    return _table(["step", "paper, AP on OVIS", *columns], rows, labels=2)
+
+
 def _interval(value: Mapping[str, float]) -> str:
     one = intervals.Interval(**value)
     text = f"{one.difference:+.1f} ({one.low:+.1f} to {one.high:+.1f})"
@@ -345,6 +363,7 @@ SECTIONS: dict[str, Callable[[ResultSet], str]] = {
     "online_table6": _online(tables.ONLINE_TABLE6, _PAPER_ONLINE6),
     "online_figure3": online_figure3_section,
     "online_options": _online(tables.ONLINE_OPTIONS),
+    "online_order": online_order_section,
     "online_runs": online_runs_section,
     "intervals": _intervals("online"),
     "intervals_table5": _intervals("online-table5"),

@@ -74,7 +74,9 @@ def results(tmp_path: Path) -> Path:
     sure, unsure = Interval(2.0, 0.5, 3.5)._asdict(), Interval(-1.0, -2.0, 0.25)._asdict()
     differences = {"ap": sure, "hota": unsure, "assa": sure, "idf1": sure}
     pair = {"first": "matching", "second": "memory", "seeds": [1, 3], "scores": differences}
-    (online / "intervals.json").write_text(json.dumps({table: {"occluded": [pair]} for table in tables.PAIRS}))
+    compared = {table: {"occluded": [pair]} for table in tables.PAIRS}
+    compared["online-table5"] = {"occluded": [pair, {**pair, "first": "global", "second": "index-wise"}]}
+    (online / "intervals.json").write_text(json.dumps(compared))
     shares = Shares(pairs=40, chance=0.5, query=0.75, place=1.0, both=0.875)._asdict()
     (online / "identity.json").write_text(json.dumps({"occluded": {"15": shares}}))
     return folder
@@ -107,6 +109,8 @@ def test_the_page_is_filled_in_and_plots_are_drawn(results: Path, tmp_path: Path
     assert "| memory matching | 5.0 | 5.0 |" in text
     row = "| *occluded* | memory - matching | 3 and 1 | **+2.0 (+0.5 to +3.5)** | -1.0 (-2.0 to +0.2) |"
     assert text.count(row) == len(tables.PAIRS)
+    row = "| index-wise reading instead of global | +1.6 |  | **+2.0 (+0.5 to +3.5)** |  |"
+    assert text.count(row) == 1
     assert "| global | 40.0 | 40.0 |" in text
     assert "| N_f = 7 | 55.0 | 55.0 |" in text
     assert "| 15 clips of 1 | *normal* | 60.0 / 60.0 | 60.0 / 60.0 |" in text
@@ -123,6 +127,11 @@ def test_the_page_is_filled_in_and_plots_are_drawn(results: Path, tmp_path: Path
     again = page.read_text()
     write_report(results, page)
     assert page.read_text() == again
+
+
+def test_the_steps_of_the_paper_are_pairs_that_intervals_compare() -> None:
+    compared = {(table, first.title, second.title) for table, pairs in tables.PAIRS.items() for first, second in pairs}
+    assert {(one.table, one.first, one.second) for one in tables.STEPS} <= compared
 
 
 def test_what_was_not_measured_is_no_number(tmp_path: Path) -> None:
