@@ -230,7 +230,7 @@ def test_tables_5_and_6_frame_by_frame_change_one_thing_each() -> None:
 
 def test_trainings_of_all_clip_lengths_see_about_as_many_frames_in_a_step() -> None:
     rows = (*tables.ONLINE_TABLE6.values(), *tables.ONLINE_FIGURE3.values())
-    assert {one.clips * one.clip_length * one.videos for one in rows} == {40, 45, 50, 35}
+    assert {one.clips * one.clip_length * one.videos for one in rows if one.is_trained} == {40, 45, 50, 35}
 
 
 def test_resolved_results_are_another_configuration() -> None:
