@@ -107,9 +107,7 @@ def draw_online_figure3(results: ResultSet) -> "Figure | None":
     figure, axes = _new_figure(len(tables.ONLINE_SETS), (10, 3.2))
     any_drawn = False
     for axis, name in zip(axes, tables.ONLINE_SETS, strict=True):
-        for color, (title, one) in zip(
-            (_GREY, _GREEN, _BLUE, _PINK, _ORANGE), tables.ONLINE_FIGURE3.items(), strict=True
-        ):
+        for color, (title, one) in zip(colors, tables.ONLINE_FIGURE3.items(), strict=True):
             values = [found.value(one, one.plan(name, clip_length=length), "ap") for length in lengths]
             any_drawn |= _line(axis, lengths, values, color=color, label=title)
         axis.set(title=f"set “{name}”", xlabel="frames of a clip at inference", ylabel="video AP", xticks=lengths)
