@@ -82,31 +82,34 @@ class VideoScores:
         return self._metrics.examine(compare(annotations, results, video, all_pairs=True))
 
 
-def intervals(
-    first: Sequence[VideoScores], second: Sequence[VideoScores], *, samples: int = 1000, seed: int = 0
-) -> dict[str, Interval]:
+def resampled(runs: Sequence[VideoScores], *, samples: int = 1000, seed: int = 0) -> NDArray[np.float64]:
+    """Return (1 + samples, 4), the scores `NAMES` of a method on all videos, and on videos drawn with replacement.
+
+    Args:
+        runs: Of the method, all on the same videos; the mean of their scores counts.
+        samples: How many times as many videos as there are are drawn.
+        seed: Of the draws, which depend on nothing else but the number of videos.
+    """
+    videos = len(runs[0])
+    drawn = np.random.default_rng(seed).integers(videos, size=(samples, videos))
+    return np.array([np.mean([run.scores(one) for run in runs], axis=0) for one in (np.arange(videos), *drawn)])
+
+
+def intervals(first: NDArray[np.float64], second: NDArray[np.float64]) -> dict[str, Interval]:
     """Return the difference of the second method to the first by score, with its 95 % interval.
 
     Both are scored on the same resampled videos (paired bootstrap), so that what makes a video hard for both does not
-    widen the interval. The score of a method that was trained several times is the mean over its runs.
+    widen the interval.
 
     Args:
-        first: Scores of the runs of one method, all on the same videos.
-        second: Of another one on the same videos.
-        samples: How many times as many videos as there are are drawn with replacement.
-        seed: Of the draws.
+        first: What `resampled` returns for one method.
+        second: For another one, on the same videos.
     """
-    videos = len(first[0])
-
-    def difference(chosen: NDArray[np.int64]) -> NDArray[np.float64]:
-        of_first, of_second = (np.mean([run.scores(chosen) for run in runs], axis=0) for runs in (first, second))
-        return np.asarray(of_second - of_first)
-
-    drawn = np.random.default_rng(seed).integers(videos, size=(samples, videos))
-    low, high = np.percentile([difference(one) for one in drawn], [2.5, 97.5], axis=0)
-    whole = difference(np.arange(videos))
+    difference = second - first
+    low, high = np.percentile(difference[1:], [2.5, 97.5], axis=0)
     return {
-        name: Interval(float(whole[place]), float(low[place]), float(high[place])) for place, name in enumerate(NAMES)
+        name: Interval(float(difference[0, place]), float(low[place]), float(high[place]))
+        for place, name in enumerate(NAMES)
     }
 
 
@@ -131,18 +134,18 @@ def measure_intervals(
     Raises:
         InputError: If there is nothing to compare.
     """
-    load = cache(partial(_runs, workspace, workspace.load_detector().config.categories, tuple(seeds)))
+    measured = cache(partial(_measured, workspace, workspace.load_detector().config.categories, tuple(seeds)))
     found: dict[str, dict[str, list[dict[str, Any]]]] = {}
     said = []
     for table, name in itertools.product(pairs, sets):
         for first, second in pairs[table]:
-            runs = [load(one, name) for one in (first, second)]
-            if not all(runs):
+            one, other = measured(first, name), measured(second, name)
+            if not one or not other:
                 continue
-            scores = intervals(*runs)
+            scores = intervals(one.scores, other.scores)
             document = {score: value._asdict() for score, value in scores.items()}
             found.setdefault(table, {}).setdefault(name, []).append(
-                {"first": first.title, "second": second.title, "seeds": [*map(len, runs)], "scores": document}
+                {"first": first.title, "second": second.title, "seeds": [one.seeds, other.seeds], "scores": document}
             )
             parts = (
                 f"{score} {value.difference:+.1f} ({value.low:+.1f} to {value.high:+.1f})"
@@ -157,15 +160,19 @@ def measure_intervals(
     return "\n".join(said)
 
 
-def _runs(
+class _MeasuredRow(NamedTuple):
+    seeds: int
+    scores: NDArray[np.float64]
+
+
+def _measured(
     workspace: "Workspace", categories: Categories, seeds: Sequence[int], row: Measured, set_name: str
-) -> list[VideoScores]:
-    """Return the runs of a row that were measured on a set."""
-    trained = row.configuration.is_trained
-    files = [
-        workspace.tracked_file(row.configuration, seed, row.plan(set_name)) for seed in (seeds if trained else [0])
-    ]
-    return [VideoScores(TrackedVideos.load(path), categories) for path in files if path.is_file()]
+) -> _MeasuredRow | None:
+    """Return the scores of the runs of a row that were measured on a set; None if there is none."""
+    wanted = dict.fromkeys(seeds if row.configuration.is_trained else [0])
+    files = [workspace.tracked_file(row.configuration, seed, row.plan(set_name)) for seed in wanted]
+    runs = [VideoScores(TrackedVideos.load(path), categories) for path in files if path.is_file()]
+    return _MeasuredRow(len(runs), resampled(runs)) if runs else None
 
 
 def _videos(records: Sequence[EvaluatedVideo], categories: Categories) -> list[tuple[VideoAnnotations, Results, int]]:

@@ -194,13 +194,11 @@ def _length_pairs() -> list[Pair]:
         return {title: Measured(f"{title}, run with {length}", one, length) for title, one in ONLINE_FIGURE3.items()}
 
     single, adaptive = run_with(1), run_with("auto")
-    *_, long, mixed = ONLINE_FIGURE3
-    return [
-        *((single[title], adaptive[title]) for title in ONLINE_FIGURE3),
-        (adaptive[long], adaptive[mixed]),
-        (single[long], single[mixed]),
-        (single[long], adaptive[mixed]),
-    ]
+    _, short, _, long, mixed = ONLINE_FIGURE3
+    pairs = [(single[title], adaptive[title]) for title in ONLINE_FIGURE3]
+    for other in (short, long):
+        pairs += [(single[other], single[mixed]), (adaptive[other], adaptive[mixed]), (single[other], adaptive[mixed])]
+    return pairs
 
 
 PAIRS: dict[str, list[Pair]] = {

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from experiments.evaluation import ONE_CLASS, TrackedVideos
-from experiments.intervals import NAMES, VideoScores, intervals
+from experiments.intervals import NAMES, VideoScores, intervals, resampled
 
 from genvis.categories import Categories
 from genvis.evaluation.evaluated_videos import EvaluatedVideo, evaluate_videos
@@ -61,16 +61,20 @@ def test_a_video_that_is_chosen_twice_counts_twice() -> None:
 
 
 def test_equal_methods_do_not_differ_and_a_better_one_surely_does() -> None:
-    worse, better = (VideoScores(_videos(shifts), CLASSES) for shifts in ([3, 2, 3, 2], [0, 1, 0, 1]))
-    assert all(one == (0, 0, 0) for one in intervals([worse], [worse], samples=20).values())
-    found = intervals([worse], [better], samples=50)
+    runs = [VideoScores(_videos(shifts), CLASSES) for shifts in ([3, 2, 3, 2], [0, 1, 0, 1])]
+    worse, better = (resampled([run], samples=50) for run in runs)
+    assert all(one == (0, 0, 0) for one in intervals(worse, worse).values())
+    np.testing.assert_allclose(resampled(runs, samples=50), (worse + better) / 2)
+    found = intervals(worse, better)
     assert set(found) == set(NAMES)
     assert all(one.is_sure and one.low <= one.difference <= one.high for one in (found["ap"], found["hota"]))
 
 
 def test_a_difference_in_one_video_alone_is_not_sure() -> None:
-    first, second = (VideoScores(_videos(shifts), CLASSES) for shifts in ([1, 1, 1, 3], [1, 1, 1, 0]))
-    assert not intervals([first], [second], samples=200)["ap"].is_sure
+    first, second = (
+        resampled([VideoScores(_videos(shifts), CLASSES)], samples=200) for shifts in ([1, 1, 1, 3], [1, 1, 1, 0])
+    )
+    assert not intervals(first, second)["ap"].is_sure
 
 
 def test_what_was_found_is_kept_whole(tmp_path: Path) -> None:
