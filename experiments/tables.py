@@ -229,11 +229,12 @@ class Step(NamedTuple):
     paper: float
 
 
+_, _, _, _MATCHED, _TWO, _FIVE, _UVLA, _WITH_MEMORY = ONLINE
 STEPS = (
-    Step("two frames instead of matched ones", "online", *list(ONLINE)[3:5], 3.3),
-    Step("five frames instead of two", "online", *list(ONLINE)[4:6], 2.4),
-    Step("UVLA instead of correspondence learning", "online", *list(ONLINE)[5:7], 2.7),
-    Step("the prototype memory", "online", *list(ONLINE)[6:8], 0.9),
+    Step("two frames instead of matched ones", "online", _MATCHED, _TWO, 3.3),
+    Step("five frames instead of two", "online", _TWO, _FIVE, 2.4),
+    Step("UVLA instead of correspondence learning", "online", _FIVE, _UVLA, 2.7),
+    Step("the prototype memory", "online", _UVLA, _WITH_MEMORY, 0.9),
     Step("index-wise reading instead of global", "online-table5", "global", "index-wise", 1.6),
     Step("clips of 3 instead of 1", "online-table6", "N_f = 1", "N_f = 3", 0.4),
     Step("clips of 5 instead of 3", "online-table6", "N_f = 3", "N_f = 5", -2.1),
