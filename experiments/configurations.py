@@ -175,6 +175,7 @@ ONLINE_MIXED = replace(ONLINE_LONG, name="online-mixed-resolved", mixed_lengths=
 OPTION_OCCUPANCY = replace(ONLINE_UVLA, name="online-occupancy-resolved", propagation="occupancy")
 OPTION_IDENTITY = replace(ONLINE_UVLA, name="online-identity-resolved", identity=1.0)
 OPTION_NOISE = replace(ONLINE_UVLA, name="online-noise-resolved", query_noise=0.3)
+OPTION_IDENTITY_NOISE = replace(OPTION_IDENTITY, name="online-identity-noise-resolved", query_noise=0.3)
 OPTION_GATED = replace(ONLINE_UVLA, name="online-gated-resolved", propagation="gated")
 
 BUNDLED_OCCUPANCY = replace(BUNDLED, name="bundled-occupancy", occupancy=True)

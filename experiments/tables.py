@@ -32,6 +32,7 @@ from experiments.configurations import (
     ONLINE_UVLA,
     OPTION_GATED,
     OPTION_IDENTITY,
+    OPTION_IDENTITY_NOISE,
     OPTION_NOISE,
     OPTION_OCCUPANCY,
     UVLA,
@@ -132,8 +133,9 @@ ONLINE_OPTIONS = {
     "with gated propagation": OPTION_GATED,
     "with the contrastive loss": OPTION_IDENTITY,
     "with noised queries": OPTION_NOISE,
+    "with the contrastive loss and noised queries": OPTION_IDENTITY_NOISE,
 }
-"""Options of later methods, each alone."""
+"""Options of later methods, each alone, and two that do not exclude each other together."""
 ONLINE_LENGTHS: tuple[ClipLength, ...] = (1, 3, 7, "auto")
 ATTEMPTS = TABLE4 | {"global memory": GLOBAL_MEMORY, "N_f = 1": GENVIS_1, "N_f = 5": GENVIS_5, "N_f = 7": GENVIS_7}
 ATTEMPT_SETS = (*TABLE_SETS, "crossing", "returning")

@@ -79,6 +79,7 @@ def test_options_of_later_methods_reach_recipe_and_network(workspace: Workspace)
         "online-gated-resolved": ("gated", 0, 0, "none"),
         "online-identity-resolved": ("full", 1, 0, "none"),
         "online-noise-resolved": ("full", 0, 0.3, "none"),
+        "online-identity-noise-resolved": ("full", 1, 0.3, "none"),
     }
     assert "propagation" not in ONLINE_UVLA.description()  # Older results keep their descriptions.
     assert tables.ONLINE_OPTIONS["with gated propagation"].description()["propagation"] == "gated"

@@ -8,11 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genvis.checkpoints.load import load_genvis
 from genvis.errors import InputError
 from genvis.model.outputs import TrackerState
 from genvis.model.tracker.memory_bank import PrototypeMemory
 from genvis.training.recipe.checks import check_recipe
-from genvis.training.run.run import build_data, build_module
+from genvis.training.run.run import build_data, build_module, train
 from genvis.training.stages.query_noise import QueryNoise
 from tests.training.tiny import tiny_recipe
 
@@ -104,6 +105,23 @@ def test_a_step_draws_its_own_noise_and_only_if_asked(tmp_path: Path) -> None:
     assert changed
     assert all(name.endswith("clip1") for name in changed)
     assert any(not torch.equal(value, other[name]) for name, value in first.items())
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_interrupted_run_goes_on_exactly_with_all_options(tmp_path: Path) -> None:
+    def weights(folder: str, steps: int) -> dict[str, torch.Tensor]:
+        recipe = tiny_recipe(tmp_path / folder, "genvis", max_steps=steps)
+        recipe.model.config = recipe.model.config | {"propagation": "gated", "memory_read": "none"}
+        recipe.loss.query_noise, recipe.loss.identity, recipe.loss.disappearance = 0.5, 0.5, 0.3
+        model = load_genvis(train(recipe))
+        assert model.config.propagation == "gated"
+        return dict(model.state_dict())
+
+    whole = weights("whole", 3)
+    weights("parts", 1)
+    parts = weights("parts", 3)
+    assert whole["tracker.gate.weight"].any()
+    assert all(torch.equal(value, parts[name]) for name, value in whole.items())
 
 
 def test_noise_is_for_propagated_queries(tmp_path: Path) -> None:
