@@ -26,12 +26,13 @@ from experiments.recordings import RecordedVideo, record, with_images
 from experiments.runner import weights_digest
 from experiments.validation_sets import validation_set
 
+from experiments import FIRST_BUNDLED_MODEL
 from genvis.checkpoints.load import load_genvis
 from genvis.inference.run_setup import ClipLength
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.inference.windows.clip_windows import AdaptiveWindows
 
-MODEL = "sprites-tiny"
+MODEL = FIRST_BUNDLED_MODEL
 SETS = ("normal", "occluded", "returning", "endless", "crowd-10")
 FAST_SETS = ("normal", "occluded", "returning", "endless")
 LENGTHS: tuple[ClipLength, ...] = (1, 3, 5, 7, "auto")

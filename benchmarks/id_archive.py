@@ -21,6 +21,7 @@ from experiments.recordings import RecordedVideo, ReplayedDetector, record
 from experiments.runner import weights_digest
 from experiments.validation_sets import validation_set
 
+from experiments import FIRST_BUNDLED_MODEL
 from genvis.checkpoints.load import load_genvis
 from genvis.evaluation.evaluated_videos import EvaluatedVideo
 from genvis.inference.segmenter import VideoSegmenter
@@ -30,7 +31,7 @@ from genvis.results.recorder import ResultRecorder
 from genvis.results.types import VideoResult
 from genvis.video import Frame
 
-MODEL = "sprites-tiny"
+MODEL = FIRST_BUNDLED_MODEL
 ROWS = {"without": ArchiveOptions(size=0), "archive": ArchiveOptions()}
 
 

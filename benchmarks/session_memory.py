@@ -16,9 +16,10 @@ from experiments.recordings import record
 from experiments.runner import weights_digest
 from experiments.validation_sets import validation_set
 
+from experiments import FIRST_BUNDLED_MODEL
 from genvis.checkpoints.load import load_genvis
 
-MODEL = "sprites-tiny"
+MODEL = FIRST_BUNDLED_MODEL
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Make the clip of `genvis demo`: animals in styles that no training video has.
+"""Make the clip of `genvis demo`: four animals in styles that no training video has pile up, leave and come back.
 
     python examples/make_demo_clip.py src/genvis/assets/demo.mp4
 
@@ -14,9 +14,22 @@ from genvis.data.sprites.difficulty import DIFFICULTIES
 from genvis.video.writing.video_writer import VideoWriter
 
 FRAMES_PER_SECOND = 24
-LENGTH = 72
-SCENE = 5
-DIFFICULTY = replace(DIFFICULTIES["easy"], objects=(3, 3), look_alikes=0.35, length=LENGTH, size=(0.3, 0.5))
+LENGTH = 120
+SCENE = 16
+"""Of the first 37, one of the two in which the bundled model keeps the ids best."""
+DIFFICULTY = replace(
+    DIFFICULTIES["easy"],
+    objects=(4, 4),
+    size=(0.3, 0.48),
+    look_alikes=0.3,
+    occlusion=0.4,
+    leaving=0.3,
+    late=0.3,
+    out_of_sight=(8, 24),
+    pace=20,
+    length=LENGTH,
+    foreground=(0, 0),
+)
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from experiments import FIRST_BUNDLED_MODEL
 from genvis.errors import GenVISError
 
 TABLES = (
@@ -29,7 +30,7 @@ def options_parser() -> argparse.ArgumentParser:
         "measures frames per second and wants a quiet machine; report "
         "writes the page from all results there are",
     )
-    parser.add_argument("--detector", default="sprites-tiny", help="model whose detector is used, frozen")
+    parser.add_argument("--detector", default=FIRST_BUNDLED_MODEL, help="model whose detector is used, frozen")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of each row")
     parser.add_argument("--rows", nargs="+", default=[], metavar="NAME", help="only these configurations, such as uvla")
     parser.add_argument("--sets", nargs="+", metavar="NAME", help="validation sets of the tables")
