@@ -69,7 +69,23 @@ def test_what_was_downloaded_is_laid_out_and_checked(
     assert again["here"][0]["missing"] == 0
 
 
-@pytest.mark.parametrize("packed", ["zip", "tar.gz"])
+def test_an_old_python_that_would_unpack_anything_unpacks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content, downloads = downloaded_ovis(tmp_path / "content"), tmp_path / "downloads"
+    downloads.mkdir()
+    with tarfile.open(downloads / "train.tar.gz", "w:gz") as bundle:
+        bundle.add(content, ".")
+    monkeypatch.delattr(tarfile, "data_filter", raising=False)
+    dataset = next(dataset for dataset in known_datasets() if dataset.name == "ovis")
+    with pytest.raises(InputError, match=r"train\.tar\.gz' cannot be unpacked safely by Python .*3\.11\.4"):
+        lay_out(dataset, downloads, tmp_path / "ovis")
+
+
+@pytest.mark.parametrize(
+    "packed",
+    ["zip", pytest.param("tar.gz", marks=pytest.mark.skipif(not hasattr(tarfile, "data_filter"), reason="old Python"))],
+)
 def test_archives_are_unpacked(tmp_path: Path, packed: str) -> None:
     content, downloads = downloaded_ovis(tmp_path / "content"), tmp_path / "downloads"
     downloads.mkdir()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import shutil
 import tarfile
 import zipfile
@@ -193,6 +194,11 @@ def _unpack(downloaded: Path, target: Path, progress: Callable[[str, int, int], 
         folders.append(folder)
         if folder.exists():
             continue
+        if not (zipfile.is_zipfile(archive) or hasattr(tarfile, "data_filter")):
+            raise InputError(
+                f"'{archive}' cannot be unpacked safely by Python {platform.python_version()}: take Python 3.11.4 or "
+                "newer, or put what is in it in its place."
+            )
         try:
             with atomic_folder(folder) as partial:
                 if zipfile.is_zipfile(archive):

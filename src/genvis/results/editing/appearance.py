@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from genvis.errors import InputError
 from genvis.files import atomic_file
@@ -107,10 +107,8 @@ def save_appearance(appearance: Appearance, folder: Path) -> Path:
     metadata = {"format": _FORMAT, "result": content_stamp(folder / RESULT_FILE).digest}
     path = folder / APPEARANCE_FILE
     with atomic_file(path) as partial:
-        try:
-            save_file(tensors, partial, metadata)
-        except SafetensorError as error:
-            raise OSError(str(error)) from error
+        # Not by safetensors itself, which leaves a file of its own behind where it is killed.
+        partial.write_bytes(save(tensors, metadata))
     return path
 
 
