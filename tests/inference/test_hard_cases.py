@@ -128,7 +128,7 @@ def test_a_disk_that_fills_up_is_one_sentence(film, tmp_path, capsys, monkeypatc
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("genvis.inference.state_file.save_file", full)
+    monkeypatch.setattr("genvis.inference.state_file.save", full)
     monkeypatch.setattr(prediction, "SAVE_EVERY_SECONDS", -1)
     assert predict(film(), "-o", tmp_path / "out") == 2
     said = " ".join(capsys.readouterr().out.split())
