@@ -210,7 +210,7 @@ PAIRS: dict[str, list[Pair]] = {
     "online-figure3": _length_pairs(),
     "online-options": _against(ONLINE_OPTIONS, "5 frames, UVLA"),
 }
-"""What intervals are about: the second of each pair is compared with the first."""
+"""Pairs of rows that intervals compare, the second with the first."""
 
 
 class Step(NamedTuple):

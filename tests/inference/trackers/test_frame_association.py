@@ -137,7 +137,7 @@ def test_with_an_archive_an_object_keeps_its_id_though_the_memory_forgets(
 def test_with_an_archive_a_track_is_remembered_for_the_fewer_frames(
     absence: int, keep_frames: int, absent_frames: int
 ) -> None:
-    """What is archived here never comes back: nothing is like enough."""
+    """An archive from which no track comes back: none is like enough."""
     options = MemoryMatchingOptions(keep_frames=keep_frames, confirmed_after=1)
     nobody = ArchiveOptions(absent_frames=absent_frames, confirmed_after=1, match_threshold=9.0)
     frames = [scripted_frame([2]), *[scripted_frame([])] * absence, scripted_frame([2])]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from genvis.model.outputs import TrackerOutput
-from genvis.training.criterion.losses import IDENTITY_TEMPERATURE, identity_loss
+from genvis.training.criterion.losses import identity_loss
 from genvis.training.criterion.set_criterion import SetCriterion
 from genvis.training.criterion.targets import ObjectTargets, join_targets
 from genvis.training.criterion.tracker_criterion import TrackerCriterion
@@ -66,9 +66,7 @@ def test_it_is_the_identity_loss_of_all_that_is_matched_in_all_clips() -> None:
                 objects.append(thing)
                 moments.append(100 + clip)
     assert criterion.assigned.shape == (1, 3)
-    total, pairs = identity_loss(
-        torch.stack(rows), torch.tensor(objects), torch.tensor(moments), temperature=IDENTITY_TEMPERATURE
-    )
+    total, pairs = identity_loss(torch.stack(rows), torch.tensor(objects), torch.tensor(moments))
     torch.testing.assert_close(criterion.identity(), 0.5 * total / pairs)
 
 

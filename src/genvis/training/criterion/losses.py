@@ -4,9 +4,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-IDENTITY_TEMPERATURE = 0.1
-"""Of the contrastive losses: cosines lie close together, and a tenth makes them a distribution over objects."""
-
 
 def full_precision(tensor: Tensor) -> torch.autocast:
     """Return a context in which products on the tensor's device are not rounded to half precision.
@@ -73,17 +70,19 @@ def similarity_loss(embeddings: Tensor, objects: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(products, same, pairs, reduction="sum")
 
 
-def identity_loss(embeddings: Tensor, objects: Tensor, frames: Tensor, *, temperature: float) -> tuple[Tensor, Tensor]:
-    """Return the contrastive loss that tells who an object is: InfoNCE over all objects of the batch.
+def identity_loss(
+    embeddings: Tensor, objects: Tensor, moments: Tensor, *, temperature: float = 0.1
+) -> tuple[Tensor, Tensor]:
+    """Return the contrastive loss that tells objects apart: InfoNCE over all objects of the batch, of cosines.
 
-    For every pair of embeddings of one object in two frames, the other one is to be found among the embeddings of all
-    other objects, those of the same frame too: these surely are others, however alike they look.
+    For every pair of embeddings of one object at two moments, the other one is to be found among the embeddings of all
+    other objects, those of the same moment too: these surely are others, however alike they look.
 
     Args:
         embeddings: (E, C) of detected objects.
         objects: (E,) int64, the object that each holds.
-        frames: (E,) int64, the frame that each is from.
-        temperature: By which cosines are divided.
+        moments: (E,) int64, the frame or clip that each is from.
+        temperature: By which cosines are divided: they lie close together, and a tenth makes a distribution of them.
 
     Returns:
         Two scalars, the sum over the pairs and their number; the loss is the first over the second.
@@ -91,7 +90,7 @@ def identity_loss(embeddings: Tensor, objects: Tensor, frames: Tensor, *, temper
     directions = F.normalize(embeddings.float(), dim=-1)
     cosines = directions @ directions.mT / temperature  # (E, E)
     same = objects[:, None] == objects[None, :]
-    pairs = same & (frames[:, None] != frames[None, :])
+    pairs = same & (moments[:, None] != moments[None, :])
     others = cosines.masked_fill(same, -torch.inf).logsumexp(1, keepdim=True)  # (E, 1)
     losses = F.softplus(others - cosines)  # (E, E): -log of the share of the pair
     return losses[pairs].sum(), pairs.sum()

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from genvis.model.mask_product import embeddings_before_projection
 from genvis.model.outputs import TrackerOutput
 from genvis.training.criterion.hungarian_matching import UNASSIGNED
-from genvis.training.criterion.losses import IDENTITY_TEMPERATURE, full_precision, identity_loss, similarity_loss
+from genvis.training.criterion.losses import full_precision, identity_loss, similarity_loss
 from genvis.training.criterion.set_criterion import SetCriterion, SetPrediction
 from genvis.training.criterion.targets import Indices, ObjectTargets
 from genvis.training.criterion.uvla import VideoLabelAssignment
@@ -93,7 +93,7 @@ class TrackerCriterion:
             for part in (1, 2)
         )
         with full_precision(embeddings):
-            total, pairs = identity_loss(embeddings, objects, moments, temperature=IDENTITY_TEMPERATURE)
+            total, pairs = identity_loss(embeddings, objects, moments)
             return self._identity_weight * total / shared_normalizers(pairs)
 
     def _similarity(self, output: TrackerOutput, frame_assignment: Indices, targets: ObjectTargets) -> Tensor:

@@ -11,7 +11,7 @@ from genvis.evaluation.evaluated_videos import EvaluatedVideo
 from genvis.model.detector.mask2former import as_mask2former
 from genvis.model.outputs import FramePrediction
 from genvis.training.criterion.hungarian_matching import UNASSIGNED
-from genvis.training.criterion.losses import IDENTITY_TEMPERATURE, full_precision, identity_loss
+from genvis.training.criterion.losses import full_precision, identity_loss
 from genvis.training.criterion.targets import Indices, ObjectTargets
 from genvis.training.process_group import of_the_first, shared_normalizers
 from genvis.training.stages.detector_input import detector_input
@@ -51,14 +51,11 @@ class DetectorStage(StageModule):
         """
         place = np.flatnonzero(assigned != UNASSIGNED)  # (E,)
         T = targets.in_frame.shape[1]
-        objects, frames = place // T, targets.frame_by_frame().videos[place]
+        objects = place // T
+        frames = targets.videos[objects] * T + place % T
+        things, moments = (torch.from_numpy(part).to(frame_queries.device) for part in (objects, frames))
         with full_precision(frame_queries):
-            total, pairs = identity_loss(
-                frame_queries[frames, assigned[place]],
-                torch.from_numpy(objects).to(frame_queries.device),
-                torch.from_numpy(frames).to(frame_queries.device),
-                temperature=IDENTITY_TEMPERATURE,
-            )
+            total, pairs = identity_loss(frame_queries[frames, assigned[place]], things, moments)
             return self.loss_options.identity * total / shared_normalizers(pairs)
 
     def on_validation_epoch_start(self) -> None:
