@@ -284,14 +284,15 @@ def test_what_is_no_request_harms_nobody(shared: Client, raw):
     assert shared.get("/api/state")
 
 
-def test_no_answer_names_a_path_of_this_machine(client: Client, folder: Path):
+def test_no_answer_names_a_path_of_this_machine(client: Client, folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("genvis.app.library.FRESH_SECONDS", 0.2)
     result = client.get("/api/state")["results"][0]["id"]
     client.opened(result)
     (folder / "results" / "clip" / "edits.jsonl").write_text("no log")
     broken = folder / "results" / "broken"
     broken.mkdir()
     (broken / "result.json").write_text('{"format":"genvis-video-result","name":"b","height":4,"width":4,"tracks":[')
-    time.sleep(2.1)
+    time.sleep(0.2)
     for other in client.get("/api/state")["results"]:
         client.send("GET", f"/api/results/{other['id']}")
     job = client.wait_for("/api/state", lambda state: [job for job in state["jobs"] if job["state"] == "failed"])

@@ -15,17 +15,17 @@ import psutil
 import pytest
 
 from genvis.app.library import Library
-from genvis.app.working.job_queue import JobQueue, job_to_page
+from genvis.app.working.job_queue import WORKER, JobQueue, job_to_page
 from genvis.app.working.job_records import Job, JobRecords
 from genvis.app.working.segment_options import SegmentOptions
 from genvis.errors import InputError
 
 # Counts to a number, keeps how far it is, and stops when its input ends: what a worker does, without a model.
 COUNTING = """
-import json, pathlib, sys, threading, time
+import json, os, pathlib, sys, threading, time
 order = json.loads(sys.stdin.readline())
 ended = threading.Event()
-threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+threading.Thread(target=lambda: (os.read(0, 1), ended.set()), daemon=True).start()
 work, folder = order["work"], pathlib.Path(order["root"]) / order["folder"]
 folder.mkdir(parents=True, exist_ok=True)
 kept = folder / "kept"
@@ -74,6 +74,18 @@ class Desk:
 
     def kept(self, job: Job) -> int:
         return int((self.library.root / job.folder / "kept").read_text())
+
+
+def test_a_worker_ends_when_its_work_does_while_its_input_stays_open(tmp_path):
+    order = {"kind": "index", "root": str(tmp_path), "folder": ".", "work": {"result": "none.json", "index": "index"}}
+    with subprocess.Popen(WORKER, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as worker:
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        worker.stdin.write(json.dumps(order).encode() + b"\n")
+        worker.stdin.flush()
+        *_, last = worker.stdout
+        assert worker.wait(timeout=60) == 2  # And not of an interpreter that waited for its input, and aborted.
+        assert json.loads(last)["event"] == "error"
 
 
 def test_jobs_run_one_after_the_other(tmp_path):

@@ -135,10 +135,10 @@ def test_every_format_is_written_of_the_corrected_result(client: Client, tmp_pat
 
 
 @pytest.mark.parametrize("name", ["../a.json", "/etc/a.json", ".hidden/a.json", "a.txt", "", 3, "a//b.json", "results"])
-def test_training_sets_lie_in_the_folder(client: Client, name):
-    result = only_result(client)
-    client.opened(result)
-    client.post(f"/api/results/{result}/append", {"file": name}, expect=422)
+def test_training_sets_lie_in_the_folder(shared: Client, name):
+    result = only_result(shared)
+    shared.opened(result)
+    shared.post(f"/api/results/{result}/append", {"file": name}, expect=422)
 
 
 BRIEF = (
@@ -195,13 +195,15 @@ def test_places_to_look_at(folder: Path):
         assert [one["id"] for one in state["tracks"]] == [1]
 
 
-def test_the_list_follows_the_folder(client: Client, folder: Path):
+def test_the_list_follows_the_folder(client: Client, folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("genvis.app.library.FRESH_SECONDS", 0.2)
+    assert len(client.get("/api/state")["videos"]) == 1
     small_video(folder / "deep" / "er" / "new.mp4")
     model = folder / "runs" / "mine"
     model.mkdir(parents=True)
     (model / "config.json").write_text("{}")
     (model / "model.safetensors").write_bytes(b"")
-    time.sleep(2.1)
+    time.sleep(0.2)
     state = client.get("/api/state")
     assert [video["name"] for video in state["videos"]] == ["clip.mp4", "deep/er/new.mp4"]
     assert state["models"][0]["name"] == "runs/mine"

@@ -6,6 +6,7 @@ how far it is, and last how it ended: ``done``, ``stopped`` or ``error``.
 """
 
 import json
+import os
 import sys
 import threading
 import time
@@ -80,7 +81,8 @@ class StopWatch:
         return self._ended.is_set()
 
     def _wait(self) -> None:
-        while sys.stdin.buffer.readline():
+        # Not through the buffer, whose lock the interpreter would wait for at its end, and then abort.
+        while os.read(sys.stdin.fileno(), 1 << 12):
             pass
         self._ended.set()
 
