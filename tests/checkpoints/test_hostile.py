@@ -223,15 +223,20 @@ def test_sizes_within_bounds_that_the_weights_do_not_have_are_refused_before_the
     assert "describes a network of" in sentence(folder)
 
 
+@pytest.fixture(scope="module")
+def family_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return {family: save_tiny_family(tmp_path_factory.mktemp(family), family) for family in FAMILIES}
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("value", [10**5, 10**9, -1, 0.5, "x"])
-def test_every_family_has_bounds(family: str, value: Any, tmp_path: Path) -> None:
-    folder = save_tiny_family(tmp_path / "model", family)
+def test_every_family_has_bounds(family: str, value: Any, family_folders: dict[str, Path], tmp_path: Path) -> None:
+    folder = family_folders[family]
     name = "decoder_layers" if family in ("rf_detr", "mask2former") else "num_hidden_layers"
     assert f"{name} is {value!r}" in sentence(changed(folder, tmp_path / "changed", name, value))
 
 
-def test_every_number_of_every_family_has_bounds_or_is_no_size(tmp_path: Path) -> None:
+def test_every_number_of_every_family_has_bounds_or_is_no_size(family_folders: dict[str, Path]) -> None:
     free = (
         "weight",
         "coefficient",
@@ -246,8 +251,8 @@ def test_every_number_of_every_family_has_bounds_or_is_no_size(tmp_path: Path) -
         "_id",
         "dropout",
     )
-    for family in FAMILIES:
-        fields = json.loads((save_tiny_family(tmp_path / family, family) / "config.json").read_text())
+    for family, folder in family_folders.items():
+        fields = json.loads((folder / "config.json").read_text())
         for name, value in {**fields, **fields.get("backbone_config", {})}.items():
             if isinstance(value, int) and not isinstance(value, bool) and name not in BOUNDS:
                 assert name.endswith(free) or name in ("chunk_size_feed_forward",), f"{family}: {name}"
@@ -270,8 +275,10 @@ def test_every_number_of_every_family_has_bounds_or_is_no_size(tmp_path: Path) -
         ("resample", 10**9, "resample is 1000000000"),
     ],
 )
-def test_a_preprocessor_out_of_bounds_is_refused(path: str, value: Any, message: str, tmp_path: Path) -> None:
-    folder = save_tiny_family(tmp_path / "model", "mask2former")
+def test_a_preprocessor_out_of_bounds_is_refused(
+    path: str, value: Any, message: str, family_folders: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = family_folders["mask2former"]
     assert message in sentence(changed(folder, tmp_path / "changed", path, value, file="preprocessor_config.json"))
 
 

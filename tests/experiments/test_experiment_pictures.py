@@ -36,11 +36,12 @@ def test_timing_writes_frames_per_second_of_every_clip_length(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(timing, "_ROUNDS", 1)
+    monkeypatch.setattr(timing, "_FRAMES", 14)
     timing.time_clip_lengths(workspace, seed=0)
     content = json.loads((workspace.results / "timing.json").read_text())
     assert set(content["frames_per_second"]) == {"genvis-1", "genvis"}
     for speeds in content["frames_per_second"].values():
         assert list(speeds) == [str(length) for length in range(1, 8)]
         assert all(speed > 0 for speed in speeds.values())
-    assert content["frames"] == 84
+    assert content["frames"] == 14
     assert content["detector"] == workspace.detector_fingerprint

@@ -82,6 +82,12 @@ def results(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def without_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of the text alone: drawing takes nearly all of the time."""
+    monkeypatch.setattr("experiments.report.draw_plots", lambda *_: [])
+
+
 def page_with(folder: Path, *names: str) -> Path:
     page = folder / "docs" / "page.md"
     page.parent.mkdir(exist_ok=True)
@@ -91,7 +97,9 @@ def page_with(folder: Path, *names: str) -> Path:
     return page
 
 
-def test_the_page_is_filled_in_and_plots_are_drawn(results: Path, tmp_path: Path) -> None:
+def test_the_page_is_filled_in_and_plots_are_drawn(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     page = page_with(tmp_path, *SECTIONS)
     write_report(results, page)
     text = page.read_text()
@@ -125,6 +133,7 @@ def test_the_page_is_filled_in_and_plots_are_drawn(results: Path, tmp_path: Path
         with Image.open(page.parent / "images" / name) as picture:
             assert picture.width >= 800
     again = page.read_text()
+    monkeypatch.setattr("experiments.report.draw_plots", lambda *_: [])
     write_report(results, page)
     assert page.read_text() == again
 
@@ -146,6 +155,7 @@ def test_what_was_not_measured_is_no_number(tmp_path: Path) -> None:
     assert [path.name for path in (page.parent / "images").iterdir()] == ["reproduction_table4.png"]
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_earlier_attempts_are_reported_with_what_they_differ_in(results: Path, tmp_path: Path) -> None:
     job = Job(UVLA, (UVLA.plan("occluded"),))
     write_result(tmp_path / "results-lower-rate", job, 0, 17.25, settings={"steps": 10, "learning_rate": 0.1})
@@ -157,6 +167,7 @@ def test_earlier_attempts_are_reported_with_what_they_differ_in(results: Path, t
     assert "| 5 clips, UVLA | 17.2 | 7 |" in text
 
 
+@pytest.mark.usefixtures("without_plots")
 def test_the_time_of_the_pretraining_is_reported_once(results: Path, tmp_path: Path) -> None:
     page = page_with(tmp_path, "runs")
     write_report(results, page)

@@ -20,14 +20,16 @@ VALUES = (None, -1, 10**30, 1e999, float("nan"), "word", [], [1], {}, [[-1, -1]]
 @pytest.fixture(scope="module")
 def segmenters(tiny_models, tmp_path_factory):
     videomt = load(save_tiny_family(tmp_path_factory.mktemp("videomt"), "videomt"))
-    return {
+    made = {
         "videomt": VideoSegmenter(videomt),
-        "adaptive": VideoSegmenter(tiny_models["r50"], resolution=64, clip_length="auto", longest_clip=2),
         **{
             name: VideoSegmenter(tiny_models["r50"], resolution=64, tracker=name)
             for name in ("propagation", "memory", "queries", "clip_queries")
         },
     }
+    for one in made.values():
+        assert one.weights  # Hashed here, and not again for every forged state.
+    return made
 
 
 def frames_of(images, start):

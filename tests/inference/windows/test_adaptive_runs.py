@@ -1,5 +1,7 @@
 """Adaptive clips in sessions and whole videos: the fixed ones within a scene, and scenes like videos of their own."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -119,12 +121,9 @@ def test_a_session_saved_anywhere_continues_exactly(request, tracker, longest, s
     assert second.objects == whole.objects
 
 
-@pytest.mark.parametrize("tracker", TRACKERS)
-@pytest.mark.parametrize(("live", "stopped_after"), [(False, 3), (False, 5), (False, 8), (True, 3), (True, 5)])
-def test_an_interrupted_run_is_resumed_as_if_nothing_happened(request, tracker, live, stopped_after, tmp_path):
-    models, two_scenes = (request.getfixturevalue(name) for name in ("models", "two_scenes"))
-
-    def run(folder, *, resume=False, stop=None):
+@pytest.fixture(scope="module")
+def run(models, two_scenes):
+    def run(tracker, live, folder, *, resume=False, stop=None):
         done = []
         with open_source(two_scenes) as source:
             return (predict_live if live else predict_video)(
@@ -137,12 +136,23 @@ def test_an_interrupted_run_is_resumed_as_if_nothing_happened(request, tracker, 
                 **({} if live else {"on_drawing": lambda _: None}),
             )
 
-    straight = run(tmp_path / "straight")
-    stopped = run(tmp_path / "cut", stop=stopped_after)
+    return run
+
+
+@pytest.fixture(scope="module")
+def straight(run, tmp_path_factory):
+    """Results of runs without an interruption, by tracker and whether they are live."""
+    return cache(lambda tracker, live: run(tracker, live, tmp_path_factory.mktemp("straight")).result)
+
+
+@pytest.mark.parametrize("tracker", TRACKERS)
+@pytest.mark.parametrize(("live", "stopped_after"), [(False, 3), (False, 5), (False, 8), (True, 3), (True, 5)])
+def test_an_interrupted_run_is_resumed_as_if_nothing_happened(run, straight, tmp_path, *, tracker, live, stopped_after):
+    stopped = run(tracker, live, tmp_path, stop=stopped_after)
     assert len(stopped.result) == stopped_after
-    resumed = run(tmp_path / "cut", resume=True)
+    resumed = run(tracker, live, tmp_path, resume=True)
     assert resumed.is_complete
-    assert content(resumed.result) == content(straight.result)
+    assert content(resumed.result) == content(straight(tracker, live))
 
 
 @settings(max_examples=10, deadline=None)
