@@ -8,6 +8,8 @@ from genvis.benchmarking.benchmark import PARTS, BenchOptions, run_benchmark
 from genvis.checkpoints.load import load_genvis
 from genvis.cli.main import main
 from genvis.errors import InputError
+from genvis.export import on_demand
+from genvis.export.onnx_files import write_graph
 from genvis.video.writing.video_writer import VideoWriter
 from tests.tiny_families import save_tiny_family
 
@@ -65,13 +67,18 @@ def test_wrong_numbers_are_refused() -> None:
         BenchOptions(clips=0)
 
 
-def test_runtimes_in_turns_and_which_is_fastest(tmp_path, capsys):
+def test_runtimes_in_turns_and_which_is_fastest(tmp_path, capsys, monkeypatch):
+    traced = []
+    monkeypatch.setattr(
+        on_demand, "write_graph", lambda *args, **options: traced.append(1) or write_graph(*args, **options)
+    )
     folder = save_tiny_family(tmp_path / "model", "videomt")
     words = ["bench", str(folder), "--runtimes", "--height", "64", "--width", "96", "--clips", "2"]
     assert main([*words, "--out", str(tmp_path / "figures.json")]) == 0
     figures = json.loads((tmp_path / "figures.json").read_text())
     names = [report["name"] for report in figures["reports"]]
     assert names == ["torch", "onnxruntime", "openvino"]
+    assert len(traced) == 1  # Both run the same graph.
     assert figures["fastest"] in names
     assert figures["gigaflop"] > 0
     assert all(report["floor"] > 0 and report["processor_floor"] > 0 for report in figures["reports"])

@@ -15,7 +15,7 @@ from genvis.benchmarking.machine import matrix_product
 from genvis.benchmarking.operations import operation_counter
 from genvis.checkpoints.load import Model
 from genvis.errors import MissingExtraError
-from genvis.export.on_demand import run_by
+from genvis.export.on_demand import WrittenGraphs, run_by
 from genvis.model.genvis import GenVIS
 from genvis.model.preprocessing import Preprocessing
 from genvis.model.tracker.videomt import VidEoMT
@@ -168,7 +168,8 @@ def compare_installed(
     pixels = preprocessing.normalize(preprocessing.resize(frame))
     steps = {"torch": network_step(model.eval().requires_grad_(False))}
     gigaflop = gigaflop_of(steps["torch"], pixels)
-    steps |= {runtime: network_step(run_by(model, runtime)) for runtime in installed}
+    written = WrittenGraphs()  # A trace takes from seconds to a minute, and all runtimes run the same graphs.
+    steps |= {runtime: network_step(run_by(model, runtime, written=written)) for runtime in installed}
     rows, columns = pixels.shape[-2:]
     return compare_runtimes(steps, pixels, network=f"{name}, {rows}x{columns}", gigaflop=gigaflop, turns=turns)
 

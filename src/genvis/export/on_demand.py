@@ -20,8 +20,41 @@ from genvis.runtimes.graphs import Graph, open_graph, require_runtime
 from genvis.runtimes.runtime_names import RuntimeName
 
 
+class WrittenGraphs:
+    """Graphs of one model, which every runtime reads, in a temporary folder that goes with the last user of them."""
+
+    def __init__(self) -> None:
+        self._folder = TemporaryDirectory(prefix="genvis-export-")
+        self._files: dict[str, Path] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._files
+
+    def file(self, name: str, network: TracedNetwork) -> Path:
+        """Return the file of a graph, which is written the first time.
+
+        Args:
+            name: Of the graph.
+            network: What it is traced from.
+
+        Raises:
+            InputError: If the network cannot be traced.
+        """
+        if name not in self._files:
+            folder = Path(self._folder.name)
+            # Tracing must not meet tensors of inference mode, in which videos run.
+            with torch.inference_mode(mode=False):
+                graph = write_graph(network.eval(), folder, name, graph_format="onnx", weights="float32")
+            self._files[name] = folder / graph.file
+        return self._files[name]
+
+
 def run_by(
-    model: GenVIS | VidEoMT, runtime: RuntimeName, *, on_export: Callable[[str], None] = lambda _: None
+    model: GenVIS | VidEoMT,
+    runtime: RuntimeName,
+    *,
+    on_export: Callable[[str], None] = lambda _: None,
+    written: WrittenGraphs | None = None,
 ) -> ExportedGenVIS | ExportedVidEoMT:
     """Return a model that another runtime runs; its graphs are made, in a temporary folder, when they are needed.
 
@@ -29,6 +62,7 @@ def run_by(
         model: On the CPU, in float32. Its parameters no longer require a gradient afterwards.
         runtime: What runs it.
         on_export: Called with a sentence before a graph is made, which takes from seconds to a minute.
+        written: Graphs of this model that another runtime runs, too, or will; None makes its own.
 
     Raises:
         InputError: If the model cannot be exported.
@@ -41,7 +75,7 @@ def run_by(
             "A VITA model sees the whole video at once, which no graph of a clip can: leave out --runtime."
         )
     model.eval().requires_grad_(False)
-    graphs = _GraphsOnDemand(runtime, on_export)
+    graphs = _GraphsOnDemand(runtime, on_export, WrittenGraphs() if written is None else written)
     stamp = _stamp(model)
     if isinstance(model, VidEoMT):
         config = model.config
@@ -74,12 +108,12 @@ def run_by(
 
 
 class _GraphsOnDemand:
-    """Graphs in a temporary folder, which goes with the last model that uses them."""
+    """Graphs as one runtime runs them, made when they are needed."""
 
-    def __init__(self, runtime: RuntimeName, on_export: Callable[[str], None]) -> None:
+    def __init__(self, runtime: RuntimeName, on_export: Callable[[str], None], written: WrittenGraphs) -> None:
         self._runtime = runtime
         self._on_export = on_export
-        self._folder = TemporaryDirectory(prefix="genvis-export-")
+        self._written = written
         self._graphs: dict[tuple[int, int], Graph] = {}
 
     def of_size(self, network: Callable[[int, int], TracedNetwork]) -> GraphFor:
@@ -88,8 +122,9 @@ class _GraphsOnDemand:
         def graph_for(pixel_values: Tensor) -> Graph:
             height, width = (int(side) for side in pixel_values.shape[-2:])
             if (height, width) not in self._graphs:
-                self._on_export(f"Exporting the network for {self._runtime}, for inputs of {height}x{width}.")
                 name = f"network-{height}x{width}"
+                if name not in self._written:
+                    self._on_export(f"Exporting the network for {self._runtime}, for inputs of {height}x{width}.")
                 self._graphs[height, width] = self.make(name, network(height, width), fixed_shapes=True)
             return self._graphs[height, width]
 
@@ -97,11 +132,7 @@ class _GraphsOnDemand:
 
     def make(self, name: str, network: TracedNetwork, *, fixed_shapes: bool = False) -> Graph:
         """Write a graph and open it."""
-        folder = Path(self._folder.name)
-        # Tracing must not meet tensors of inference mode, in which videos run.
-        with torch.inference_mode(mode=False):
-            file = write_graph(network.eval(), folder, name, graph_format="onnx", weights="float32")
-        return open_graph(folder / file.file, self._runtime, fixed_shapes=fixed_shapes)
+        return open_graph(self._written.file(name, network), self._runtime, fixed_shapes=fixed_shapes)
 
 
 def _stamp(model: GenVIS | VidEoMT) -> Stamp:
