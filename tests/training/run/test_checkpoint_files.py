@@ -3,6 +3,7 @@
 import os
 import pickle
 import random
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -106,35 +107,41 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def place(run: Path) -> Path:
+    """The folder of a run of two steps, as it was when the run ended."""
+    folder = run / "here"
+    shutil.rmtree(folder, ignore_errors=True)
+    return Path(shutil.copytree(run / "two", folder))
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(
-    tmp_path: Path, run: Path, damage: Any, capsys: pytest.CaptureFixture[str]
+    place: Path, run: Path, damage: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train(recipe_of(tmp_path, 2))
-    damage(tmp_path / "checkpoints" / "last.ckpt")
-    folder = train(recipe_of(tmp_path, 3))
+    damage(place / "checkpoints" / "last.ckpt")
+    folder = train(recipe_of(place, 3))
     said = capsys.readouterr().out
     assert "last.ckpt cannot be used" in said
     assert "Going back to" in said
     assert "previous.ckpt, step 1" in said
     assert same_weights(folder, run / "three" / "model")
-    assert not (tmp_path / "checkpoints" / "executed").exists()
+    assert not (place / "checkpoints" / "executed").exists()
 
 
 @pytest.mark.parametrize("part", ["loops", "optimizer_states", "lr_schedulers"])
-def test_a_checkpoint_that_cannot_be_restored_is_one_sentence(tmp_path: Path, part: str) -> None:
-    train(recipe_of(tmp_path, 2))
-    path = tmp_path / "checkpoints" / "last.ckpt"
+def test_a_checkpoint_that_cannot_be_restored_is_one_sentence(place: Path, part: str) -> None:
+    path = place / "checkpoints" / "last.ckpt"
     content = torch.load(path, weights_only=True)
     content[part] = 0.5
     torch.save(content, path)
     with pytest.raises(InputError, match=r"last\.ckpt cannot be used: its content is impossible") as raised:
-        train(recipe_of(tmp_path, 3))
+        train(recipe_of(place, 3))
     assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("place", "value"),
+    ("keys", "value"),
     [
         (("lr_schedulers", 0, "base_lrs", 1), [0.001]),
         (("lr_schedulers", 0, "last_epoch"), 0.5),
@@ -146,34 +153,31 @@ def test_a_checkpoint_that_cannot_be_restored_is_one_sentence(tmp_path: Path, pa
         (("optimizer_states", 0, "state", 0, "step"), None),
     ],
 )
-def test_values_that_are_taken_over_unseen_are_checked(place: tuple[Any, ...], value: Any, tmp_path: Path) -> None:
-    train(recipe_of(tmp_path, 2))
-    path = tmp_path / "checkpoints" / "last.ckpt"
+def test_values_that_are_taken_over_unseen_are_checked(keys: tuple[Any, ...], value: Any, place: Path) -> None:
+    path = place / "checkpoints" / "last.ckpt"
     content = torch.load(path, weights_only=True)
     part = content
-    for name in place[:-1]:
+    for name in keys[:-1]:
         part = part[name]
-    part[place[-1]] = value
+    part[keys[-1]] = value
     torch.save(content, path)
     with pytest.raises(InputError, match=r"last\.ckpt cannot be used: its content is impossible"):
-        train(recipe_of(tmp_path, 3))
+        train(recipe_of(place, 3))
 
 
-def test_without_a_whole_checkpoint_nothing_starts_over_silently(tmp_path: Path) -> None:
-    train(recipe_of(tmp_path, 2))
+def test_without_a_whole_checkpoint_nothing_starts_over_silently(place: Path) -> None:
     for name in ("last.ckpt", "previous.ckpt"):
-        cut(tmp_path / "checkpoints" / name)
+        cut(place / "checkpoints" / name)
     with pytest.raises(InputError, match=r"no other checkpoint: start over with --run\.resume false") as raised:
-        train(recipe_of(tmp_path, 3))
+        train(recipe_of(place, 3))
     assert "\n" not in str(raised.value)
 
 
-def test_killed_between_two_renames(tmp_path: Path, run: Path) -> None:
-    train(recipe_of(tmp_path, 2))
-    last = tmp_path / "checkpoints" / "last.ckpt"
+def test_killed_between_two_renames(place: Path, run: Path) -> None:
+    last = place / "checkpoints" / "last.ckpt"
     last.replace(last.with_name("previous.ckpt"))
     (last.with_name(".last.123.part.ckpt")).write_bytes(b"half")
-    assert same_weights(train(recipe_of(tmp_path, 3)), run / "three" / "model")
+    assert same_weights(train(recipe_of(place, 3)), run / "three" / "model")
     assert sorted(path.name for path in last.parent.iterdir()) == ["last.ckpt", "previous.ckpt"]
 
 
