@@ -4,7 +4,7 @@ import ast
 import sys
 import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import packages_distributions
@@ -85,6 +85,12 @@ def module_of(name: str) -> str:
     return name if name in modules() else name.rpartition(".")[0]
 
 
+@cache
+def distributions() -> Mapping[str, list[str]]:
+    """For every name that can be imported, what installs it."""
+    return packages_distributions()
+
+
 def room(module: str) -> str:
     """The folder of a file; all files without one share the ground."""
     return module.split(".")[1] if (PACKAGE / module.split(".")[1]).is_dir() else "ground"
@@ -159,13 +165,12 @@ def test_direct_imports_are_declared(folder):
         *(line for lines in project["optional-dependencies"].values() for line in lines),
     ]
     declared = {normalised(Requirement(entry).name) for entry in entries}
-    distributions = packages_distributions()
     own = {"genvis", "experiments", "benchmarks", "tests", *(path.stem for path in (ROOT / folder).rglob("*.py"))}
     names = {name.partition(".")[0] for path in (ROOT / folder).rglob("*.py") for name in imported_names(path)}
     undeclared = {
         name
         for name in names - own - set(sys.stdlib_module_names)
-        if not {normalised(each) for each in distributions.get(name, [NOT_IN_TESTS.get(name, name)])} & declared
+        if not {normalised(each) for each in distributions().get(name, [NOT_IN_TESTS.get(name, name)])} & declared
     }
     assert undeclared == set()
 
