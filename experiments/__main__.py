@@ -4,12 +4,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from experiments import FIRST_BUNDLED_MODEL
+from experiments import ASSOCIATION_DETECTOR, FIRST_BUNDLED_MODEL
 from genvis.errors import GenVISError
 
 TABLES = (
     *("table4", "table5", "table6", "figure3", "limits", "memory"),
-    *("online", "online-table5", "online-table6", "online-figure3", "online-options", "all"),
+    *("online", "online-table5", "online-table6", "online-figure3", "online-options", "association", "all"),
 )
 COMMANDS = (*TABLES, "intervals", "identity", "timing", "figure4", "report")
 
@@ -30,7 +30,11 @@ def options_parser() -> argparse.ArgumentParser:
         "measures frames per second and wants a quiet machine; report "
         "writes the page from all results there are",
     )
-    parser.add_argument("--detector", default=FIRST_BUNDLED_MODEL, help="model whose detector is used, frozen")
+    parser.add_argument(
+        "--detector",
+        help="model whose detector is used, frozen; if not given, the first bundled model, or for the attempt "
+        "'association' a detector of its sets",
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of each row")
     parser.add_argument("--rows", nargs="+", default=[], metavar="NAME", help="only these configurations, such as uvla")
     parser.add_argument("--sets", nargs="+", metavar="NAME", help="validation sets of the tables")
@@ -49,7 +53,7 @@ def options_parser() -> argparse.ArgumentParser:
         default="",
         metavar="NAME",
         help="of runs with other settings: they share caches and pretraining, their results go to RESULTS-NAME; "
-        "'online' has settings of its own",
+        "'online' and 'association' have settings of their own",
     )
     parser.add_argument("--output", type=Path, default=Path("runs/experiments"), help="caches, checkpoints and models")
     parser.add_argument("--results", type=Path, default=Path("experiments/results"), help="one small file per run")
@@ -94,17 +98,18 @@ def _run(options: argparse.Namespace) -> None:
     )
     changes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     settings = replace(ATTEMPTS.get(options.attempt, Settings()), **changes)
-    workspace = Workspace(options.detector, options.output, options.results, settings, options.threads, options.attempt)
+    usual = ASSOCIATION_DETECTOR if options.attempt == tables.ASSOCIATION_ATTEMPT else FIRST_BUNDLED_MODEL
+    detector = options.detector or usual
+    workspace = Workspace(detector, options.output, options.results, settings, options.threads, options.attempt)
     for command in options.what:
         if command in TABLES:
-            sets = options.sets or (tables.ONLINE_SETS if command.startswith("online") else tables.TABLE_SETS)
-            jobs = tables.jobs_of(command, sets, options.rows)
+            jobs = tables.jobs_of(command, options.sets or tables.sets_of(command), options.rows)
             run_jobs(workspace, jobs, seeds=options.seeds, workers=options.workers)
         elif command == "intervals":
             from experiments.intervals import measure_intervals
 
-            sets = options.sets or tables.ONLINE_SETS
-            print(measure_intervals(workspace, tables.PAIRS, sets, seeds=options.seeds))
+            pairs, sets = tables.attempt_pairs(options.attempt)
+            print(measure_intervals(workspace, pairs, options.sets or sets, seeds=options.seeds))
         elif command == "identity":
             from experiments.identity import measure_identity
 

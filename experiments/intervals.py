@@ -16,7 +16,7 @@ from genvis.categories import Categories
 from genvis.data.annotations.video_annotations import VideoAnnotations
 from genvis.errors import InputError
 from genvis.evaluation.evaluated_videos import EvaluatedVideo, annotations_and_results
-from genvis.evaluation.metrics.average_precision import mean, score_class
+from genvis.evaluation.metrics.average_precision import RECALL_LEVELS
 from genvis.evaluation.metrics.comparison import compare
 from genvis.evaluation.metrics.matching import Matches
 from genvis.evaluation.metrics.tracking import ClassResults, TrackingMetrics
@@ -58,28 +58,124 @@ class VideoScores:
     """
 
     def __init__(self, tracked: TrackedVideos, categories: Categories) -> None:
-        self._matches = [_matches(*one) for one in _videos(tracked.records, categories)]
-        self._metrics = TrackingMetrics(SURE)
-        self._tracking = [self._examined(*one) for one in _videos(tracked.objects, ONE_CLASS)]
+        by_class: dict[int, list[tuple[int, Matches]]] = {}
+        for number, one in enumerate(_videos(tracked.records, categories)):
+            for label, found in _matches(*one).items():
+                by_class.setdefault(label, []).append((number, found))
+        self._videos = len(tracked.records)
+        self._classes = [_ClassMatches.of(found, self._videos) for found in by_class.values()]
+        metrics = TrackingMetrics(SURE)
+        self._tracking = _TrackingParts.of(
+            [
+                next(iter(metrics.examine(compare(annotations, results, video, all_pairs=True)).values()), None)
+                for annotations, results, video in _videos(tracked.objects, ONE_CLASS)
+            ]
+        )
 
     def __len__(self) -> int:
-        return len(self._matches)
+        return self._videos
 
-    def scores(self, chosen: Sequence[int] | NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return (4,), the scores `NAMES` in percent of some videos, of which each may be chosen more than once."""
-        by_class: dict[int, list[Matches]] = {}
-        metrics = TrackingMetrics(SURE)
-        for video in chosen:
-            for label, found in self._matches[video].items():
-                by_class.setdefault(label, []).append(found)
-            metrics.add(self._tracking[video])
-        precision = [score_class(found, subsets=1, limits=()).average_precision[0] for found in by_class.values()]
-        tracking = metrics.scores()
-        ap = mean(np.array(precision)) if precision else None
-        return 100 * np.array([ap or 0.0, tracking.hota, tracking.assa, tracking.idf1])
+    def scores(self, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return (S, 4), the scores `NAMES` in percent of S choices of videos.
 
-    def _examined(self, annotations: VideoAnnotations, results: Results, video: int) -> Mapping[int, ClassResults]:
-        return self._metrics.examine(compare(annotations, results, video, all_pairs=True))
+        Args:
+            chosen: (S, V), how often each of the V videos counts.
+        """
+        precision = np.stack([one.average_precision(chosen) for one in self._classes])  # (C, S)
+        exists = ~np.isnan(precision)
+        ap = np.where(exists, precision, 0.0).sum(axis=0) / np.maximum(exists.sum(axis=0), 1)
+        return 100 * np.stack([ap, *self._tracking.scores(chosen)], axis=1)
+
+
+class _ClassMatches(NamedTuple):
+    """Detections of one class in all videos, best score first.
+
+    Attributes:
+        video: (D,) the video of each.
+        right: (K, D) bool, whether it finds an object, for K IoU thresholds.
+        wrong: (K, D) bool, whether it finds none, and should.
+        objects: (V,) objects of each video.
+    """
+
+    video: NDArray[np.int64]
+    right: NDArray[np.bool_]
+    wrong: NDArray[np.bool_]
+    objects: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, found: Sequence[tuple[int, Matches]], videos: int) -> "_ClassMatches":
+        """Join the matches of single videos."""
+        order = np.argsort(-np.concatenate([one.scores for _, one in found]), kind="stable")
+        objects = np.zeros(videos, np.int64)
+        for number, one in found:
+            objects[number] = one.counted[0]
+        return cls(
+            np.concatenate([np.full(len(one.scores), number) for number, one in found])[order],
+            np.concatenate([one.right[0] for _, one in found], axis=1)[:, order],
+            np.concatenate([one.wrong[0] for _, one in found], axis=1)[:, order],
+            objects,
+        )
+
+    def average_precision(self, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return (S,) the mean over the thresholds, 0 to 1; NaN where the chosen videos have no object of the class.
+
+        A video that is chosen n times has each of its detections n times, one after the other, as if there were n such
+        videos. Of equal detections only the last need be looked at: precision rises towards it where they are right,
+        and recall does not change where they are wrong.
+        """
+        objects = chosen @ self.objects  # (S,)
+        if not len(self.video):
+            return np.where(objects > 0, 0.0, np.nan)
+        times = chosen[:, None, self.video]  # (S, 1, D)
+        found = np.cumsum(self.right * times, axis=2)  # (S, K, D)
+        precision = found / np.maximum(np.cumsum(self.wrong * times, axis=2) + found, 1)
+        envelope = np.maximum.accumulate(precision[..., ::-1], axis=2)[..., ::-1]
+        # How many of the recalls at which precision is read off are reached with so many objects found.
+        share = np.arange(objects.max(initial=0) + 1) / np.maximum(objects, 1)[:, None]
+        reached = np.searchsorted(RECALL_LEVELS, share, side="right")  # (S, most objects + 1)
+        reached = np.take_along_axis(reached[:, None], found, axis=2)
+        new = np.diff(reached, axis=2, prepend=0)
+        precisions = (envelope * new).sum(axis=2).mean(axis=1) / len(RECALL_LEVELS)
+        return np.asarray(np.where(objects > 0, precisions, np.nan))
+
+
+class _TrackingParts(NamedTuple):
+    """What trackeval sums over videos, of V videos.
+
+    Attributes:
+        right: (V, A) masks that find an object, for A localisation thresholds.
+        masks: (V, A) masks and objects, those that find each other once.
+        association: (V, A) sum of the association accuracies of the right masks.
+        identities: (V, 2) right masks, and half of all masks and all objects, under the best assignment of ids.
+    """
+
+    right: NDArray[np.float64]
+    masks: NDArray[np.float64]
+    association: NDArray[np.float64]
+    identities: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, videos: Sequence[ClassResults | None]) -> "_TrackingParts":
+        """Take the parts from the results of single videos; None has neither objects nor masks."""
+        known = next((one for one in videos if one is not None), None)
+        width = 0 if known is None else len(known.hota["HOTA_TP"])
+        right, masks, association = (np.zeros((len(videos), width)) for _ in range(3))
+        identities = np.zeros((len(videos), 2))
+        for row, one in enumerate(videos):
+            if one is not None:
+                right[row] = one.hota["HOTA_TP"]
+                masks[row] = one.hota["HOTA_TP"] + one.hota["HOTA_FN"] + one.hota["HOTA_FP"]
+                association[row] = one.hota["AssA"] * one.hota["HOTA_TP"]
+                wrong = one.identity["IDFN"] + one.identity["IDFP"]
+                identities[row] = one.identity["IDTP"], one.identity["IDTP"] + 0.5 * wrong
+        return cls(right, masks, association, identities)
+
+    def scores(self, chosen: NDArray[np.int64]) -> tuple[NDArray[np.float64], ...]:
+        """Return HOTA, AssA and IDF1, each (S,) and 0 to 1, of S choices of videos, (S, V)."""
+        right, masks, association, identities = (chosen @ part for part in self)
+        assa = association / np.maximum(right, 1)
+        hota = np.sqrt(assa * right / np.maximum(masks, 1))
+        return hota.mean(axis=1), assa.mean(axis=1), identities[:, 0] / np.maximum(identities[:, 1], 1)
 
 
 def resampled(runs: Sequence[VideoScores], *, samples: int = 1000, seed: int = 0) -> NDArray[np.float64]:
@@ -92,7 +188,9 @@ def resampled(runs: Sequence[VideoScores], *, samples: int = 1000, seed: int = 0
     """
     videos = len(runs[0])
     drawn = np.random.default_rng(seed).integers(videos, size=(samples, videos))
-    return np.array([np.mean([run.scores(one) for run in runs], axis=0) for one in (np.arange(videos), *drawn)])
+    once = np.ones((1, videos), np.int64)
+    chosen = np.concatenate([once, (drawn[..., None] == np.arange(videos)).sum(axis=1)])
+    return np.mean([run.scores(chosen) for run in runs], axis=0)
 
 
 def intervals(first: NDArray[np.float64], second: NDArray[np.float64]) -> dict[str, Interval]:

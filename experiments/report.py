@@ -11,7 +11,7 @@ from experiments.evaluation import EvaluationPlan
 from experiments.plots import draw_plots
 from experiments.results import ResultSet, Score, Value
 from experiments.shares import absence_bounds, absence_count, kept_share, switch_rate
-from experiments.validation_sets import OBJECT_COUNTS, PIECES, SETS
+from experiments.validation_sets import ASSOCIATION_SETS, OBJECT_COUNTS, PIECES, SETS
 from genvis.errors import InputError
 from genvis.files import make_folder, write_text
 
@@ -187,8 +187,8 @@ def attempts_section(results: ResultSet) -> str:
     parts = []
     here = {**results.settings(), "detector": results.documents[0]["detector"]}
     for attempt in results.other_attempts():
-        if attempt.folder == results.attempt(tables.ONLINE_ATTEMPT).folder:  # It has tables of its own.
-            continue
+        if attempt.folder.name.endswith((f"-{tables.ONLINE_ATTEMPT}", f"-{tables.ASSOCIATION_ATTEMPT}")):
+            continue  # They have tables of their own.
         there = {**attempt.settings(), "detector": attempt.documents[0]["detector"]}
         changed = {name: there.get(name, "not set") for name in {**here, **there} if there.get(name) != here.get(name)}
         seeds = len({run["seed"] for run in attempt.documents})
@@ -216,6 +216,12 @@ def _online(rows: Mapping[str, Configuration], paper: Mapping[str, float] | None
     return section
 
 
+def association_section(results: ResultSet) -> str:
+    """Return the rows on the sets of which association is the question, one table per set."""
+    found = results.attempt(tables.ASSOCIATION_ATTEMPT)
+    return _tables(found, tables.ASSOCIATION, sets=tuple(ASSOCIATION_SETS))
+
+
 def online_figure3_section(results: ResultSet) -> str:
     """Return AP and IDF1 over the clip length at inference, of trackers that were trained with different ones."""
     found = results.attempt(tables.ONLINE_ATTEMPT)
@@ -231,11 +237,11 @@ def online_figure3_section(results: ResultSet) -> str:
     return _table(head, rows, labels=2)
 
 
-def _intervals(table: str) -> Callable[[ResultSet], str]:
+def _intervals(table: str, attempt: str = tables.ONLINE_ATTEMPT) -> Callable[[ResultSet], str]:
     """Return a section with the differences of rows of a table, with their intervals over the videos."""
 
     def section(results: ResultSet) -> str:
-        found = results.attempt(tables.ONLINE_ATTEMPT).document(intervals.FILE).get(table, {})
+        found = results.attempt(attempt).document(intervals.FILE).get(table, {})
         columns = [(title, score) for title, score in _COLUMNS if score in intervals.NAMES]
         rows = [
             [
@@ -291,7 +297,7 @@ def identity_section(results: ResultSet) -> str:
 def sets_section(results: ResultSet) -> str:
     """Return what the validation sets are."""
     rows = []
-    for one in SETS.values():
+    for one in (*SETS.values(), *ASSOCIATION_SETS.values()):
         how = one.difficulty
         away = f"{how.out_of_sight[0]}-{how.out_of_sight[1]}" if how.leaving or how.late else "none"
         size = f"{round(one.height * how.size[0])}-{round(one.height * how.size[1])}"
@@ -326,6 +332,12 @@ def online_runs_section(results: ResultSet) -> str:
     series = (tables.ONLINE, tables.ONLINE_TABLE5, tables.ONLINE_TABLE6, tables.ONLINE_FIGURE3, tables.ONLINE_OPTIONS)
     rows = dict.fromkeys(one for rows in series for one in rows.values())
     return _runs(found, list(rows)) if found else _NOTHING
+
+
+def association_runs_section(results: ResultSet) -> str:
+    """Return what was run on the sets of which association is the question."""
+    found = results.attempt(tables.ASSOCIATION_ATTEMPT)
+    return _runs(found, list(tables.ASSOCIATION.values())) if found else _NOTHING
 
 
 def _runs(results: ResultSet, jobs: Sequence[Configuration]) -> str:
@@ -365,6 +377,9 @@ SECTIONS: dict[str, Callable[[ResultSet], str]] = {
     "online_options": _online(tables.ONLINE_OPTIONS),
     "online_order": online_order_section,
     "online_runs": online_runs_section,
+    "association": association_section,
+    "association_runs": association_runs_section,
+    "intervals_association": _intervals("association", tables.ASSOCIATION_ATTEMPT),
     "intervals": _intervals("online"),
     "intervals_table5": _intervals("online-table5"),
     "intervals_table6": _intervals("online-table6"),

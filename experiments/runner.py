@@ -22,7 +22,7 @@ from experiments.evaluation import EvaluationPlan, evaluate_tracker
 from experiments.recordings import Recording, record, with_images
 from experiments.tables import Job
 from experiments.training import LOCK, Settings, TrainedTracker, fill_cache, recipe_of, train_tracker
-from experiments.validation_sets import ValidationSet, digest, training_mixture, validation_set
+from experiments.validation_sets import ValidationSet, mixture_digest, training_mixture, validation_set
 from genvis import __version__
 from genvis.checkpoints.build import without_progress_bars
 from genvis.checkpoints.load import load_genvis
@@ -337,7 +337,9 @@ def _identity(workspace: Workspace, configuration: Configuration, seed: int) -> 
         for name, usual in (("heads", "init"), ("memory", "init"), ("disappearance", 0.0)):
             if settings[name] == usual:
                 del settings[name]
-        settings["videos"] = digest(training_mixture(workspace.settings.mixture))
+        first = training_mixture(workspace.settings.mixture)[0]
+        settings |= {"height": first.height, "width": first.width}
+        settings["videos"] = mixture_digest(workspace.settings.mixture)
     return {
         "format": FORMAT,
         "configuration": configuration.description(),

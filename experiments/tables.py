@@ -43,7 +43,7 @@ from experiments.configurations import (
     with_presence,
 )
 from experiments.evaluation import EvaluationPlan
-from experiments.validation_sets import OBJECT_COUNTS, PIECES
+from experiments.validation_sets import ASSOCIATION_SETS, OBJECT_COUNTS, PIECES
 from genvis.errors import InputError
 from genvis.inference.run_setup import ClipLength
 
@@ -136,6 +136,11 @@ ONLINE_OPTIONS = {
     "with the contrastive loss and noised queries": OPTION_IDENTITY_NOISE,
 }
 """Options of later methods, each alone, and two that do not exclude each other together."""
+ASSOCIATION_ATTEMPT = "association"
+"""The attempt with sets and a detector of its own, of which only association is the question."""
+ASSOCIATION = {"Detector, joined by the truth": CEILING} | {
+    title: one for title, one in ONLINE.items() if one.method != "bundled"
+}
 ONLINE_LENGTHS: tuple[ClipLength, ...] = (1, 3, 7, "auto")
 ATTEMPTS = TABLE4 | {"global memory": GLOBAL_MEMORY, "N_f = 1": GENVIS_1, "N_f = 5": GENVIS_5, "N_f = 7": GENVIS_7}
 ATTEMPT_SETS = (*TABLE_SETS, "crossing", "returning")
@@ -211,6 +216,8 @@ PAIRS: dict[str, list[Pair]] = {
     "online-options": _against(ONLINE_OPTIONS, "5 frames, UVLA"),
 }
 """Pairs of rows that intervals compare, the second with the first."""
+ASSOCIATION_PAIRS = {"association": _pairs(ASSOCIATION, against="memory matching")}
+"""The same in the attempt `association`."""
 
 
 class Step(NamedTuple):
@@ -319,12 +326,31 @@ def online_options(sets: Sequence[str] = ONLINE_SETS) -> list[Job]:
     return _on(ONLINE_OPTIONS, sets)
 
 
+def association(sets: Sequence[str] = tuple(ASSOCIATION_SETS)) -> list[Job]:
+    """Return the jobs of Table 4 in that way, on the sets of which association is the question."""
+    return _on(ASSOCIATION, sets)
+
+
 def all_jobs(sets: Sequence[str] = TABLE_SETS) -> list[Job]:
     """Return everything, each configuration once, in the order of the tables."""
     plans: dict[Configuration, dict[EvaluationPlan, None]] = {}
     for job in (*table4(sets), *table5(sets), *table6(sets), *figure3(), *limits(), *memory()):
         plans.setdefault(job.configuration, {}).update(dict.fromkeys(job.plans))
     return [Job(configuration, tuple(wanted)) for configuration, wanted in plans.items()]
+
+
+def sets_of(command: str) -> tuple[str, ...]:
+    """Return the usual validation sets of a table."""
+    if command == "association":
+        return tuple(ASSOCIATION_SETS)
+    return ONLINE_SETS if command.startswith("online") else TABLE_SETS
+
+
+def attempt_pairs(attempt: str) -> tuple[dict[str, list[Pair]], tuple[str, ...]]:
+    """Return the pairs of rows that are compared in an attempt, and the usual validation sets."""
+    if attempt == ASSOCIATION_ATTEMPT:
+        return ASSOCIATION_PAIRS, tuple(ASSOCIATION_SETS)
+    return PAIRS, ONLINE_SETS
 
 
 def jobs_of(command: str, sets: Sequence[str] = TABLE_SETS, rows: Sequence[str] = ()) -> list[Job]:
@@ -358,5 +384,6 @@ COMMANDS: dict[str, Callable[[Sequence[str]], list[Job]]] = {
     "online-table6": online_table6,
     "online-figure3": online_figure3,
     "online-options": online_options,
+    "association": association,
     "all": all_jobs,
 }

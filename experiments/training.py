@@ -6,7 +6,7 @@ import logging
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from filelock import FileLock
 
 from experiments.configurations import Configuration
-from experiments.validation_sets import training_mixture
+from experiments.validation_sets import ASSOCIATION_SETS, training_mixture
 from genvis.checkpoints.load import load_genvis
 from genvis.errors import InputError
 from genvis.files import write_json
@@ -43,7 +43,7 @@ class Settings:
         steps: Optimizer steps of a run.
         learning_rate: The highest one of a run's cycle.
         views: Generated videos whose detections are cached.
-        mixture: Validation sets joined by ``+``, whose difficulties the training videos have in equal parts.
+        mixture: Validation sets joined by ``+``, of whose kinds the training videos are in equal parts.
         stretch: Frames of a cached video; the clips of a step lie anywhere in it.
         gap: Mean distance of the frames of a sample, as far as the stretch allows it; 0 draws them from all of the
             stretch, so that samples of fewer frames have wider gaps.
@@ -52,8 +52,6 @@ class Settings:
         heads: First weights of the trackers' heads where there is no pretraining: new, or the detector's.
         memory: First weights of the prototype memory: new, or silent.
         disappearance: Probability of each object to be taken out of some clips of a sample.
-        height: Of the training videos, pixels.
-        width: Of the training videos, pixels.
     """
 
     pretraining_steps: int = 4000
@@ -70,8 +68,6 @@ class Settings:
     heads: FirstHeads = "init"
     memory: FirstMemory = "init"
     disappearance: float = 0.0
-    height: int = 96
-    width: int = 160
 
     def frame_range(self, frames: int) -> int:
         """Return how far the frames of a sample may lie from its middle one.
@@ -101,6 +97,7 @@ ATTEMPTS = {
     )
 }
 """Settings of attempts by their name, where they are not told one by one."""
+ATTEMPTS["association"] = replace(ATTEMPTS["online"], views=1000, mixture="+".join(ASSOCIATION_SETS))
 
 
 def recipe_of(
@@ -126,9 +123,12 @@ def recipe_of(
     """
     sources = [
         SourceOptions(
-            weight=weight, difficulty_changes=asdict(difficulty), height=settings.height, width=settings.width
+            difficulty_changes=asdict(one.difficulty),
+            category_names=list(one.category_names),
+            height=one.height,
+            width=one.width,
         )
-        for difficulty, weight in training_mixture(settings.mixture)
+        for one in training_mixture(settings.mixture)
     ]
     return Recipe(
         stage="genvis",

@@ -40,5 +40,5 @@ def small_sets(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def workspace(tmp_path: Path, detector_folder: Path, small_sets: None) -> Workspace:
     """Return a place for runs of three steps."""
-    settings = Settings(pretraining_steps=0, steps=3, views=3, stretch=15, points=16, height=64, width=64)
+    settings = Settings(pretraining_steps=0, steps=3, views=3, stretch=15, points=16)
     return Workspace(str(detector_folder), tmp_path / "output", tmp_path / "results", settings)

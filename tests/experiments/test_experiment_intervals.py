@@ -44,7 +44,7 @@ def _videos(shifts: list[int]) -> TrackedVideos:
 
 def test_all_videos_once_score_as_the_evaluation_says() -> None:
     tracked = _videos([0, 1, 2, 4])
-    scores = dict(zip(NAMES, VideoScores(tracked, CLASSES).scores(range(4)), strict=True))
+    scores = dict(zip(NAMES, VideoScores(tracked, CLASSES).scores(np.ones((1, 4), np.int64))[0], strict=True))
     report = evaluate_videos(tracked.records, categories=CLASSES)
     tracking = evaluate_videos(tracked.objects, categories=ONE_CLASS, identity=True).identity
     assert tracking is not None
@@ -57,7 +57,27 @@ def test_all_videos_once_score_as_the_evaluation_says() -> None:
 def test_a_video_that_is_chosen_twice_counts_twice() -> None:
     some = VideoScores(_videos([0, 3]), CLASSES)
     twice = VideoScores(_videos([0, 3, 3]), CLASSES)
-    np.testing.assert_allclose(some.scores([0, 1, 1]), twice.scores([0, 1, 2]))
+    np.testing.assert_allclose(some.scores(np.array([[1, 2]])), twice.scores(np.array([[1, 1, 1]])))
+
+
+def test_any_choice_of_videos_scores_as_the_evaluation_of_those_videos_says() -> None:
+    generator = np.random.default_rng(0)
+    tracked = _videos([0, 1, 2, 3, 5, 9])
+    for video in tracked.records:  # Scores of all kinds, so that videos take turns in the ranking.
+        for found in video.found:
+            found["score"] = float(generator.random())
+    scores = VideoScores(tracked, CLASSES)
+    for chosen in generator.integers(3, size=(20, 6)):
+        if not chosen.sum():
+            continue
+        records, objects = (
+            [one for one, times in zip(part, chosen, strict=True) for _ in range(times)] for part in tracked
+        )
+        report = evaluate_videos(records, categories=CLASSES)
+        tracking = evaluate_videos(objects, categories=ONE_CLASS, identity=True).identity
+        assert tracking is not None
+        expected = [report.scores.ap or 0, tracking.hota, tracking.assa, tracking.idf1]
+        np.testing.assert_allclose(scores.scores(chosen[None])[0], 100 * np.array(expected), atol=1e-9)
 
 
 def test_equal_methods_do_not_differ_and_a_better_one_surely_does() -> None:

@@ -77,6 +77,10 @@ def results(tmp_path: Path) -> Path:
     compared = {table: {"occluded": [pair]} for table in tables.PAIRS}
     compared["online-table5"] = {"occluded": [pair, {**pair, "first": "global", "second": "index-wise"}]}
     (online / "intervals.json").write_text(json.dumps(compared))
+    association = folder.with_name(f"{folder.name}-{tables.ASSOCIATION_ATTEMPT}")
+    for place, job in enumerate(tables.association()):
+        write_result(association, job, 0, 5.0 * place)
+    (association / "intervals.json").write_text(json.dumps({"association": {"association-occluded": [pair]}}))
     shares = Shares(pairs=40, chance=0.5, query=0.75, place=1.0, both=0.875)._asdict()
     (online / "identity.json").write_text(json.dumps({"occluded": {"15": shares}}))
     return folder

@@ -310,3 +310,21 @@ def test_a_video_that_does_not_exist_ends_the_iteration():
     with pytest.raises(IndexError, match="no video 2"):
         dataset[2]
     assert len(list(dataset)) == len(dataset) == 2
+
+
+def test_only_the_wanted_categories_are_drawn_and_labels_stay_those_of_ovis():
+    wanted = SpriteVideos(30, length=2, height=48, width=80, category_names=["fish", "Giant_panda"])
+    names = {wanted.categories.names[label] for sample in wanted for label in sample.labels.tolist()}
+    assert names == {"Fish", "Giant_panda"}
+    assert {one.label for one in SpriteImages(5, category_names=("Zebra",)).scene(0).looks} == {9}
+
+
+def test_all_categories_are_the_same_as_none_named():
+    every = SpriteVideos(2, length=2, height=48, width=80)
+    named = SpriteVideos(2, length=2, height=48, width=80, category_names=every.categories.names)
+    assert all(same(every[index], named[index]) for index in range(2))
+
+
+def test_an_unknown_category_is_named_with_those_there_are():
+    with pytest.raises(InputError, match="no category 'unicorn'; choose from Person, Bird"):
+        SpriteVideos(1, category_names=["Cat", "unicorn"])

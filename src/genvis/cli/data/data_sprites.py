@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
+from genvis.cli.common.option_types import Words
+
 
 def sprites(
     output: Path,
@@ -18,6 +20,7 @@ def sprites(
     look_alikes: float | None = None,
     max_absence: int | None = None,
     split: Literal["train", "validation", "novel"] = "train",
+    categories: Words | None = None,
     seed: int = 0,
     backgrounds: Path | None = None,
     overwrite: bool = False,
@@ -41,6 +44,8 @@ def sprites(
             (0.1, 0.35 or 0.65).
         max_absence: Most frames that an object stays away, instead of the preset's (none, 20 or 45).
         split: Validation shows the glyphs in styles that training lacks; novel has glyphs that training lacks, too.
+        categories: Categories that the objects are of, by OVIS' names, joined by commas: Cat,Giant_panda. All 25 if
+            not given.
         seed: Another seed, other videos.
         backgrounds: A folder of pictures to use instead of the generated backgrounds.
         overwrite: Replace a folder that this command has made before.
@@ -67,6 +72,7 @@ def sprites(
         difficulty=level,
         split=split,
         seed=seed,
+        category_names=categories or (),
         backgrounds=backgrounds,
     )
     total = videos * dataset.length

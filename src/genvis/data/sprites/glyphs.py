@@ -3,6 +3,7 @@
 The glyphs are "All emojis designed by OpenMoji - the open-source emoji and icon project. License: CC BY-SA 4.0".
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, TypeAlias
@@ -72,11 +73,30 @@ CATEGORIES: dict[str, CategoryGlyphs] = {
 if tuple(CATEGORIES) != known_categories(LABEL_SET).names:
     raise AssertionError("The sprite categories must be OVIS' labels in OVIS' order.")
 
+ALL_LABELS = tuple(range(len(CATEGORIES)))
+
 # Drawn looking or travelling to the right; every other glyph looks left or straight ahead.
 FACING_RIGHT = frozenset("🐦🐟\ue000✈🛩🛫🛬🕺")
 
 # The fraction of the drawing's height to keep: the sea below is not part of a boat.
 KEPT_HEIGHT = {"⛵": 0.71, "🚤": 0.5, "🛥": 0.5}
+
+
+def labels_named(names: Iterable[str]) -> tuple[int, ...]:
+    """Return the class indices of categories, in OVIS' order, each once.
+
+    Args:
+        names: As OVIS writes them, in upper or lower case; none at all names every category.
+
+    Raises:
+        InputError: If there is no such category.
+    """
+    known = [name.lower() for name in CATEGORIES]
+    wanted = [name.lower() for name in names]
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise InputError(f"Sprites have no category '{unknown[0]}'; choose from {', '.join(CATEGORIES)}.")
+    return tuple(sorted({known.index(name) for name in wanted or known}))
 
 
 @lru_cache(maxsize=1)

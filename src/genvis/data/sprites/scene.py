@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from genvis.data.sprites.backgrounds import Background, draw_background
 from genvis.data.sprites.difficulty import Difficulty
-from genvis.data.sprites.glyphs import SPLITS, Split, glyph_raster
+from genvis.data.sprites.glyphs import ALL_LABELS, SPLITS, Split, glyph_raster
 from genvis.data.sprites.motion import Motion, draw_motion
 from genvis.data.sprites.scenery import Prop, draw_foreground, scatter_scenery
 from genvis.data.sprites.styles import Look, draw_look, look_alike
@@ -53,6 +53,7 @@ def draw_scene(
     height: int,
     width: int,
     length: int,
+    labels: tuple[int, ...] = ALL_LABELS,
     backgrounds: tuple[Path, ...] = (),
 ) -> Scene:
     """Draw the plan of video ``index``; equal arguments give the same plan, whatever was drawn before.
@@ -65,6 +66,7 @@ def draw_scene(
         height: Height of the frames, pixels.
         width: Width of the frames, pixels.
         length: T, the number of frames.
+        labels: The class indices that objects are drawn from.
         backgrounds: Picture files to use instead of the procedural backgrounds.
     """
     generator = np.random.default_rng([seed, SPLITS.index(split), index])
@@ -74,7 +76,7 @@ def draw_scene(
         if looks and generator.random() < difficulty.look_alikes:
             looks.append(look_alike(looks[int(generator.integers(len(looks)))], generator))
         else:
-            looks.append(draw_look(generator, split=split))
+            looks.append(draw_look(generator, split=split, labels=labels))
     sizes = generator.uniform(*difficulty.size, count) * min(height, width)
     sizes *= [_slimness(look) for look in looks]
     motion = draw_motion(generator, difficulty, sizes=sizes, height=height, width=width, length=length)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from genvis import __version__
-from genvis.categories import known_categories
+from genvis.categories import Categories, known_categories
 from genvis.data.annotations.builder import OCCLUSION_LEVELS
 from genvis.data.sprites.dataset import SpriteVideos
 from genvis.data.sprites.glyphs import LABEL_SET
@@ -124,7 +124,7 @@ def _write(dataset: SpriteVideos, folder: Path, on_frame: Callable[[], None] | N
             if track.seen:
                 annotations.append({"id": len(annotations) + 1, **track.annotation, **size})
     labels = known_categories(LABEL_SET)
-    settings = _settings(dataset)
+    settings = _settings(dataset, labels)
     content = {
         "info": {"description": f"Generated videos of emoji sprites, {dataset.split} split", "version": __version__},
         "licenses": [{"id": 1, "name": "CC BY-SA 4.0", "url": "https://creativecommons.org/licenses/by-sa/4.0/"}],
@@ -140,7 +140,7 @@ def _write(dataset: SpriteVideos, folder: Path, on_frame: Callable[[], None] | N
     (folder / CREDITS).write_text(CREDITS_TEXT, encoding="utf-8")
 
 
-def _settings(dataset: SpriteVideos) -> dict[str, Any]:
+def _settings(dataset: SpriteVideos, labels: Categories) -> dict[str, Any]:
     return {
         "genvis": __version__,
         "videos": len(dataset),
@@ -150,6 +150,7 @@ def _settings(dataset: SpriteVideos) -> dict[str, Any]:
         "split": dataset.split,
         "seed": dataset.seed,
         "difficulty": asdict(dataset.difficulty),
+        "category_names": [labels.names[label] for label in dataset.drawn_labels],
         "background_pictures": len(dataset.backgrounds),
     }
 

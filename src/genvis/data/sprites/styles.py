@@ -3,12 +3,13 @@
 A look is a glyph in a style. Training has no style in common with the other two splits.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from genvis.data.sprites.glyphs import CATEGORIES, FACING_RIGHT, RASTER_SIZES, Split, glyph_raster
+from genvis.data.sprites.glyphs import ALL_LABELS, CATEGORIES, FACING_RIGHT, RASTER_SIZES, Split, glyph_raster
 
 _NATURAL_HUES = (-12.0, 5.0)  # degrees: faces must not turn green
 _IDENTITY = np.eye(3)
@@ -88,19 +89,18 @@ class Look:
         return self.glyph in FACING_RIGHT
 
 
-def draw_look(generator: np.random.Generator, *, split: Split, label: int | None = None) -> Look:
+def draw_look(generator: np.random.Generator, *, split: Split, labels: Sequence[int] = ALL_LABELS) -> Look:
     """Draw a look of a split: a category, one of its glyphs, a style with a small deviation.
 
     Args:
         generator: The random stream.
         split: ``"train"``, ``"validation"`` (styles that training lacks) or ``"novel"`` (glyphs too, where there are).
-        label: The class index; None draws it, all categories alike.
+        labels: The class indices to draw one from, all alike.
 
     Returns:
         The look. The style's hue is damped and bounded where the category has a natural colour.
     """
-    if label is None:
-        label = int(generator.integers(len(CATEGORIES)))
+    label = labels[int(generator.integers(len(labels)))]
     category = tuple(CATEGORIES.values())[label]
     glyphs = category.glyphs(split)
     names = tuple(STYLES[split])

@@ -20,6 +20,7 @@ class SourceOptions:
         difficulty: Of `sprites`: `easy`, `normal`, `hard`, or `images` for the scenes of single images.
         difficulty_changes: Of `sprites`: what replaces single values of the difficulty, for example
             `{objects: [3, 8], look_alikes: 0.9}`.
+        category_names: Of `sprites`: the categories that objects are of, as OVIS writes them; none takes all 25.
         height: Of `sprites`, pixels.
         width: Of `sprites`, pixels.
         split: Of `sprites`: `train`, `validation` (other styles) or `novel` (other glyphs, too).
@@ -32,6 +33,7 @@ class SourceOptions:
     weight: float = 1.0
     difficulty: str = "normal"
     difficulty_changes: dict[str, Any] = field(default_factory=dict)
+    category_names: list[str] = field(default_factory=list)
     height: int = 96
     width: int = 160
     split: Literal["train", "validation", "novel"] = "train"

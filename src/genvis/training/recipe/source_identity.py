@@ -17,6 +17,9 @@ def source_identity(source: SourceOptions) -> dict[str, Any]:
         InputError: If the files cannot be read.
     """
     identity = asdict(source)
+    if not source.category_names:
+        # What came later is told only where it is used, so that older caches and runs are known again.
+        del identity["category_names"]
     if source.kind != "sprites":
         identity["annotations"] = content_stamp(source.annotations)
         identity["images"] = images_stamp(source.images)

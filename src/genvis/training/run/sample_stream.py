@@ -188,6 +188,7 @@ def _sprites(source: SourceOptions, *, count: int, length: int, span: int, seed:
         difficulty=_difficulty(source.difficulty, source.difficulty_changes),
         split=source.split,
         seed=seed,
+        category_names=source.category_names,
     )
 
 
