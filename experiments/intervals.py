@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -224,7 +224,8 @@ def measure_intervals(
         workspace: Whose runs have been measured.
         pairs: For each table; those of which a row was not measured are left out. A table without any stays as it was.
         sets: Validation sets.
-        seeds: Of the rows that are trained; each row takes those that were measured.
+        seeds: Of the rows that are trained; each row takes those that were measured, and where one network is run in
+            two ways, those that were measured in both.
 
     Returns:
         The comparisons, a line each.
@@ -232,18 +233,24 @@ def measure_intervals(
     Raises:
         InputError: If there is nothing to compare.
     """
-    measured = cache(partial(_measured, workspace, workspace.load_detector().config.categories, tuple(seeds)))
+    scored = cache(partial(_scored, workspace.load_detector().config.categories))
+    wanted = dict.fromkeys(seeds)
     found: dict[str, dict[str, list[dict[str, Any]]]] = {}
     said = []
     for table, name in itertools.product(pairs, sets):
         for first, second in pairs[table]:
-            one, other = measured(first, name), measured(second, name)
+            one, other = (_measured_seeds(workspace, row, name, wanted) for row in (first, second))
+            if first.configuration == second.configuration:
+                # The same network run in two ways: only seeds that were run in both.
+                one, other = (
+                    {seed: path for seed, path in row.items() if seed in one and seed in other} for row in (one, other)
+                )
             if not one or not other:
                 continue
-            scores = intervals(one.scores, other.scores)
+            scores = intervals(scored(tuple(one.values())), scored(tuple(other.values())))
             document = {score: value._asdict() for score, value in scores.items()}
             found.setdefault(table, {}).setdefault(name, []).append(
-                {"first": first.title, "second": second.title, "seeds": [one.seeds, other.seeds], "scores": document}
+                {"first": first.title, "second": second.title, "seeds": [len(one), len(other)], "scores": document}
             )
             parts = (
                 f"{score} {value.difference:+.1f} ({value.low:+.1f} to {value.high:+.1f})"
@@ -258,19 +265,21 @@ def measure_intervals(
     return "\n".join(said)
 
 
-class _MeasuredRow(NamedTuple):
-    seeds: int
-    scores: NDArray[np.float64]
+def _measured_seeds(workspace: "Workspace", row: Measured, set_name: str, seeds: Iterable[int]) -> dict[int, Path]:
+    """Return the files of what a row found in a set, by the seed; without those that were not measured."""
+    wanted = seeds if row.configuration.is_trained else [0]
+    files = {seed: workspace.tracked_file(row.configuration, seed, row.plan(set_name)) for seed in wanted}
+    return {seed: path for seed, path in files.items() if path.is_file()}
 
 
-def _measured(
-    workspace: "Workspace", categories: Categories, seeds: Sequence[int], row: Measured, set_name: str
-) -> _MeasuredRow | None:
-    """Return the scores of the runs of a row that were measured on a set; None if there is none."""
-    wanted = dict.fromkeys(seeds if row.configuration.is_trained else [0])
-    files = [workspace.tracked_file(row.configuration, seed, row.plan(set_name)) for seed in wanted]
-    runs = [VideoScores(TrackedVideos.load(path), categories) for path in files if path.is_file()]
-    return _MeasuredRow(len(runs), resampled(runs)) if runs else None
+def _scored(categories: Categories, files: Sequence[Path]) -> NDArray[np.float64]:
+    """Return the scores of some runs of a row on all videos and on resampled ones, (1 + samples, 4)."""
+    return resampled([_video_scores(path, categories) for path in files])
+
+
+@cache
+def _video_scores(path: Path, categories: Categories) -> VideoScores:
+    return VideoScores(TrackedVideos.load(path), categories)
 
 
 def _videos(records: Sequence[EvaluatedVideo], categories: Categories) -> list[tuple[VideoAnnotations, Results, int]]:
