@@ -147,11 +147,13 @@ def joined_by_truth(model: GenVIS, video: RecordedVideo) -> list[Track]:
     replayed.rewind(video)
     truth = [[None if mask is None else RLEMask.from_coco(mask) for mask in masks] for masks in video.masks]
     tracks = [Track(len(video), float(sum(mask.area for mask in masks if mask is not None))) for masks in truth]
+    height, width = video.size
+    padded = replayed.preprocessing.padded_size(height, width)
     for frame in range(len(video)):
         found = replayed.predict(replayed(torch.zeros(1, 3, *video.size)))
         probabilities = found.class_scores[0]
         logits = found.mask_logits(0)
-        maps = F.interpolate(logits[None], size=video.size, mode="bilinear", align_corners=False)[0]
+        maps = F.interpolate(logits[None], size=padded, mode="bilinear", align_corners=False)[0, :, :height, :width]
         masks = maps > 0
         seen = {thing: mask for thing, of_thing in enumerate(truth) if (mask := of_thing[frame]) is not None}
         shared, overlaps = _overlaps(masks, list(seen.values()))

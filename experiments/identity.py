@@ -69,11 +69,13 @@ def detected_objects(detector: FrameDetector, video: RecordedVideo) -> Detected:
     features = torch.from_numpy(video.stride4_features.astype(np.float32))  # (T, C_f, h, w)
     predicted = detector.predict(DetectorOutput(queries[None], features))
     size = features.shape[-2:]
+    height, width = detector.preprocessing.padded_size(*video.size)
     truth = torch.zeros(len(video), len(video.labels), *size)
     for thing, masks in enumerate(video.masks):
         for frame, mask in enumerate(masks):
             if mask is not None:
                 whole = torch.from_numpy(RLEMask.from_coco(mask).decode().astype(np.float32))
+                whole = F.pad(whole, (0, width - whole.shape[1], 0, height - whole.shape[0]))
                 truth[frame, thing] = F.interpolate(whole[None, None], size=size, mode="area")[0, 0] >= 0.5
     held, of_objects, found = [], [], []
     for frame in range(len(video)):

@@ -13,6 +13,7 @@ from experiments.recordings import RecordedVideo, Recording
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.nn import functional as F
 
 from genvis.categories import known_categories
 from genvis.masks import RLEMask
@@ -22,6 +23,7 @@ from genvis.model.outputs import DetectorOutput, FramePrediction
 from genvis.model.preprocessing import Preprocessing
 
 FRAMES, SIZE, QUERIES = 6, (32, 48), 5
+PADDED = (32, 64)
 LABELS = known_categories("ovis")
 
 
@@ -54,6 +56,8 @@ class Detector(FrameDetector):
     def predict(self, output: DetectorOutput, *, layer: int = -1) -> FramePrediction:
         frame = int(output.frame_queries[-1, 0, 0, 0])
         maps = torch.from_numpy(true_masks()[:, frame]).float() * 8.0 - 4.0
+        # Of the padded frame, as a detector's are.
+        maps = F.pad(maps, (0, PADDED[1] - SIZE[1]), value=-4.0)
         embeddings = torch.zeros(QUERIES, 2)
         classes = torch.zeros(QUERIES, len(LABELS.ids) + 1)
         classes[:, -1] = 9.0
@@ -71,7 +75,7 @@ def video() -> RecordedVideo:
     masks: list[list[dict[str, Any] | None]] = [
         [RLEMask.encode(mask).to_coco() if mask.any() else None for mask in track] for track in true_masks()
     ]
-    return RecordedVideo(queries, np.zeros((FRAMES, 1, 8, 12), np.float16), SIZE, [3, 7], masks)
+    return RecordedVideo(queries, np.zeros((FRAMES, 1, 8, 16), np.float16), SIZE, [3, 7], masks)
 
 
 def model(detector: Detector) -> GenVIS:
