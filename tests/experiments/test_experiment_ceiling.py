@@ -54,7 +54,10 @@ class Detector(FrameDetector):
         raise NotImplementedError("The recording replaces it.")
 
     def predict(self, output: DetectorOutput, *, layer: int = -1) -> FramePrediction:
-        frame = int(output.frame_queries[-1, 0, 0, 0])
+        parts = [self._predict(int(frame)) for frame in output.frame_queries[-1, :, 0, 0]]
+        return FramePrediction(*(torch.stack(part) for part in zip(*parts, strict=True)))
+
+    def _predict(self, frame: int) -> tuple[Tensor, Tensor, Tensor]:
         maps = torch.from_numpy(true_masks()[:, frame]).float() * 8.0 - 4.0
         # Of the padded frame, as a detector's are.
         maps = F.pad(maps, (0, PADDED[1] - SIZE[1]), value=-4.0)
@@ -66,7 +69,7 @@ class Detector(FrameDetector):
             is_found = thing == 0 or frame not in self._missed
             embeddings[query, thing] = 1.0 if is_found else 0.0
             classes[query, (self._label, 7)[thing]] = 20.0
-        return FramePrediction(classes.softmax(dim=-1)[None, :, :-1], embeddings[None], maps[None])
+        return classes.softmax(dim=-1)[:, :-1], embeddings, maps
 
 
 def video() -> RecordedVideo:
