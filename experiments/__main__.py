@@ -9,7 +9,16 @@ from genvis.errors import GenVISError
 
 TABLES = (
     *("table4", "table5", "table6", "figure3", "limits", "memory"),
-    *("online", "online-table5", "online-table6", "online-figure3", "online-options", "association", "all"),
+    *(
+        "online",
+        "online-table5",
+        "online-table6",
+        "online-figure3",
+        "online-options",
+        "association",
+        "association-long",
+        "all",
+    ),
 )
 COMMANDS = (*TABLES, "intervals", "identity", "timing", "figure4", "report")
 
@@ -32,8 +41,8 @@ def options_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--detector",
-        help="model whose detector is used, frozen; if not given, the first bundled model, or for the attempt "
-        "'association' a detector of its sets",
+        help="model whose detector is used, frozen; if not given, the first bundled model, or for the attempts "
+        "'association' and 'association-long' a detector of their sets",
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of each row")
     parser.add_argument("--rows", nargs="+", default=[], metavar="NAME", help="only these configurations, such as uvla")
@@ -53,7 +62,7 @@ def options_parser() -> argparse.ArgumentParser:
         default="",
         metavar="NAME",
         help="of runs with other settings: they share caches and pretraining, their results go to RESULTS-NAME; "
-        "'online' and 'association' have settings of their own",
+        "'online', 'association' and 'association-long' have settings of their own",
     )
     parser.add_argument("--output", type=Path, default=Path("runs/experiments"), help="caches, checkpoints and models")
     parser.add_argument("--results", type=Path, default=Path("experiments/results"), help="one small file per run")
@@ -98,7 +107,7 @@ def _run(options: argparse.Namespace) -> None:
     )
     changes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     settings = replace(ATTEMPTS.get(options.attempt, Settings()), **changes)
-    usual = ASSOCIATION_DETECTOR if options.attempt == tables.ASSOCIATION_ATTEMPT else FIRST_BUNDLED_MODEL
+    usual = ASSOCIATION_DETECTOR if options.attempt.startswith("association") else FIRST_BUNDLED_MODEL
     detector = options.detector or usual
     workspace = Workspace(detector, options.output, options.results, settings, options.threads, options.attempt)
     for command in options.what:

@@ -187,8 +187,9 @@ def attempts_section(results: ResultSet) -> str:
     parts = []
     here = {**results.settings(), "detector": results.documents[0]["detector"]}
     for attempt in results.other_attempts():
-        if attempt.folder.name.endswith((f"-{tables.ONLINE_ATTEMPT}", f"-{tables.ASSOCIATION_ATTEMPT}")):
-            continue  # They have tables of their own.
+        own_tables = (tables.ONLINE_ATTEMPT, tables.ASSOCIATION_ATTEMPT, tables.ASSOCIATION_LONG_ATTEMPT)
+        if attempt.folder.name.removeprefix(f"{results.folder.name}-") in own_tables:
+            continue
         there = {**attempt.settings(), "detector": attempt.documents[0]["detector"]}
         changed = {name: there.get(name, "not set") for name in {**here, **there} if there.get(name) != here.get(name)}
         seeds = len({run["seed"] for run in attempt.documents})
@@ -218,8 +219,18 @@ def _online(rows: Mapping[str, Configuration], paper: Mapping[str, float] | None
 
 def association_section(results: ResultSet) -> str:
     """Return the rows on the sets of which association is the question, one table per set."""
-    found = results.attempt(tables.ASSOCIATION_ATTEMPT)
-    return _tables(found, tables.ASSOCIATION, sets=tuple(ASSOCIATION_SETS))
+    parts = []
+    for name in ASSOCIATION_SETS:
+        rows = [
+            (title, results.attempt(attempt), one)
+            for attempt, configurations in (
+                (tables.ASSOCIATION_ATTEMPT, tables.ASSOCIATION),
+                (tables.ASSOCIATION_LONG_ATTEMPT, tables.ASSOCIATION_LONG),
+            )
+            for title, one in configurations.items()
+        ]
+        parts.append(_set_table(name, rows))
+    return "\n\n".join(filter(None, parts)) or _NOTHING
 
 
 def online_figure3_section(results: ResultSet) -> str:
@@ -414,19 +425,25 @@ def _tables(
     sets: Sequence[str] = tables.TABLE_SETS,
     paper: Mapping[str, float] | None = None,
 ) -> str:
-    parts = []
-    for name in sets:
-        body = []
-        for title, one in rows.items():
-            cells = [_text(results.value(one, one.plan(name), score), score) for _, score in _COLUMNS]
-            if any(cells):
-                published = [] if paper is None else [f"{paper[one.name]}" if one.name in paper else ""]
-                body.append([title, *cells, *published])
-        if body:
-            last = [] if paper is None else ["paper, AP on OVIS"]
-            head = [f"set *{name}*", *(column for column, _ in _COLUMNS), *last]
-            parts.append(_table(head, body))
-    return "\n\n".join(parts) or _NOTHING
+    of_results = [(title, results, one) for title, one in rows.items()]
+    return "\n\n".join(filter(None, (_set_table(name, of_results, paper=paper) for name in sets))) or _NOTHING
+
+
+def _set_table(
+    name: str,
+    rows: Sequence[tuple[str, ResultSet, Configuration]],
+    *,
+    paper: Mapping[str, float] | None = None,
+) -> str:
+    """Return the scores of a set, a row for each title, results and configuration; empty if none was measured."""
+    body = []
+    for title, results, one in rows:
+        cells = [_text(results.value(one, one.plan(name), score), score) for _, score in _COLUMNS]
+        if any(cells):
+            published = [] if paper is None else [f"{paper[one.name]}" if one.name in paper else ""]
+            body.append([title, *cells, *published])
+    last = [] if paper is None else ["paper, AP on OVIS"]
+    return _table([f"set *{name}*", *(column for column, _ in _COLUMNS), *last], body) if body else ""
 
 
 def _texts(

@@ -141,6 +141,12 @@ ASSOCIATION_ATTEMPT = "association"
 ASSOCIATION = {"Detector, joined by the truth": CEILING} | {
     title: one for title, one in ONLINE.items() if one.method != "bundled"
 }
+ASSOCIATION_LONG_ATTEMPT = "association-long"
+"""The same with six times the steps."""
+ASSOCIATION_LONG = {
+    "5 frames, UVLA, six times the steps": ONLINE_UVLA,
+    "15 frames, UVLA, prototype memory, six times the steps": ONLINE_LONG,
+}
 ONLINE_LENGTHS: tuple[ClipLength, ...] = (1, 3, 7, "auto")
 ATTEMPTS = TABLE4 | {"global memory": GLOBAL_MEMORY, "N_f = 1": GENVIS_1, "N_f = 5": GENVIS_5, "N_f = 7": GENVIS_7}
 ATTEMPT_SETS = (*TABLE_SETS, "crossing", "returning")
@@ -331,6 +337,11 @@ def association(sets: Sequence[str] = tuple(ASSOCIATION_SETS)) -> list[Job]:
     return _on(ASSOCIATION, sets)
 
 
+def association_long(sets: Sequence[str] = tuple(ASSOCIATION_SETS)) -> list[Job]:
+    """Return the jobs of long training on these sets."""
+    return _on(ASSOCIATION_LONG, sets)
+
+
 def all_jobs(sets: Sequence[str] = TABLE_SETS) -> list[Job]:
     """Return everything, each configuration once, in the order of the tables."""
     plans: dict[Configuration, dict[EvaluationPlan, None]] = {}
@@ -341,7 +352,7 @@ def all_jobs(sets: Sequence[str] = TABLE_SETS) -> list[Job]:
 
 def sets_of(command: str) -> tuple[str, ...]:
     """Return the usual validation sets of a table."""
-    if command == "association":
+    if command.startswith("association"):
         return tuple(ASSOCIATION_SETS)
     return ONLINE_SETS if command.startswith("online") else TABLE_SETS
 
@@ -385,5 +396,6 @@ COMMANDS: dict[str, Callable[[Sequence[str]], list[Job]]] = {
     "online-figure3": online_figure3,
     "online-options": online_options,
     "association": association,
+    "association-long": association_long,
     "all": all_jobs,
 }

@@ -98,6 +98,7 @@ ATTEMPTS = {
 }
 """Settings of attempts by their name, where they are not told one by one."""
 ATTEMPTS["association"] = replace(ATTEMPTS["online"], views=1000, mixture="+".join(ASSOCIATION_SETS))
+ATTEMPTS["association-long"] = replace(ATTEMPTS["association"], steps=12000)
 
 
 def recipe_of(
