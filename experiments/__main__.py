@@ -16,7 +16,6 @@ TABLES = (
         "online-figure3",
         "online-options",
         "association",
-        "association-long",
         "all",
     ),
 )
@@ -41,8 +40,8 @@ def options_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--detector",
-        help="model whose detector is used, frozen; if not given, the first bundled model, or for the attempts "
-        "'association' and 'association-long' a detector of their sets",
+        help="model whose detector is used, frozen; if not given, the first bundled model, or for the attempt "
+        "'association' and those like it a detector of their sets",
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of each row")
     parser.add_argument("--rows", nargs="+", default=[], metavar="NAME", help="only these configurations, such as uvla")
@@ -54,6 +53,7 @@ def options_parser() -> argparse.ArgumentParser:
     parser.add_argument("--mixture", help="validation sets whose difficulties the training videos have, joined by +")
     parser.add_argument("--heads", choices=["init", "detector"], help="first weights of the trackers' heads")
     parser.add_argument("--memory", choices=["init", "silent"], help="first weights of the prototype memories")
+    parser.add_argument("--attention", choices=["init", "looks"], help="first weights of the trackers' attention")
     parser.add_argument("--disappearance", type=float, help="probability of an object to be taken out of some clips")
     parser.add_argument("--stretch", type=int, help="frames of a training video, instead of the usual number")
     parser.add_argument("--gap", type=float, help="mean distance of a sample's frames; 0: as far as a stretch is long")
@@ -62,7 +62,7 @@ def options_parser() -> argparse.ArgumentParser:
         default="",
         metavar="NAME",
         help="of runs with other settings: they share caches and pretraining, their results go to RESULTS-NAME; "
-        "'online', 'association' and 'association-long' have settings of their own",
+        "'online', 'association', 'association-long' and 'association-looks' have settings of their own",
     )
     parser.add_argument("--output", type=Path, default=Path("runs/experiments"), help="caches, checkpoints and models")
     parser.add_argument("--results", type=Path, default=Path("experiments/results"), help="one small file per run")
@@ -103,11 +103,12 @@ def _run(options: argparse.Namespace) -> None:
         "heads",
         "memory",
         "disappearance",
+        "attention",
         "stretch",
     )
     changes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     settings = replace(ATTEMPTS.get(options.attempt, Settings()), **changes)
-    usual = ASSOCIATION_DETECTOR if options.attempt.startswith("association") else FIRST_BUNDLED_MODEL
+    usual = ASSOCIATION_DETECTOR if options.attempt.startswith(tables.ASSOCIATION_ATTEMPT) else FIRST_BUNDLED_MODEL
     detector = options.detector or usual
     workspace = Workspace(detector, options.output, options.results, settings, options.threads, options.attempt)
     for command in options.what:

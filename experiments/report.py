@@ -187,7 +187,7 @@ def attempts_section(results: ResultSet) -> str:
     parts = []
     here = {**results.settings(), "detector": results.documents[0]["detector"]}
     for attempt in results.other_attempts():
-        own_tables = (tables.ONLINE_ATTEMPT, tables.ASSOCIATION_ATTEMPT, tables.ASSOCIATION_LONG_ATTEMPT)
+        own_tables = (tables.ONLINE_ATTEMPT, tables.ASSOCIATION_ATTEMPT, *tables.ASSOCIATION_OTHERS)
         if attempt.folder.name.removeprefix(f"{results.folder.name}-") in own_tables:
             continue
         there = {**attempt.settings(), "detector": attempt.documents[0]["detector"]}
@@ -220,13 +220,11 @@ def _online(rows: Mapping[str, Configuration], paper: Mapping[str, float] | None
 def association_section(results: ResultSet) -> str:
     """Return the rows on the sets of which association is the question, one table per set."""
     parts = []
+    series = {tables.ASSOCIATION_ATTEMPT: tables.ASSOCIATION, **tables.ASSOCIATION_OTHERS}
     for name in ASSOCIATION_SETS:
         rows = [
             (title, results.attempt(attempt), one)
-            for attempt, configurations in (
-                (tables.ASSOCIATION_ATTEMPT, tables.ASSOCIATION),
-                (tables.ASSOCIATION_LONG_ATTEMPT, tables.ASSOCIATION_LONG),
-            )
+            for attempt, configurations in series.items()
             for title, one in configurations.items()
         ]
         parts.append(_set_table(name, rows))
@@ -347,8 +345,14 @@ def online_runs_section(results: ResultSet) -> str:
 
 def association_runs_section(results: ResultSet) -> str:
     """Return what was run on the sets of which association is the question."""
-    found = results.attempt(tables.ASSOCIATION_ATTEMPT)
-    return _runs(found, list(tables.ASSOCIATION.values())) if found else _NOTHING
+    series = {tables.ASSOCIATION_ATTEMPT: tables.ASSOCIATION, **tables.ASSOCIATION_OTHERS}
+    found = {attempt: results.attempt(attempt) for attempt in series}
+    parts = [
+        f"*{attempt}*: {_runs(found[attempt], list(rows.values()))}"
+        for attempt, rows in series.items()
+        if found[attempt]
+    ]
+    return "\n\n".join(parts) or _NOTHING
 
 
 def _runs(results: ResultSet, jobs: Sequence[Configuration]) -> str:
@@ -391,6 +395,7 @@ SECTIONS: dict[str, Callable[[ResultSet], str]] = {
     "association": association_section,
     "association_runs": association_runs_section,
     "intervals_association": _intervals("association", tables.ASSOCIATION_ATTEMPT),
+    "intervals_association_looks": _intervals("association", tables.ASSOCIATION_LOOKS_ATTEMPT),
     "intervals": _intervals("online"),
     "intervals_table5": _intervals("online-table5"),
     "intervals_table6": _intervals("online-table6"),

@@ -334,7 +334,7 @@ def _identity(workspace: Workspace, configuration: Configuration, seed: int) -> 
     settings = asdict(workspace.settings) if configuration.is_trained else {}
     if settings:
         # What came later is told only where it is used, so that older results keep their settings.
-        for name, usual in (("heads", "init"), ("memory", "init"), ("disappearance", 0.0)):
+        for name, usual in (("heads", "init"), ("memory", "init"), ("disappearance", 0.0), ("attention", "init")):
             if settings[name] == usual:
                 del settings[name]
         first = training_mixture(workspace.settings.mixture)[0]

@@ -143,10 +143,16 @@ ASSOCIATION = {"Detector, joined by the truth": CEILING} | {
 }
 ASSOCIATION_LONG_ATTEMPT = "association-long"
 """The same with six times the steps."""
-ASSOCIATION_LONG = {
-    "5 frames, UVLA, six times the steps": ONLINE_UVLA,
-    "15 frames, UVLA, prototype memory, six times the steps": ONLINE_LONG,
+ASSOCIATION_LOOKS_ATTEMPT = "association-looks"
+"""The same with trackers that begin with a comparison of looks."""
+ASSOCIATION_OTHERS = {
+    ASSOCIATION_LONG_ATTEMPT: {"5 frames, UVLA, six times the steps": ONLINE_UVLA},
+    ASSOCIATION_LOOKS_ATTEMPT: {
+        "5 frames, UVLA, from a comparison of looks": ONLINE_UVLA,
+        "5 frames, UVLA, prototype memory, from a comparison of looks": ONLINE_GENVIS,
+    },
 }
+"""Rows of the other attempts on these sets, by the attempt."""
 ONLINE_LENGTHS: tuple[ClipLength, ...] = (1, 3, 7, "auto")
 ATTEMPTS = TABLE4 | {"global memory": GLOBAL_MEMORY, "N_f = 1": GENVIS_1, "N_f = 5": GENVIS_5, "N_f = 7": GENVIS_7}
 ATTEMPT_SETS = (*TABLE_SETS, "crossing", "returning")
@@ -337,11 +343,6 @@ def association(sets: Sequence[str] = tuple(ASSOCIATION_SETS)) -> list[Job]:
     return _on(ASSOCIATION, sets)
 
 
-def association_long(sets: Sequence[str] = tuple(ASSOCIATION_SETS)) -> list[Job]:
-    """Return the jobs of long training on these sets."""
-    return _on(ASSOCIATION_LONG, sets)
-
-
 def all_jobs(sets: Sequence[str] = TABLE_SETS) -> list[Job]:
     """Return everything, each configuration once, in the order of the tables."""
     plans: dict[Configuration, dict[EvaluationPlan, None]] = {}
@@ -352,14 +353,14 @@ def all_jobs(sets: Sequence[str] = TABLE_SETS) -> list[Job]:
 
 def sets_of(command: str) -> tuple[str, ...]:
     """Return the usual validation sets of a table."""
-    if command.startswith("association"):
+    if command == "association":
         return tuple(ASSOCIATION_SETS)
     return ONLINE_SETS if command.startswith("online") else TABLE_SETS
 
 
 def attempt_pairs(attempt: str) -> tuple[dict[str, list[Pair]], tuple[str, ...]]:
     """Return the pairs of rows that are compared in an attempt, and the usual validation sets."""
-    if attempt == ASSOCIATION_ATTEMPT:
+    if attempt.startswith(ASSOCIATION_ATTEMPT):
         return ASSOCIATION_PAIRS, tuple(ASSOCIATION_SETS)
     return PAIRS, ONLINE_SETS
 
@@ -396,6 +397,5 @@ COMMANDS: dict[str, Callable[[Sequence[str]], list[Job]]] = {
     "online-figure3": online_figure3,
     "online-options": online_options,
     "association": association,
-    "association-long": association_long,
     "all": all_jobs,
 }

@@ -22,7 +22,15 @@ from genvis.model.config import GenVISConfig
 from genvis.training.recipe.data_options import CacheOptions, DataOptions, SourceOptions
 from genvis.training.recipe.loading import load_recipe, save_recipe
 from genvis.training.recipe.loss_options import LossOptions, LossWeights, PointOptions
-from genvis.training.recipe.recipe import FirstHeads, FirstMemory, ModelOptions, OptimizerOptions, Recipe, RunOptions
+from genvis.training.recipe.recipe import (
+    FirstAttention,
+    FirstHeads,
+    FirstMemory,
+    ModelOptions,
+    OptimizerOptions,
+    Recipe,
+    RunOptions,
+)
 from genvis.training.run.run import build_data, build_module, train
 
 DONE = "trained.json"
@@ -52,6 +60,7 @@ class Settings:
         heads: First weights of the trackers' heads where there is no pretraining: new, or the detector's.
         memory: First weights of the prototype memory: new, or silent.
         disappearance: Probability of each object to be taken out of some clips of a sample.
+        attention: First weights of the trackers' attention: new, or a comparison of looks.
     """
 
     pretraining_steps: int = 4000
@@ -68,6 +77,7 @@ class Settings:
     heads: FirstHeads = "init"
     memory: FirstMemory = "init"
     disappearance: float = 0.0
+    attention: FirstAttention = "init"
 
     def frame_range(self, frames: int) -> int:
         """Return how far the frames of a sample may lie from its middle one.
@@ -98,6 +108,7 @@ ATTEMPTS = {
 }
 """Settings of attempts by their name, where they are not told one by one."""
 ATTEMPTS["association"] = replace(ATTEMPTS["online"], views=1000, mixture="+".join(ASSOCIATION_SETS))
+ATTEMPTS["association-looks"] = replace(ATTEMPTS["association"], attention="looks")
 ATTEMPTS["association-long"] = replace(ATTEMPTS["association"], steps=12000)
 
 
@@ -138,6 +149,7 @@ def recipe_of(
             config=configuration.model_fields,
             heads=settings.heads,
             memory=settings.memory if configuration.memory != "none" else "init",
+            attention=settings.attention,
         ),
         data=DataOptions(
             sources=sources,

@@ -15,6 +15,7 @@ from experiments.intervals import Interval
 from experiments.report import FRAME, SECTIONS, write_report
 from experiments.results import ResultSet, Value
 from experiments.tables import Job
+from experiments.validation_sets import ASSOCIATION_SETS
 from experiments.validation_sets import SETS, validation_set
 from PIL import Image
 
@@ -81,6 +82,12 @@ def results(tmp_path: Path) -> Path:
     for place, job in enumerate(tables.association()):
         write_result(association, job, 0, 5.0 * place)
     (association / "intervals.json").write_text(json.dumps({"association": {"association-occluded": [pair]}}))
+    for attempt, rows in tables.ASSOCIATION_OTHERS.items():
+        other = folder.with_name(f"{folder.name}-{attempt}")
+        for configuration in rows.values():
+            plans = tuple(configuration.plan(name) for name in ASSOCIATION_SETS)
+            write_result(other, Job(configuration, plans), 0, 7.0)
+        (other / "intervals.json").write_text(json.dumps({"association": {"association-occluded": [pair]}}))
     shares = Shares(pairs=40, chance=0.5, query=0.75, place=1.0, both=0.875)._asdict()
     (online / "identity.json").write_text(json.dumps({"occluded": {"15": shares}}))
     return folder

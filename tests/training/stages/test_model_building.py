@@ -219,3 +219,42 @@ def test_a_silent_memory_changes_nothing_at_first_and_learns(saved: Path) -> Non
 def test_a_memory_that_is_not_there_cannot_be_silent(saved: Path) -> None:
     with pytest.raises(InputError, match="no prototype memory"):
         build_model(ModelOptions(init=str(saved), config={"memory_read": "none"}, memory="silent"))
+
+
+def test_a_tracker_that_compares_looks_finds_what_its_queries_held(saved: Path) -> None:
+    width = CONFIG["detector"]["hidden_dim"]
+    model = build_model(ModelOptions(init=str(saved), config={"hidden_dim": width}, attention="looks"))
+    torch.manual_seed(3)
+    queries = model.detector.sizes.queries
+    frame = torch.linalg.qr(torch.randn(width, queries))[0].T * width**0.5  # (Q_f, C), none like another
+    state = model.tracker.first_state(1)
+    held = torch.randperm(queries)[: state.instance_queries.shape[1]]
+    state = state._replace(instance_queries=frame[held][None].clone())
+    with torch.inference_mode():
+        _, state = model.tracker(frame[None, None], state)
+    similarity = torch.nn.functional.normalize(state.instance_queries[0], dim=-1) @ frame.T
+    assert similarity.argmax(dim=1).tolist() == held.tolist()
+
+
+def test_a_tracker_that_compares_looks_learns_everywhere(saved: Path) -> None:
+    width = CONFIG["detector"]["hidden_dim"]
+    model = build_model(ModelOptions(init=str(saved), config={"hidden_dim": width}, attention="looks"))
+    optimizer = torch.optim.SGD(model.tracker.parameters(), lr=0.1)
+    torch.manual_seed(2)
+    clips = torch.randn(2, 1, 2, model.detector.sizes.queries, width)
+    for _ in range(2):  # What is multiplied by zero at first learns from the second step on.
+        optimizer.zero_grad()
+        output, state = model.tracker(clips[0])
+        output, _ = model.tracker(clips[1], state)
+        (output.class_logits.square().sum() + output.mask_embeddings.square().sum()).backward()
+        optimizer.step()
+    attention = [name for name, _ in model.tracker.named_parameters() if "attention" in name or "self_attn" in name]
+    gradients = dict(model.tracker.named_parameters())
+    assert all(gradients[name].grad.abs().max() > 0 for name in attention if name.endswith("weight"))
+
+
+def test_looks_are_compared_only_where_they_can_be(saved: Path) -> None:
+    with pytest.raises(InputError, match="frame queries have"):
+        build_model(ModelOptions(init=str(saved), config={"hidden_dim": 64}, attention="looks"))
+    with pytest.raises(InputError, match=r"without model\.init"):
+        build_model(ModelOptions(config=CONFIG, categories="ovis", attention="looks"))

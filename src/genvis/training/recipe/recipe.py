@@ -9,6 +9,7 @@ from genvis.training.recipe.loss_options import LossOptions
 Stage = Literal["detector", "vita", "genvis"]
 FirstHeads = Literal["init", "detector"]
 FirstMemory = Literal["init", "silent"]
+FirstAttention = Literal["init", "looks"]
 
 
 @dataclass
@@ -29,6 +30,9 @@ class ModelOptions:
             where the classes are others.
         memory: First weights of the prototype memory: `init` takes those of `init`, or new ones, as published; `silent`
             starts with a memory that adds nothing to the queries, so that a tracker starts as it would without one.
+        attention: First weights of the tracker's attention: `init` takes those of `init`, or new ones, as published;
+            `looks` starts with instance queries that read the frame queries which they resemble. It is worth the more,
+            the better frame queries tell objects apart (`loss.identity` in stage `detector`).
         freeze_backbone: Leave the detector's backbone as it is in the stages that train the detector: faster, and with
             few images often as good.
         freeze_batch_norm: Keep the statistics and the affine values of the backbone's batch norm, as for backbones
@@ -43,6 +47,7 @@ class ModelOptions:
     categories: str = ""
     heads: FirstHeads = "init"
     memory: FirstMemory = "init"
+    attention: FirstAttention = "init"
     freeze_backbone: bool = False
     freeze_batch_norm: bool = True
     compile: bool = False

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import psutil
 import torch
+from torch import nn
 from transformers import PreTrainedConfig
 
 from genvis.categories import Categories, known_categories
@@ -17,10 +18,14 @@ from genvis.errors import InputError
 from genvis.model.config import GenVISConfig
 from genvis.model.detector.mask2former import as_mask2former
 from genvis.model.genvis import GenVIS
+from genvis.model.tracker.object_decoder import ObjectDecoderLayer
 from genvis.training.recipe.recipe import ModelOptions
 
 # Of a Mask2Former, an EoMT and the tracker, and of RF-DETR's queries and proposals.
 _CLASS_HEADS = ("class_predictor.", "class_embed.")
+# Of a comparison of looks at first: factor of the scalar products, and of everything that is to begin small.
+_SHARPNESS = 2.0
+_SMALL = 0.1
 _log = logging.getLogger(__name__)
 
 
@@ -48,6 +53,8 @@ def build_model(options: ModelOptions, *, freeze_detector: bool = False) -> GenV
             take_over_backbone(model, options.backbone)
         if options.heads == "detector":
             raise InputError("model.heads is 'detector', but without model.init the detector is as new as the tracker.")
+        if options.attention == "looks":
+            raise InputError("model.attention is 'looks', but without model.init the detector's queries say nothing.")
         return model
     report = take_over(model, source)
     if report:
@@ -56,6 +63,8 @@ def build_model(options: ModelOptions, *, freeze_detector: bool = False) -> GenV
         take_over_heads(model)
     if options.memory == "silent":
         silence_memory(model)
+    if options.attention == "looks":
+        compare_looks(model)
     return model
 
 
@@ -179,6 +188,50 @@ def silence_memory(model: GenVIS) -> None:
         for value in (reader.query_value, reader.memory_value):
             value.weight.zero_()
             value.bias.zero_()
+
+
+def compare_looks(model: GenVIS) -> None:
+    """Let the tracker start with a comparison: an instance query reads the frame queries that resemble it.
+
+    Frame queries pass the object encoder nearly as they are. In the object decoder, the cross-attention weighs them by
+    their scalar product with the instance queries and adds them, so that a query becomes more like what it reads, and
+    finds it again in the next clip. Whatever else the layers do begins small. (The paper begins with random weights.)
+
+    Args:
+        model: With a tracker, whose queries are as wide as the detector's.
+
+    Raises:
+        InputError: If it has none, or they are not.
+    """
+    tracker = model.tracker
+    if tracker is None:
+        raise InputError("A MinVIS model has no tracker that could compare looks: leave out model.attention.")
+    width, given = tracker.input_projection.out_features, tracker.input_projection.in_features
+    if width != given:
+        raise InputError(
+            f"model.attention is 'looks', but frame queries have {given} channels, instance queries {width}: set "
+            f"hidden_dim in model.config to {given}, or leave out model.attention."
+        )
+    same = torch.eye(width)
+    with torch.no_grad():
+        tracker.input_projection.weight.copy_(same)
+        tracker.input_projection.bias.zero_()
+        for encoder_layer in tracker.encoder.layers:
+            layer = cast(nn.TransformerEncoderLayer, encoder_layer)
+            layer.self_attn.out_proj.weight.zero_()
+            layer.linear2.weight.mul_(_SMALL)
+        for decoder_layer in tracker.decoder.layers:
+            reader = cast(ObjectDecoderLayer, decoder_layer)
+            attention = reader.cross_attention
+            attention.in_proj_weight.copy_(torch.cat([_SHARPNESS**0.5 * same, _SHARPNESS**0.5 * same, same]))
+            attention.in_proj_bias.zero_()
+            attention.out_proj.weight.copy_(same)
+            reader.self_attention.out_proj.weight.mul_(_SMALL)
+            reader.linear2.weight.mul_(_SMALL)
+        # Who a query is must not outweigh what it holds.
+        tracker.decoder.query_position.weight.mul_(_SMALL)
+        if tracker.decoder.frame_query_position is not None:
+            tracker.decoder.frame_query_position.weight.mul_(_SMALL)
 
 
 def _names(config: PreTrainedConfig) -> list[str]:
