@@ -15,8 +15,7 @@ from experiments.intervals import Interval
 from experiments.report import FRAME, SECTIONS, write_report
 from experiments.results import ResultSet, Value
 from experiments.tables import Job
-from experiments.validation_sets import ASSOCIATION_SETS
-from experiments.validation_sets import SETS, validation_set
+from experiments.validation_sets import ASSOCIATION_SETS, SETS, validation_set
 from PIL import Image
 
 from experiments import tables
