@@ -326,5 +326,5 @@ def test_all_categories_are_the_same_as_none_named():
 
 
 def test_an_unknown_category_is_named_with_those_there_are():
-    with pytest.raises(InputError, match="no category 'unicorn'; choose from Person, Bird"):
-        SpriteVideos(1, category_names=["Cat", "unicorn"])
+    with pytest.raises(InputError, match="no category 'Unicorn'; choose from Person, Bird"):
+        SpriteVideos(1, category_names=["Cat", "Unicorn"])

@@ -92,11 +92,11 @@ def labels_named(names: Iterable[str]) -> tuple[int, ...]:
         InputError: If there is no such category.
     """
     known = [name.lower() for name in CATEGORIES]
-    wanted = [name.lower() for name in names]
-    unknown = [name for name in wanted if name not in known]
+    asked = tuple(names)
+    unknown = [name for name in asked if name.lower() not in known]
     if unknown:
         raise InputError(f"Sprites have no category '{unknown[0]}'; choose from {', '.join(CATEGORIES)}.")
-    return tuple(sorted({known.index(name) for name in wanted or known}))
+    return tuple(sorted({known.index(name.lower()) for name in asked or known}))
 
 
 @lru_cache(maxsize=1)
