@@ -140,7 +140,7 @@ class _ClassMatches(NamedTuple):
 
 
 class _TrackingParts(NamedTuple):
-    """What trackeval sums over videos, of V videos.
+    """Parts of trackeval's metrics that are summed over videos, for each of V videos.
 
     Attributes:
         right: (V, A) masks that find an object, for A localisation thresholds.
