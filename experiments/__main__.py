@@ -64,7 +64,12 @@ def options_parser() -> argparse.ArgumentParser:
         help="of runs with other settings: they share caches and pretraining, their results go to RESULTS-NAME; "
         "'online', 'association', 'association-long' and 'association-looks' have settings of their own",
     )
-    parser.add_argument("--output", type=Path, default=Path("runs/experiments"), help="caches, checkpoints and models")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help="caches, checkpoints and models of one detector; if not given, runs/experiments, or for the attempts with "
+        "a detector of their own runs/association",
+    )
     parser.add_argument("--results", type=Path, default=Path("experiments/results"), help="one small file per run")
     parser.add_argument("--page", type=Path, default=Path("docs/reproduction.md"), help="the page of the report")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of a run")
@@ -108,9 +113,11 @@ def _run(options: argparse.Namespace) -> None:
     )
     changes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     settings = replace(ATTEMPTS.get(options.attempt, Settings()), **changes)
-    usual = ASSOCIATION_DETECTOR if options.attempt.startswith(tables.ASSOCIATION_ATTEMPT) else FIRST_BUNDLED_MODEL
-    detector = options.detector or usual
-    workspace = Workspace(detector, options.output, options.results, settings, options.threads, options.attempt)
+    # An output folder is of one detector.
+    is_association = options.attempt.startswith(tables.ASSOCIATION_ATTEMPT)
+    detector = options.detector or (ASSOCIATION_DETECTOR if is_association else FIRST_BUNDLED_MODEL)
+    output = options.output or Path("runs/association" if is_association else "runs/experiments")
+    workspace = Workspace(detector, output, options.results, settings, options.threads, options.attempt)
     for command in options.what:
         if command in TABLES:
             jobs = tables.jobs_of(command, options.sets or tables.sets_of(command), options.rows)

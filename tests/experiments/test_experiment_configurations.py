@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from experiments.__main__ import main
 from experiments.configurations import (
     CORRESPONDENCE_2,
     CORRESPONDENCE_5,
@@ -245,3 +246,16 @@ def test_the_rows_frame_by_frame_see_the_same_number_of_frames_in_a_step() -> No
     trained = [one for one in ONLINE.values() if one.is_trained]
     assert len(trained) == 5
     assert {one.clips * one.clip_length * one.videos for one in trained} == {40}
+
+
+@pytest.mark.parametrize(("attempt", "folder"), [("online", "experiments"), ("association-looks", "association")])
+def test_attempts_with_another_detector_have_another_folder(
+    attempt: str, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Workspace] = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("experiments.runner.run_jobs", lambda workspace, *_, **__: made.append(workspace))
+    assert main(["online", "--attempt", attempt]) == 0
+    (workspace,) = made
+    assert workspace.output == Path("runs") / folder
+    assert Path(workspace.detector).is_dir()
