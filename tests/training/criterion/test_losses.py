@@ -1,12 +1,13 @@
 """Costs and losses against their plain definitions, mask by mask."""
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from genvis.training.criterion import set_criterion
 from genvis.training.criterion.hungarian_matching import pair_costs
@@ -289,3 +290,67 @@ def test_classes_of_an_untrained_head_do_not_count_in_the_matching() -> None:
     blind = SetCriterion(LossOptions(fixed_grid=9), matches_classes=False)
     np.testing.assert_array_equal(blind.costs(prediction, targets, wanted), blind.costs(other, targets, wanted))
     assert (criterion().costs(prediction, targets, wanted) != criterion().costs(other, targets, wanted)).any()
+
+
+def crowd(videos: int) -> Example:
+    """Videos of 0, 1, 2, 3, 0, ... objects, of which every fifth is never visible."""
+    torch.manual_seed(4)
+    counts = [video % 4 for video in range(videos)]
+    masks = [torch.rand(count, 2, 32, 48) > 0.6 for count in counts]
+    for position, thing in enumerate(mask for part in masks for mask in part):
+        if position % 5 == 4:
+            thing[:] = False
+    labels = [torch.randint(0, 3, (count,)) for count in counts]
+    logits, embeddings = torch.randn(2, 3, videos, 6, 4), torch.randn(2, 3, videos, 6, 8)
+    features, bias = torch.randn(videos, 2, 8, 8, 12), torch.randn(2, 3, videos, 6)
+    targets = join_targets(labels, masks, height=32, width=48)
+    return Example(logits, SetPrediction(logits.softmax(-1)[..., :-1], embeddings, features, bias), targets)
+
+
+def costs_losses_and_gradients(case: Example) -> list[np.ndarray]:
+    class_logits, prediction, targets = case
+    leaves = [part.clone().requires_grad_() for part in prediction[1:]]
+    prediction = SetPrediction(prediction.class_scores, *leaves)
+    objects = np.flatnonzero(targets.visible)
+    costs = criterion().costs(prediction, targets, objects)
+    assigned = np.full((6, len(targets.visible)), -1)
+    for video in np.unique(targets.videos):
+        mine = np.flatnonzero(targets.videos == video)
+        assigned[:, mine] = np.arange(len(mine))
+    losses = criterion().losses(class_logits, prediction, targets, assigned)
+    torch.cat(list(losses)).sum().backward()
+    return [costs, *(part.detach().numpy() for part in losses), *(leaf.grad.numpy() for leaf in leaves)]
+
+
+def test_videos_computed_together_are_as_each_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = crowd(11)
+    found = []
+    for at_once in (1, 2**11, 2**30):
+        monkeypatch.setattr(set_criterion, "_LOGITS_AT_ONCE", at_once)
+        found.append(costs_losses_and_gradients(case))
+    for alone, *others in zip(*found, strict=True):
+        for other in others:
+            np.testing.assert_allclose(other, alone, rtol=1e-4, atol=1e-6)
+
+
+class Operations(TorchDispatchMode):
+    """Counts what PyTorch is asked for: on a GPU each costs the processor some microseconds, whatever its size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += 1
+        return function(*args, **(kwargs or {}))
+
+
+def test_four_times_the_videos_are_not_more_operations(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(set_criterion, "_LOGITS_AT_ONCE", 2**30)
+    counts = []
+    for videos in (20, 80):
+        case = crowd(videos)
+        with Operations() as operations:
+            costs_losses_and_gradients(case)
+        counts.append(operations.count)
+    assert counts[1] < 1.3 * counts[0]

@@ -37,33 +37,35 @@ def match(cost: Costs) -> tuple[Indices, Indices]:
 def pair_costs(
     class_scores: Tensor, mask_logits: Tensor, *, labels: Tensor, targets: Tensor, weights: LossWeights
 ) -> Tensor:
-    """Return the cost of every prediction for every object.
+    """Return the cost of every prediction for every object, of one video or of several with equally many objects.
 
     Args:
-        class_scores: (..., Q, K), 0..1; not read if their weight is 0.
-        mask_logits: (..., Q, P), at the same points as the targets. P runs over the points of all frames of the clip.
-        labels: (N,) int64, classes of the objects.
-        targets: (N, P), between 0 and 1: the masks of the objects at the points.
+        class_scores: (..., R, K), 0..1; not read if their weight is 0.
+        mask_logits: (..., R, P), at the same points as the targets. P runs over the points of all frames of the clip.
+        labels: (..., N) int64, classes of the objects.
+        targets: (..., N, P), between 0 and 1: the masks of the objects at the points.
         weights: Of class (cost: minus the score), binary cross-entropy (mean over P) and dice.
 
     Returns:
-        (..., Q, N) float32.
+        (..., R, N) float32.
     """
     targets = targets.float()
-    Q, P = mask_logits.shape[-2:]
+    R, P = mask_logits.shape[-2:]
     # On a CPU as many rows are computed together as its cache holds, which is four times faster.
-    rows = max(1, 2**19 // P) if mask_logits.device.type == "cpu" else mask_logits[..., 0].numel()
+    rows = max(1, 2**19 * R // mask_logits.numel()) if mask_logits.device.type == "cpu" else R
     sums = []
-    for block in mask_logits.reshape(-1, P).split(rows):
-        logits = block.float()  # (R, P)
+    for block in mask_logits.split(rows, dim=-2):
+        logits = block.float()  # (..., r, P)
         masks = logits.sigmoid()
         # BCE = softplus(x) - x·t, so that one product with the targets serves all pairs; and by what PyTorch is fast
         # at, softplus(x) = max(x, 0) - log sigmoid |x|.
-        softplus = logits.clamp(min=0).sum(-1) - logits.abs().sigmoid_().log_().sum(-1)  # (R,)
-        sums.append((softplus.unsqueeze(-1) - logits @ targets.T, masks @ targets.T, masks.sum(-1)))
-    cross_entropy, overlap, areas = (torch.cat(parts).unflatten(0, (-1, Q)) for parts in zip(*sums, strict=True))
-    dice = 1.0 - (2.0 * overlap + 1.0) / (areas.unsqueeze(-1) + targets.sum(-1) + 1.0)
-    cost = (weights.mask * cross_entropy / P + weights.dice * dice).view(*mask_logits.shape[:-1], len(targets))
+        softplus = logits.clamp(min=0).sum(-1) - logits.abs().sigmoid_().log_().sum(-1)  # (..., r)
+        sums.append((softplus.unsqueeze(-1) - logits @ targets.mT, masks @ targets.mT, masks.sum(-1)))
+    cross_entropy, overlap = (torch.cat(parts, dim=-2) for parts in list(zip(*sums, strict=True))[:2])
+    areas = torch.cat([part[2] for part in sums], dim=-1)  # (..., R)
+    dice = 1.0 - (2.0 * overlap + 1.0) / (areas.unsqueeze(-1) + targets.sum(-1).unsqueeze(-2) + 1.0)
+    cost = weights.mask * cross_entropy / P + weights.dice * dice
     if not weights.classification:  # The scores may be of other classes.
         return cost
-    return cost - weights.classification * class_scores.float()[..., labels]
+    chosen = labels.unsqueeze(-2).expand(cost.shape)
+    return cost - weights.classification * class_scores.float().gather(-1, chosen)

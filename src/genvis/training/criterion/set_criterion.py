@@ -25,6 +25,9 @@ from genvis.training.recipe.loss_options import LossOptions
 _LOGITS_AT_ONCE = 2**22
 """Of masks at points: they need not be in memory all at once, and on a CPU fresh memory takes longer than products."""
 
+_TIMES_ON_A_DEVICE = 16
+"""As many more on anything but a CPU: 256 MB, so that a batch is few kernels."""
+
 
 class SetPrediction(NamedTuple):
     """Predicted instances of B videos (or frames) in one clip.
@@ -115,48 +118,68 @@ class SetCriterion:
         )
         if not objects.size:
             return np.zeros((layers, Q, 0), dtype=np.float32)
-        device, B = prediction.mask_features.device, len(prediction.mask_features)
-        with full_precision(prediction.mask_features):
-            points = self._points.shared(B, device)
-            chosen = torch.from_numpy(objects).to(device).split(_counts(targets, objects, videos=B))
+        features = prediction.mask_features
+        device, (B, T) = features.device, features.shape[:2]
+        counts = _counts(targets, objects, videos=B)
+        with full_precision(features):
+            points = self._points.shared(B, device)  # (B, P, 2)
+            most = _logits_at_once(device) // (layers * Q * T * points.shape[1])
+            groups = _groups_of_videos(counts, most=most)
+            order = np.concatenate([places.reshape(-1) for _, places in groups])
+            videos = torch.from_numpy(np.concatenate([videos for videos, _ in groups])).to(device)
+            chosen = torch.from_numpy(objects[order]).to(device)
             costs = [
-                self._video_costs(prediction, video, points[video : video + 1], targets, wanted)
-                for video, wanted in enumerate(chosen)
-                if len(wanted)
+                self._costs_of_videos(prediction, of_group, points, targets, wanted.view(len(of_group), -1))
+                for of_group, wanted in zip(
+                    videos.split([len(videos) for videos, _ in groups]),
+                    chosen.split([places.size for _, places in groups]),
+                    strict=True,
+                )
             ]
         # The one transfer of a clip to the CPU, where the Hungarian algorithm runs.
         joint: NDArray[np.float32] = torch.cat(costs, dim=-1).cpu().numpy()
-        return joint
+        return joint[..., np.argsort(order)]
 
-    def _video_costs(
-        self, prediction: SetPrediction, video: int, points: Tensor, targets: ObjectTargets, objects: Tensor
+    def _costs_of_videos(
+        self, prediction: SetPrediction, videos: Tensor, points: Tensor, targets: ObjectTargets, objects: Tensor
     ) -> Tensor:
-        """Return the costs (S·L, Q, K) of one video.
+        """Return the costs (S·L, Q, G·K) of G videos with K objects each, computed together.
 
         Args:
             prediction: Of all videos.
-            video: The one in question.
-            points: (1, P, 2).
+            videos: (G,) those in question.
+            points: (B, P, 2), of all videos.
             targets: Of all videos.
-            objects: (K,) objects of the video.
+            objects: (G, K) objects of the videos.
         """
-        features = prediction.mask_features[video].float()  # (T, C, h, w)
-        T, K = len(features), len(objects)
-        at_points = sample_at_points(features, points.expand(T, -1, -1)).transpose(0, 1).flatten(1)  # (C, T·P)
-        masks = targets.masks[objects].float().transpose(0, 1)  # (T, K, H, W)
-        wanted = sample_at_points(masks, points.expand(T, -1, -1)).transpose(0, 1).reshape(K, -1)  # (K, T·P)
+        G, K = objects.shape
+        features = prediction.mask_features[videos].float()  # (G, T, C, h, w)
+        T, C = features.shape[1:3]
+        where = points[videos]  # (G, P, 2)
+        by_frame = where.repeat_interleave(T, 0)  # (G·T, P, 2)
+        at_points = sample_at_points(features.flatten(0, 1), by_frame).unflatten(0, (G, T))  # (G, T, C, P)
+        at_points = at_points.transpose(1, 2).reshape(G, C, -1)  # (G, C, T·P)
+        masks = targets.masks[objects.flatten()].float()  # (G·K, T, H, W)
+        wanted = sample_at_points(masks, where.repeat_interleave(K, 0)).view(G, K, -1)  # (G, K, T·P)
         # Beyond the outermost pixel centres masks fade to zero, and so does their bias.
-        inside = sample_at_points(torch.ones_like(features[:1, :1]), points).flatten().repeat(T)  # (T·P,)
-        parts = (prediction.class_scores, prediction.mask_embeddings, prediction.mask_bias)
-        rows = max(1, _LOGITS_AT_ONCE // at_points.shape[1])
+        inside = sample_at_points(torch.ones_like(features[:, 0, :1]), where).repeat(1, 1, T)  # (G, 1, T·P)
+        # (S, L, B, Q, ...) to (G, S·L·Q, ...)
+        scores, embeddings, bias = (
+            part[:, :, videos].flatten(0, 1).transpose(0, 1).flatten(1, 2)
+            for part in (prediction.class_scores, prediction.mask_embeddings, prediction.mask_bias)
+        )
+        rows = max(1, _logits_at_once(features.device) // (G * at_points.shape[-1]))
         costs = []
-        for scores, embeddings, bias in zip(
-            *(part[:, :, video].flatten(0, 2).split(rows) for part in parts), strict=True
+        for some_scores, some_embeddings, some_bias in zip(
+            *(part.split(rows, dim=1) for part in (scores, embeddings, bias)), strict=True
         ):
-            logits = torch.addcmul(embeddings.float() @ at_points, bias.float().unsqueeze(-1), inside)  # (R, T·P)
-            labels = targets.labels[objects]
-            costs.append(pair_costs(scores, logits, labels=labels, targets=wanted, weights=self._matching))
-        return torch.cat(costs).unflatten(0, (-1, prediction.class_scores.shape[3]))
+            logits = torch.baddbmm(some_bias.float().unsqueeze(-1) * inside, some_embeddings.float(), at_points)
+            costs.append(
+                pair_costs(some_scores, logits, labels=targets.labels[objects], targets=wanted, weights=self._matching)
+            )
+        # (G, S·L·Q, K) to (S·L, Q, G·K)
+        joint = torch.cat(costs, dim=1).unflatten(1, (-1, prediction.class_scores.shape[3]))
+        return joint.permute(1, 2, 0, 3).flatten(2)
 
     def match_frames(self, prediction: SetPrediction, targets: ObjectTargets) -> Indices:
         """Match every frame by itself, as the detector is trained.
@@ -248,15 +271,31 @@ class SetCriterion:
         embeddings = prediction.mask_embeddings.float()[chosen]  # (S, L, M, C)
         bias = prediction.mask_bias.float()[chosen]  # (S, L, M)
         (S, L, M), (T, _, h, w) = bias.shape, prediction.mask_features.shape[1:]
+        groups = _groups_of_videos(counts, most=_logits_at_once(bias.device) // (S * L * T * h * w))
+        videos, places = (np.concatenate([part.reshape(-1) for part in parts]) for parts in zip(*groups, strict=True))
+        features = _rearranged(prediction.mask_features.float(), videos, dim=0)
+        embeddings, bias = (_rearranged(part, places, dim=2) for part in (embeddings, bias))
+        sizes = [part.size for _, part in groups]
         maps = []
-        for rows, offset, features in zip(
-            embeddings.split(counts, dim=2), bias.split(counts, dim=2), prediction.mask_features.float(), strict=True
+        for (part, _), rows, offset, maps_of_group in zip(
+            groups,
+            embeddings.split(sizes, dim=2),
+            bias.split(sizes, dim=2),
+            features.split([len(part) for part, _ in groups]),
+            strict=True,
         ):
             # Frame by frame, so that the maps are read where they lie.
-            flat = rows.reshape(1, -1, rows.shape[-1]).expand(T, -1, -1)
-            product = torch.baddbmm(offset.reshape(1, -1, 1), flat, features.flatten(2))  # (T, S·L·M_b, h·w)
-            maps.append(product.transpose(0, 1).reshape(S, L, -1, T, h, w))
-        logits = torch.cat(maps, dim=2).flatten(0, 3)  # (S·L·M·T, h, w)
+            G = len(part)
+            by_video = rows.unflatten(2, (G, -1)).permute(2, 0, 1, 3, 4).flatten(1, 3)  # (G, S·L·K, C)
+            offsets = offset.unflatten(2, (G, -1)).permute(2, 0, 1, 3).flatten(1)  # (G, S·L·K)
+            product = torch.baddbmm(
+                offsets.repeat_interleave(T, 0).unsqueeze(-1),
+                by_video.repeat_interleave(T, 0),
+                maps_of_group.flatten(0, 1).flatten(2),
+            )  # (G·T, S·L·K, h·w)
+            product = product.unflatten(1, (S, L, -1)).unflatten(0, (G, T)).permute(2, 3, 0, 4, 1, 5)
+            maps.append(product.reshape(S, L, -1, T, h, w))
+        logits = _rearranged(torch.cat(maps, dim=2), np.argsort(places), dim=2).flatten(0, 3)  # (S·L·M·T, h, w)
         where = self._points.uncertain(logits.detach())  # (S·L·M·T, P, 2)
         P = where.shape[1]
         predicted = sample_at_points(logits.unsqueeze(1), where).view(S, L, M, T * P)
@@ -277,3 +316,35 @@ def _counts(targets: ObjectTargets, objects: Indices, *, videos: int) -> list[in
     """Return how many of the objects each video has."""
     counts: list[int] = np.bincount(targets.videos[objects], minlength=videos).tolist()
     return counts
+
+
+def _logits_at_once(device: torch.device) -> int:
+    return _LOGITS_AT_ONCE * (1 if device.type == "cpu" else _TIMES_ON_A_DEVICE)
+
+
+def _groups_of_videos(counts: list[int], *, most: int) -> list[tuple[Indices, Indices]]:
+    """Group videos with equally many objects, which are computed together: thousands of small kernels are slow.
+
+    Args:
+        counts: Objects of every video; those of one video follow each other.
+        most: Rows of objects of a group; a group has at least one video.
+
+    Returns:
+        The G videos (G,) and the places (G, K) of their objects among all, of every group; videos without objects are
+        left out, unless none has any.
+    """
+    numbers, starts = np.asarray(counts), np.cumsum([0, *counts[:-1]])
+    groups = []
+    for count in np.unique(numbers[numbers > 0]) if numbers.any() else [0]:
+        alike = np.flatnonzero(numbers == count)
+        at_once = max(1, most // max(1, int(count)))
+        for videos in np.split(alike, range(at_once, len(alike), at_once)):
+            groups.append((videos, starts[videos][:, None] + np.arange(count)))
+    return sorted(groups, key=lambda group: int(group[0][0]))
+
+
+def _rearranged(tensor: Tensor, places: Indices, *, dim: int) -> Tensor:
+    """Return slices of a tensor in another order; itself if that is the one that they are in."""
+    if np.array_equal(places, np.arange(tensor.shape[dim])):
+        return tensor
+    return tensor.index_select(dim, torch.from_numpy(places).to(tensor.device))
