@@ -5,7 +5,7 @@ from copy import copy
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from genvis.inference.windows.clip_windows import LONGEST_CLIP, AdaptiveWindows,
 from genvis.inference.windows.scene_tracking import SceneTracking
 from genvis.model.device_copies import to_device
 from genvis.model.preprocessing import Preprocessing
+from genvis.runtimes.cuda_graphs import CudaGraphs
 from genvis.runtimes.exported_model import ExportedModel
 from genvis.video.sources.frames_in_memory import FrameLike, rgb_pixels
 
@@ -33,6 +34,8 @@ FRAMES_AT_ONCE = 4
 
 ClipLength = int | Literal["auto"]
 """Frames of a clip; ``auto`` adapts it: as long as allowed, cut where the scene changes."""
+GraphUse = Literal["auto", "off"]
+"""Whether networks run from CUDA graphs: ``auto`` where that is possible, ``off`` nowhere."""
 
 
 class FrameSizes(NamedTuple):
@@ -87,6 +90,9 @@ class RunSetup:
             of track ids: a query whose object left is freed for another, and who comes back gets the old id. None takes
             the defaults for sessions and does without for whole videos, as the published procedure does;
             ``ArchiveOptions(size=0)`` does without everywhere.
+        cuda_graphs: ``"auto"`` records what the network does on an NVIDIA GPU, from the third clip of a size on, and
+            launches it as a whole, in a fraction of the time; results are the same. Elsewhere nothing changes. See
+            `CudaGraphs` for the memory that it takes.
 
     Raises:
         InputError: If a number is out of range, a class is unknown, or the model has no such tracker.
@@ -106,7 +112,10 @@ class RunSetup:
         matching: MemoryMatchingOptions | None = None,
         occupancy_weighted: bool = False,
         archive: ArchiveOptions | None = None,
+        cuda_graphs: GraphUse = "off",
     ) -> None:
+        if cuda_graphs not in get_args(GraphUse):
+            raise InputError(f"cuda_graphs is '{cuda_graphs}'; it must be 'auto' or 'off'.")
         if isinstance(model, str | Path):
             from genvis.checkpoints.load import load
 
@@ -140,6 +149,7 @@ class RunSetup:
         self.tracker_name = tracker or default_tracker(model)
         self.occupancy_weighted = occupancy_weighted
         self.archive = archive
+        self._graphs = CudaGraphs() if cuda_graphs == "auto" else None
         self.matching = (matching or MemoryMatchingOptions()) if self.tracker_name == "memory" else None
         self.tracker: VideoTracker = self._make_tracker()
         if self.matching is None and matching not in (None, MemoryMatchingOptions()):
@@ -166,6 +176,7 @@ class RunSetup:
             matching=self.matching,
             occupancy_weighted=self.occupancy_weighted,
             archive=self.archive if self.archive is not None and self.archive.size else None,
+            graphs=self._graphs,
         )
         if not self.adapts_clips:
             return tracker

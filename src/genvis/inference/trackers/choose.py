@@ -1,6 +1,6 @@
 """Choice of the tracker: the one place that asks which kind of model is at hand."""
 
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from genvis.errors import InputError
 from genvis.inference.trackers.matching_options import ArchiveOptions, MemoryMatchingOptions
@@ -8,6 +8,13 @@ from genvis.inference.trackers.matching_options import ArchiveOptions, MemoryMat
 if TYPE_CHECKING:
     from genvis.checkpoints.load import Model
     from genvis.inference.trackers.video_tracker import SlotTracker, VideoTracker
+    from genvis.model.detector.base import FrameDetector
+    from genvis.model.genvis import GenVIS
+    from genvis.model.tracker.query_tracker import QueryTracker
+    from genvis.model.tracker.videomt import VidEoMT
+    from genvis.runtimes.cuda_graphs import CudaGraphs
+    from genvis.runtimes.exported_model import ExportedGenVIS
+    from genvis.runtimes.graphed_networks import GraphedVidEoMT
 
 TrackerName = Literal["propagation", "offline", "memory", "queries", "clip_queries"]
 """``propagation``: queries carried from clip to clip (GenVIS, VidEoMT). ``offline``: the whole video at once (VITA).
@@ -38,6 +45,7 @@ def make_tracker(
     matching: MemoryMatchingOptions | None = None,
     occupancy_weighted: bool = False,
     archive: ArchiveOptions | None = None,
+    graphs: "CudaGraphs | None" = None,
 ) -> "VideoTracker":
     """Return the tracker of a model.
 
@@ -49,6 +57,7 @@ def make_tracker(
         matching: Options of ``memory``; None takes the defaults.
         occupancy_weighted: Let ``propagation`` renew a query only as far as it holds an object.
         archive: Of the tracks that left, for ``propagation`` and ``memory``; None keeps none.
+        graphs: From which networks of PyTorch are run where they can be; None runs them as they are.
 
     Raises:
         InputError: If there is no such method, or the model has no network for it.
@@ -66,28 +75,49 @@ def make_tracker(
     if isinstance(model, VidEoMT | ExportedVidEoMT):
         if name != "propagation":
             raise InputError(f"A VidEoMT model tracks by itself: it knows 'propagation', not '{name}'.")
-        network = model.network if isinstance(model, ExportedVidEoMT) else model
+        network: Any = model.network if isinstance(model, ExportedVidEoMT) else _videomt(model, graphs)
         return _with_archive(VidEoMTPropagation(network, occupancy_weighted=occupancy_weighted), archive)
+    detector, tracker = _genvis(model, graphs)
     if name == "memory":
-        return MemoryMatching(model.detector, matching, archive=archive)
+        return MemoryMatching(detector, matching, archive=archive)
     if name not in ("propagation", "offline") and not model.config.detector_shares_categories:
         raise InputError(
             f"'{name}' needs a detector of the model's categories, but its detector knows others: choose 'propagation'."
         )
     if name == "queries":
-        return QueryMatching(model.detector)
-    if model.tracker is None:
+        return QueryMatching(detector)
+    if tracker is None:
         raise InputError(f"The model is a detector alone, but '{name}' needs a trained tracker: choose 'memory'.")
     if name == "propagation":
         propagation = QueryPropagation(
-            model.detector, model.tracker, memory_clips=memory_clips, occupancy_weighted=occupancy_weighted
+            detector, tracker, memory_clips=memory_clips, occupancy_weighted=occupancy_weighted
         )
         return _with_archive(propagation, archive)
     if name == "offline":
+        # Run as it is: it decodes a video once, after the last frame.
         if not isinstance(model.tracker, Tracker):
             raise InputError("An exported tracker sees one clip, not a whole video: choose 'propagation'.")
-        return OfflineTracking(model.detector, model.tracker, frames_at_once=frames_at_once)
-    return ClipMatching(model.detector, model.tracker)
+        return OfflineTracking(detector, model.tracker, frames_at_once=frames_at_once)
+    return ClipMatching(detector, tracker)
+
+
+def _videomt(model: "VidEoMT", graphs: "CudaGraphs | None") -> "VidEoMT | GraphedVidEoMT":
+    from genvis.runtimes.graphed_networks import GraphedVidEoMT
+
+    return model if graphs is None else GraphedVidEoMT(model, graphs)
+
+
+def _genvis(
+    model: "GenVIS | ExportedGenVIS", graphs: "CudaGraphs | None"
+) -> "tuple[FrameDetector, QueryTracker | None]":
+    """Return detector and tracker, from graphs where they are networks of PyTorch."""
+    from genvis.model.genvis import GenVIS
+    from genvis.runtimes.graphed_networks import GraphedDetector, GraphedTracker
+
+    if graphs is None or not isinstance(model, GenVIS):
+        return model.detector, model.tracker
+    tracker = None if model.tracker is None else GraphedTracker(model.tracker, graphs)
+    return GraphedDetector(model.detector, graphs), tracker
 
 
 def _with_archive(tracker: "SlotTracker", archive: ArchiveOptions | None) -> "VideoTracker":

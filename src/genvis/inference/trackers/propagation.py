@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from genvis.model.tracker.query_tracker import QueryTracker
     from genvis.model.tracker.videomt import VidEoMT
     from genvis.runtimes.exported_networks import ExportedVidEoMTStep
+    from genvis.runtimes.graphed_networks import GraphedVidEoMT
 
 
 class QueryPropagation(SlotTracker):
@@ -104,14 +105,16 @@ class VidEoMTPropagation(SlotTracker):
     queries.
 
     Args:
-        model: The network, in evaluation mode, or its exported graph.
+        model: The network, in evaluation mode, or its exported or recorded graph.
         occupancy_weighted: As in `QueryPropagation`.
     """
 
     score_rule = MEAN_LOGITS
     is_causal = True
 
-    def __init__(self, model: "VidEoMT | ExportedVidEoMTStep", *, occupancy_weighted: bool = False) -> None:
+    def __init__(
+        self, model: "VidEoMT | GraphedVidEoMT | ExportedVidEoMTStep", *, occupancy_weighted: bool = False
+    ) -> None:
         self.model = model
         self.occupancy_weighted = occupancy_weighted
 

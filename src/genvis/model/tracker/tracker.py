@@ -92,11 +92,38 @@ class Tracker(QueryTracker):
             The predictions; the queries for the next clip, (B, Q, C); and the key and value, (B, Q, C) each, that the
             memory is to keep (None without a memory).
         """
-        before = instance_queries
-        if self.memory_reader is not None:
-            instance_queries = self.memory_reader(  # (B, Q, C)
-                instance_queries, memory_keys, memory_values, is_filled=memory_is_filled
-            )
+        read = self.read_memory(instance_queries, memory_keys, memory_values, memory_is_filled)
+        return self.decode_clip(frame_queries, read, instance_queries)
+
+    def read_memory(
+        self, instance_queries: Tensor, keys: Tensor, values: Tensor, is_filled: Tensor | None = None
+    ) -> Tensor:
+        """Return the instance queries after they have read the memory, (B, Q, C): the first part of `step`.
+
+        Args:
+            instance_queries: (B, Q, C), what the previous clip left.
+            keys: (B, M, Q, C) of M past clips.
+            values: (B, M, Q, C).
+            is_filled: (B, M) or (B, M, Q) bool, which places of the memory are read; None for all.
+        """
+        if self.memory_reader is None:
+            return instance_queries
+        read: Tensor = self.memory_reader(instance_queries, keys, values, is_filled=is_filled)
+        return read
+
+    def decode_clip(
+        self, frame_queries: Tensor, instance_queries: Tensor, before: Tensor
+    ) -> tuple[TrackerOutput, Tensor, Stored | None]:
+        """Compute the rest of `step`, whose sizes do not depend on the memory.
+
+        Args:
+            frame_queries: (B, T, Q_f, C_det).
+            instance_queries: (B, Q, C), of `read_memory`.
+            before: (B, Q, C), what the previous clip left.
+
+        Returns:
+            As `step`.
+        """
         encoded = self.encoder(apply_linear(self.input_projection, frame_queries))  # (B, T, Q_f, C)
         layers = self.decoder(instance_queries, encoded)  # D of (B, Q, C)
         class_logits, mask_embeddings = self.heads(torch.stack(layers))  # (D, B, Q, K + 1), (D, B, Q, C_m)
