@@ -13,6 +13,7 @@ an error of one is noted and does not end the others. Weights are random, of the
 import argparse
 import gc
 import json
+import logging
 import platform
 import signal
 import statistics
@@ -25,7 +26,7 @@ from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -79,6 +80,9 @@ SMALL: dict[str, Any] = {
     "num_instance_queries": 8,
     "detector": SMALL_DETECTOR,
 }
+
+
+Found = TypeVar("Found", dict[str, Any], list[Any])
 
 
 class OutOfTime(BaseException):
@@ -199,11 +203,18 @@ class Models:
 
     Attributes:
         is_small: Tiny networks and frames, to see that everything runs.
+        kept: What the section under way has measured so far: it counts if a later part of the section fails.
     """
 
     def __init__(self, *, is_small: bool) -> None:
         self.is_small = is_small
+        self.kept: dict[str, Any] | list[Any] | None = None
         self._held: tuple[str, nn.Module] | None = None
+
+    def keep(self, found: Found) -> Found:
+        """Return what a section fills while it measures."""
+        self.kept = found
+        return found
 
     def size(self, name: str) -> tuple[int, int]:
         """Return height and width of the network's input, padded."""
@@ -302,7 +313,7 @@ PRECISIONS = ("float32", "tf32", "bfloat16", "float16") if IS_CUDA else ("float3
 FAST = "bfloat16" if IS_CUDA else "float32"
 
 
-# Sections: each takes the models and returns JSON values. ------------------------------------------------------------
+# Sections: each takes the models, keeps JSON values and returns them. ------------------------------------------------
 
 
 def machine(models: Models) -> dict[str, Any]:
@@ -328,7 +339,7 @@ def machine(models: Models) -> dict[str, Any]:
 
 def parity(models: Models) -> dict[str, Any]:
     """Greatest differences to the authors' outputs, and of class and mask probabilities to float32 on the CPU."""
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = models.keep({})
     frames = torch.from_numpy(np.load(GOLDEN / "video.npz")["frames"]).permute(0, 3, 1, 2)  # (8, 3, 96, 144) uint8
     try:
         from genvis.checkpoints.published_files import load_published
@@ -378,7 +389,7 @@ def parity(models: Models) -> dict[str, Any]:
 def frames(models: Models, name: str) -> list[dict[str, Any]]:
     """Milliseconds and memory of a frame, network alone, ours and the reference, at several batches and precisions."""
     height, width = models.size(name)
-    rows = []
+    rows: list[Any] = models.keep([])
     batches = (1, 2) if models.is_small or not IS_CUDA else (1, 4, 16) if name == "GenVIS-R50" else (1, 4)
     for kind in PRECISIONS:
         with precision(kind) as dtype:
@@ -394,7 +405,7 @@ def frames(models: Models, name: str) -> list[dict[str, Any]]:
 def transformers_frames(models: Models, name: str) -> list[dict[str, Any]]:
     """The forward pass of transformers' own class, and of ours with its modules as they are; same inputs."""
     height, width = models.size(name)
-    rows = []
+    rows: list[Any] = models.keep([])
     for kind in ("tf32", FAST) if IS_CUDA else (FAST,):
         with precision(kind) as dtype, torch.inference_mode():
             model = models.get(name, dtype)
@@ -441,7 +452,7 @@ def parts(models: Models) -> dict[str, Any]:
     """Milliseconds, GFLOP and share of the matrix product of each part of GenVIS-R50, one frame."""
     name = "GenVIS-R50"
     height, width = models.size(name)
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = models.keep({})
     with precision(FAST) as dtype, torch.inference_mode():
         model = models.get(name, dtype)
         pixels = torch.randn(1, 3, height, width, device=DEVICE, dtype=dtype)
@@ -472,7 +483,7 @@ def parts(models: Models) -> dict[str, Any]:
 
 def profile(models: Models) -> dict[str, Any]:
     """Kernels of a frame of GenVIS-R50 and of VidEoMT-S: how many, which take longest, and how idle the device is."""
-    found = {}
+    found: dict[str, Any] = models.keep({})
     for name in ("GenVIS-R50", "VidEoMT-S"):
         height, width = models.size(name)
         with precision(FAST) as dtype:
@@ -517,7 +528,7 @@ def ways_to_sample(models: Models) -> dict[str, Any]:
     height, width = models.size("GenVIS-R50")
     sizes = tuple((height // stride, width // stride) for stride in (32, 16, 8))
     heads, points, channels = (2, 4, 16) if models.is_small else (8, 4, 32)
-    found = {}
+    found: dict[str, Any] = models.keep({})
     for kind in ("float32", FAST):
         with precision(kind) as dtype, torch.inference_mode():
             geometry = map_geometry(
@@ -543,7 +554,7 @@ def graphs(models: Models) -> dict[str, Any]:
     """GenVIS-R50 and VidEoMT-S as CUDA graphs: what is left without the time to launch kernels."""
     if not IS_CUDA:
         return {"note": "CUDA graphs need CUDA"}
-    found = {}
+    found: dict[str, Any] = models.keep({})
     for name in ("GenVIS-R50", "VidEoMT-S"):
         height, width = models.size(name)
         with precision(FAST) as dtype, torch.inference_mode():
@@ -573,11 +584,121 @@ def _graph_of(work: Callable[[], object]) -> Any:
     return graph
 
 
+def product_graphs(models: Models) -> dict[str, Any]:
+    """Sessions of the product with CUDA graphs and without: whether they say the same, and milliseconds of a step."""
+    found: dict[str, Any] = models.keep({})
+    try:
+        from genvis.inference.segmenter import VideoSegmenter
+    except ImportError as error:
+        return {"note": f"sessions cannot be imported here: {error}"}
+    height, width = (60, 90) if models.is_small else (360, 640)
+    images = _moving_rectangle(24, height, width)
+    for name in ("VidEoMT-S", "GenVIS-R50"):
+        for kind in (FAST, "tf32") if IS_CUDA else (FAST,):
+            with precision(kind) as dtype, _said_by("genvis.runtimes.cuda_graphs") as said:
+                model = models.get(name, dtype)
+                side = height if name == "GenVIS-R50" or models.is_small else 448
+                on, off = (VideoSegmenter(model, resolution=side, cuda_graphs=use) for use in ("auto", "off"))
+                row = found[f"{name}, {kind}"] = {"warnings": said}
+                if IS_CUDA:
+                    torch.cuda.empty_cache()
+                reserved = torch.cuda.memory_reserved() if IS_CUDA else 0
+                row["step, graphs on"], row["step, graphs off"] = _alternating(on, off, images)
+                row["graphs"] = len(on._graphs)
+                if IS_CUDA:
+                    torch.cuda.empty_cache()
+                    row["megabytes_reserved_more"] = round((torch.cuda.memory_reserved() - reserved) / 1e6, 1)
+                row |= _parts_of_a_step(on, images)
+                row |= _differences(*(_all_objects(segmenter, images) for segmenter in (on, off)))
+    return found
+
+
+def _moving_rectangle(count: int, height: int, width: int) -> list[Any]:
+    """Frames (H, W, 3) uint8 of a rectangle that moves over noise."""
+    generator = np.random.default_rng(0)
+    images = []
+    for number in range(count):
+        image = generator.integers(0, 256, (height, width, 3)).astype(np.uint8)
+        left = number * (width - width // 4) // count
+        image[height // 4 : height // 2, left : left + width // 4] = (200, 40, 40)
+        images.append(image)
+    return images
+
+
+@contextmanager
+def _said_by(logger: str) -> Iterator[list[str]]:
+    """Give the list to which the sentences of a logger go."""
+    said: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger(logger).addHandler(handler)
+    try:
+        yield said
+    finally:
+        logging.getLogger(logger).removeHandler(handler)
+
+
+def _alternating(on: Any, off: Any, images: list[Any]) -> list[dict[str, float]]:
+    """Return for each segmenter the median milliseconds of a step, rounds in turns, and that of its slowest step."""
+    times: tuple[list[float], list[float]] = ([], [])
+    slowest = [0.0, 0.0]
+    for turn in range(3):
+        for place, segmenter in enumerate((on, off)):
+            session = segmenter.open_session(score_threshold=0.5)
+            for image in images:
+                start = time.perf_counter()
+                session.step(image)  # It waits for the device: the result is on the CPU.
+                seconds = time.perf_counter() - start
+                slowest[place] = max(slowest[place], 1000 * seconds)
+                if turn:  # In the first turn, graphs are recorded and memories are made.
+                    times[place].append(1000 * seconds)
+    return [
+        {"milliseconds": round(statistics.median(one), 3), "slowest": round(slow, 1)}
+        for one, slow in zip(times, slowest, strict=True)
+    ]
+
+
+def _parts_of_a_step(segmenter: Any, images: list[Any]) -> dict[str, float]:
+    """Return the median milliseconds of what a step begins with, each waited for."""
+    prepare, track, state = [], [], None
+    for image in images:
+        start = time.perf_counter()
+        clip = segmenter.prepare([image])
+        synchronize()
+        between = time.perf_counter()
+        _, state = segmenter.tracker.track(clip.pixel_values, state)
+        synchronize()
+        prepare.append(1000 * (between - start))
+        track.append(1000 * (time.perf_counter() - between))
+    return {
+        "prepare, graphs on": round(statistics.median(prepare), 3),
+        "track, graphs on": round(statistics.median(track), 3),
+    }
+
+
+def _all_objects(segmenter: Any, images: list[Any]) -> list[dict[int, Any]]:
+    """Return of each frame all objects that the network has, by track id."""
+    session = segmenter.open_session(score_threshold=0, presence_threshold=0, overlaps="keep")
+    return [{one.id: one for one in session.step(image)} for image in images]
+
+
+def _differences(on: list[dict[int, Any]], off: list[dict[int, Any]]) -> dict[str, Any]:
+    pairs = [(a[number], b[number]) for a, b in zip(on, off, strict=True) for number in a.keys() & b.keys()]
+    return {
+        "objects": sum(map(len, off)),
+        "objects that one has alone": sum(len(a.keys() ^ b.keys()) for a, b in zip(on, off, strict=True)),
+        "objects of another class": sum(a.label_id != b.label_id for a, b in pairs),
+        "greatest difference of scores": max((abs(a.score - b.score) for a, b in pairs), default=0.0),
+        "mask cells that differ": sum(int((a.mask != b.mask).sum()) for a, b in pairs),
+        "mask cells": sum(a.mask.size for a, _ in pairs),
+    }
+
+
 def end_to_end(models: Models) -> dict[str, Any]:
     """Frames/s of GenVIS-R50 from uint8 frames on the CPU to ten masks at the frame's size on the CPU, no drawing."""
     name = "GenVIS-R50"
     height, width = (60, 90) if models.is_small else (360, 640)
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = models.keep({})
     with precision(FAST) as dtype, torch.inference_mode():
         model = models.get(name, dtype)
         preprocessing = model.config.preprocessing.with_resolution(height, width)
@@ -651,11 +772,10 @@ def training(models: Models) -> dict[str, Any]:
         model = models.get(name, torch.float32)
         sizes, tracker = model.detector.sizes, model.tracker
         tracker.requires_grad_(True).train()
-        half = torch.bfloat16 if IS_CUDA else torch.float32
-        queries = torch.randn(layers, videos, clips, sizes.queries, sizes.query_dim, device=DEVICE, dtype=half)
-        features = torch.randn(videos, clips, sizes.feature_dim, height // 4, width // 4, device=DEVICE, dtype=half)
-        count = videos * objects
-        masks = torch.zeros(count, clips, height, width, dtype=torch.bool, device=DEVICE)
+        half: dict[str, Any] = {"device": DEVICE, "dtype": torch.bfloat16}
+        queries = torch.randn(layers, videos, clips, sizes.queries, sizes.query_dim, **half)
+        features = torch.randn(videos, clips, sizes.feature_dim, height // 4, width // 4, **half)
+        masks = torch.zeros(count := videos * objects, clips, height, width, dtype=torch.bool, device=DEVICE)
         for row in range(count):
             top, left = generator.integers(0, height // 2), generator.integers(0, width // 2)
             masks[row, :, top : top + height // 3, left : left + width // 3] = True
@@ -689,22 +809,28 @@ def training(models: Models) -> dict[str, Any]:
                 total = total + sum(value.sum() for value in part.values())
             return total
 
-        def step() -> None:
-            optimizer.zero_grad(set_to_none=True)
-            with torch.autocast(DEVICE.type, dtype=torch.bfloat16, enabled=IS_CUDA):
+        def gradients() -> None:
+            with torch.autocast(DEVICE.type, dtype=torch.bfloat16):
                 total = losses()
             total.backward()
+
+        def step() -> None:
+            optimizer.zero_grad(set_to_none=True)
+            gradients()
             torch.nn.utils.clip_grad_norm_(tracker.parameters(), 0.01)
             optimizer.step()
 
-        found: dict[str, Any] = {"step": measure(step, seconds=6.0, most=12)}
-        with torch.autocast(DEVICE.type, dtype=torch.bfloat16, enabled=IS_CUDA):
-            found["forward and losses"] = measure(losses, seconds=2.0, most=6)
-        found["waits"] = waits_of(lambda: losses().backward())
-        with operation_counter() as counter:
-            step()
-        found["gigaflop"] = round(counter.get_total_flops() / 1e9, 2)
-        tracker.requires_grad_(False).eval()
+        found: dict[str, Any] = models.keep({})
+        try:
+            found["step"] = measure(step, seconds=6.0, most=12)
+            with torch.autocast(DEVICE.type, dtype=torch.bfloat16):
+                found["forward and losses"] = measure(losses, seconds=2.0, most=6)
+            found["waits"] = waits_of(gradients)
+            with operation_counter() as counter:
+                step()
+            found["gigaflop"] = round(counter.get_total_flops() / 1e9, 2)
+        finally:
+            tracker.requires_grad_(False).eval()
     return found
 
 
@@ -712,7 +838,7 @@ def compiled(models: Models) -> dict[str, Any]:
     """`torch.compile` of the detector of GenVIS-R50 and of VidEoMT-S: seconds to compile, and the time of a frame."""
     if not IS_CUDA:
         return {"note": "compiling for a CPU takes minutes, and is not what this script is for"}
-    found = {}
+    found: dict[str, Any] = models.keep({})
     for name in ("VidEoMT-S", "GenVIS-R50"):
         height, width = models.size(name)
         with precision(FAST) as dtype, torch.inference_mode():
@@ -744,6 +870,7 @@ SECTIONS: dict[str, tuple[float, Callable[[Models], Any]]] = {
     "training": (60, training),
     "ways to sample": (20, ways_to_sample),
     "graphs": (30, graphs),
+    "product graphs": (45, product_graphs),
     "frames, VidEoMT-S": (30, lambda models: frames(models, "VidEoMT-S")),
     "transformers, VidEoMT-S": (25, lambda models: transformers_frames(models, "VidEoMT-S")),
     "frames, GenVIS-SwinL": (50, lambda models: frames(models, "GenVIS-SwinL")),
@@ -751,6 +878,13 @@ SECTIONS: dict[str, tuple[float, Callable[[Models], Any]]] = {
     "frames, VidEoMT-L": (45, lambda models: frames(models, "VidEoMT-L")),
     "compiled": (150, compiled),
 }
+
+
+def rows_of(content: Any) -> list[dict[str, Any]]:
+    """Return the rows of a section, or those that it had measured before it failed."""
+    if isinstance(content, dict):
+        content = content.get("rows")
+    return content if isinstance(content, list) else []
 
 
 def goals(found: dict[str, Any]) -> list[str]:
@@ -765,8 +899,7 @@ def goals(found: dict[str, Any]) -> list[str]:
     lines = []
     online = get("end to end, GenVIS-R50", "frames_per_second, two frames under way")
     lines.append(f"GenVIS-R50 online at 360x640, end to end without drawing: {online} frames/s (goal: 100)")
-    compared = get("transformers, GenVIS-R50")  # An error, where the section failed or no time was left.
-    rows = [row for row in compared if row["precision"] == FAST] if isinstance(compared, list) else []
+    rows = [row for row in rows_of(get("transformers, GenVIS-R50")) if row["precision"] == FAST]
     times = {row["way"].split()[0]: row["milliseconds"] for row in rows}
     ratio = round(times["transformers"] / times["ours"], 2) if {"transformers", "ours"} <= set(times) else None
     lines.append(f"times transformers' eager detector, {FAST}: {ratio} (goal: 3)")
@@ -789,7 +922,7 @@ def table(found: dict[str, Any]) -> str:
         f"{'model':<14}{'way':<38}{'precision':<10}{'batch':>6}{'ms':>10}{'frames/s':>10}{'MB':>8}",
     ]
     for section, content in found.items():
-        for row in content if isinstance(content, list) else []:
+        for row in rows_of(content):
             peak = f"{row['peak_megabytes']:.0f}" if "peak_megabytes" in row else ""
             lines.append(
                 f"{row['model']:<14}{row['way']:<38}{row['precision']:<10}{row['batch']:>6}"
@@ -800,9 +933,18 @@ def table(found: dict[str, Any]) -> str:
     lines += ["", "part of GenVIS-R50          ms   returns after      GFLOP   waits"]
     for part, row in found.get("parts, GenVIS-R50", {}).items():
         if isinstance(row, dict):
-            figures = f"{row['milliseconds']:>8.2f}{row['until_it_returns']:>16.2f}{row['gigaflop']:>11.1f}"
-            lines.append(f"{part:<22}{figures}   {row['waits']}")
-    for name in ("parity", "ways to sample", "graphs", "training", "end to end, GenVIS-R50", "compiled"):
+            work = row.get("gigaflop", float("nan"))
+            figures = f"{row['milliseconds']:>8.2f}{row['until_it_returns']:>16.2f}{work:>11.1f}"
+            lines.append(f"{part:<22}{figures}   {row.get('waits')}")
+    for name in (
+        "parity",
+        "ways to sample",
+        "graphs",
+        "product graphs",
+        "training",
+        "end to end, GenVIS-R50",
+        "compiled",
+    ):
         lines += ["", name, *(f"  {key}: {value}" for key, value in found.get(name, {}).items())]
     for name, content in found.get("profile", {}).items():
         if isinstance(content, dict):
@@ -838,7 +980,7 @@ def main() -> None:
     if not (IS_CUDA or options.small):
         parser.error("there is no GPU here: --small runs through on the CPU, to see that everything works")
     models = Models(is_small=options.small)
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = models.keep({})
     for name in options.sections or SECTIONS:
         limit, section = SECTIONS[name]
         left = end - time.monotonic() - 3
@@ -846,11 +988,13 @@ def main() -> None:
         if left < 5:
             found[name] = {"error": "no time was left"}
         else:
+            models.kept = None
             try:
                 with limited(min(limit if IS_CUDA else 300, left)):
                     found[name] = section(models)
             except (Exception, OutOfTime) as error:  # One section must not end the others: what went wrong is the news.
-                found[name] = {"error": described(error)}
+                kept = {"rows": models.kept} if isinstance(models.kept, list) else models.kept or {}
+                found[name] = kept | {"error": described(error)}
             gc.collect()  # What an error held of a section, frames with tensors, is free for the next one.
             if IS_CUDA:
                 torch.cuda.empty_cache()

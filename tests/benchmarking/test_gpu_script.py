@@ -4,12 +4,15 @@ import json
 import os
 import subprocess
 import sys
+import warnings
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SOME = ("machine", "end to end, GenVIS-R50", "graphs")
+SOME = ("machine", "end to end, GenVIS-R50", "graphs", "product graphs", "training")
 
 
 def run(out: Path, *words: str) -> dict[str, object]:
@@ -23,8 +26,43 @@ def run(out: Path, *words: str) -> dict[str, object]:
 
 
 def test_some_sections(tmp_path: Path) -> None:
-    found = run(tmp_path / "gpu.json", "--sections", *SOME)
+    found: Any = run(tmp_path / "gpu.json", "--sections", *SOME)
     assert set(found) == set(SOME)
+    assert set(found["training"]) == {"step", "forward and losses", "waits", "gigaflop"}
+    for row in found["product graphs"].values():
+        assert row["objects"] > 0
+        assert row["mask cells that differ"] == row["objects that one has alone"] == 0
+
+
+def test_what_was_measured_before_a_section_failed_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    script: Any = import_module("gpu")
+
+    def rows(models: Any) -> list[Any]:
+        found: list[Any] = models.keep([])
+        figures = {"milliseconds": 2.0, "frames_per_second": 500.0}
+        found.append({"model": "one", "way": "transformers", "precision": script.FAST, "batch": 1} | figures)
+        raise ValueError("a fault")
+
+    def figures(models: Any) -> dict[str, Any]:
+        models.keep({})["half"] = 1
+        raise script.OutOfTime("no time")
+
+    def nothing(models: Any) -> dict[str, Any]:
+        raise ValueError("at once")
+
+    sections = {"transformers, GenVIS-R50": (9, rows), "training": (9, figures), "parity": (9, nothing)}
+    monkeypatch.setattr(script, "SECTIONS", sections)
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--small", "--out", str(tmp_path / "gpu.json")])
+    with warnings.catch_warnings(), pytest.raises(SystemExit):
+        script.main()
+    found = json.loads((tmp_path / "gpu.json").read_text())
+    assert [row["model"] for row in found["transformers, GenVIS-R50"]["rows"]] == ["one"]
+    assert "a fault" in found["transformers, GenVIS-R50"]["error"]
+    assert found["training"]["half"] == 1
+    assert "no time" in found["training"]["error"]
+    assert list(found["parity"]) == ["error"]
+    assert "500.0" in (tmp_path / "gpu.txt").read_text()
 
 
 @pytest.mark.slow
