@@ -255,8 +255,9 @@ class CudaGraphs:
         except Exception as error:  # Whatever a driver or a library says: without graphs it goes on.
             self._has_failed = True
             self._drop_all()
-            said = str(error).strip().partition("\n")[0]
-            _log.warning("CUDA graphs are off, frames take longer: %s: %s", type(error).__name__, said)
+            cause = error.__context__ or error  # That a capture cannot be ended follows from what broke it.
+            said = str(cause).strip().partition("\n")[0]
+            _log.warning("CUDA graphs are off, frames take longer: %s: %s", type(cause).__name__, said)
             return None
 
     def _is_due(self, key: Hashable) -> bool:
