@@ -870,7 +870,7 @@ SECTIONS: dict[str, tuple[float, Callable[[Models], Any]]] = {
     "training": (60, training),
     "ways to sample": (20, ways_to_sample),
     "graphs": (30, graphs),
-    "product graphs": (45, product_graphs),
+    "product graphs": (60, product_graphs),
     "frames, VidEoMT-S": (30, lambda models: frames(models, "VidEoMT-S")),
     "transformers, VidEoMT-S": (25, lambda models: transformers_frames(models, "VidEoMT-S")),
     "frames, GenVIS-SwinL": (50, lambda models: frames(models, "GenVIS-SwinL")),

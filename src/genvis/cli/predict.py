@@ -37,7 +37,7 @@ def predict(
     device: Annotated[str, _RUN] = "auto",
     dtype: Annotated[Literal["float32", "bfloat16", "float16"], _RUN] = "float32",
     runtime: Annotated[Literal["torch", "onnxruntime", "openvino"] | None, _RUN] = None,
-    cuda_graphs: Annotated[Literal["auto", "off"], _RUN] = "off",
+    cuda_graphs: Annotated[Literal["auto", "off"], _RUN] = "auto",
     tracker: Annotated[TrackerName | None, _RUN] = None,
     matching: Annotated[MemoryMatchingOptions | None, _MATCHING] = None,
     occupancy_weighted: Annotated[bool, _RUN] = False,

@@ -112,7 +112,7 @@ class RunSetup:
         matching: MemoryMatchingOptions | None = None,
         occupancy_weighted: bool = False,
         archive: ArchiveOptions | None = None,
-        cuda_graphs: GraphUse = "off",
+        cuda_graphs: GraphUse = "auto",
     ) -> None:
         if cuda_graphs not in get_args(GraphUse):
             raise InputError(f"cuda_graphs is '{cuda_graphs}'; it must be 'auto' or 'off'.")

@@ -1,5 +1,6 @@
 """The network of a recipe: from weights of the same or of other categories, of a backbone, of a Mask2Former."""
 
+import logging
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -258,3 +259,17 @@ def test_looks_are_compared_only_where_they_can_be(saved: Path) -> None:
         build_model(ModelOptions(init=str(saved), config={"hidden_dim": 64}, attention="looks"))
     with pytest.raises(InputError, match=r"without model\.init"):
         build_model(ModelOptions(config=CONFIG, categories="ovis", attention="looks"))
+
+
+def test_a_new_tracker_takes_the_detector_alone(saved: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source = build_model(ModelOptions(init=str(saved))).state_dict()
+    with caplog.at_level(logging.WARNING):
+        model = build_model(ModelOptions(init=str(saved), tracker="new"))
+    assert "the tracker" in caplog.text
+    given = model.state_dict()
+    assert all(torch.equal(given[name], source[name]) for name in source if name.startswith("detector."))
+    weights = [name for name in source if name.startswith("tracker.") and source[name].ndim > 1]
+    assert weights
+    assert not any(torch.equal(given[name], source[name]) for name in weights)
+    with pytest.raises(InputError, match=r"without model\.init"):
+        build_model(ModelOptions(config=CONFIG, categories="ovis", tracker="new"))

@@ -7,6 +7,7 @@ from genvis.training.recipe.data_options import CacheOptions, DataOptions
 from genvis.training.recipe.loss_options import LossOptions
 
 Stage = Literal["detector", "vita", "genvis"]
+FirstTracker = Literal["init", "new"]
 FirstHeads = Literal["init", "detector"]
 FirstMemory = Literal["init", "silent"]
 FirstAttention = Literal["init", "looks"]
@@ -25,6 +26,8 @@ class ModelOptions:
         categories: Name of known categories, or an annotation file (JSON) that has them; by default that of the
             named model or of `init`. If the classes differ from those of the weights, the class heads are newly
             initialised.
+        tracker: First weights of the tracker: `init` takes those of `init`; `new` takes only the detector of `init` and
+            begins with a new tracker, as where the detector has changed.
         heads: First weights of the tracker's heads: `init` takes those of `init`, or new ones, as published; `detector`
             takes the detector's, so that classes and masks need not be learned again. The class head stays as it is
             where the classes are others.
@@ -45,6 +48,7 @@ class ModelOptions:
     init: str = ""
     backbone: str = ""
     categories: str = ""
+    tracker: FirstTracker = "init"
     heads: FirstHeads = "init"
     memory: FirstMemory = "init"
     attention: FirstAttention = "init"

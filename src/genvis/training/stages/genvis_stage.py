@@ -85,7 +85,7 @@ class VideoStage(StageModule):
     @torch.no_grad()
     def validation_step(self, batch: VideoBatch, batch_idx: int) -> None:
         """Segment the videos of a batch as at inference."""
-        segmenter = VideoSegmenter(self.model)
+        segmenter = VideoSegmenter(self.model, cuda_graphs="off")
         for video, (height, width) in enumerate(batch.sizes.tolist()):
             sample = VideoSample(
                 batch.frames[video, ..., :height, :width],

@@ -55,8 +55,10 @@ def build_model(options: ModelOptions, *, freeze_detector: bool = False) -> GenV
             raise InputError("model.heads is 'detector', but without model.init the detector is as new as the tracker.")
         if options.attention == "looks":
             raise InputError("model.attention is 'looks', but without model.init the detector's queries say nothing.")
+        if options.tracker == "new":
+            raise InputError("model.tracker is 'new', but without model.init all is: leave out model.tracker.")
         return model
-    report = take_over(model, source)
+    report = take_over(model, source, with_tracker=options.tracker == "init")
     if report:
         _log.warning("Newly initialised, not from '%s': %s.", options.init, "; ".join(report))
     if options.heads == "detector":
@@ -99,12 +101,13 @@ def take_over_backbone(model: GenVIS, name: str) -> None:
     encoder.load_state_dict(taken, strict=False)
 
 
-def take_over(model: GenVIS, source: GenVIS) -> list[str]:
+def take_over(model: GenVIS, source: GenVIS, *, with_tracker: bool = True) -> list[str]:
     """Copy all weights whose name and shape agree; class heads only if the labels are the same.
 
     Args:
         model: Takes the weights.
         source: Gives them.
+        with_tracker: Take its tracker's too.
 
     Returns:
         What was not copied, as words for a message; empty if everything was.
@@ -113,6 +116,9 @@ def take_over(model: GenVIS, source: GenVIS) -> list[str]:
         InputError: If hardly anything fits, so that this would be training from scratch.
     """
     given, wanted = source.state_dict(), model.state_dict()
+    gives_tracker = with_tracker and source.tracker is not None
+    if not gives_tracker:
+        given = {name: tensor for name, tensor in given.items() if not name.startswith("tracker.")}
     kept = {
         "detector": _names(source.config.detector_config) == _names(model.config.detector_config),
         "tracker": source.config.categories.names == model.config.categories.names,
@@ -127,7 +133,7 @@ def take_over(model: GenVIS, source: GenVIS) -> list[str]:
         if name in wanted and wanted[name].shape == tensor.shape and not is_new_head(name)
     }
     # A detector has no tracker to give: what it has must fit.
-    expected = wanted if source.tracker is not None else given
+    expected = wanted if gives_tracker else given
     if len(taken) < len(expected) / 4:
         raise InputError(
             f"Only {len(taken)} of {len(expected)} weights fit the model: choose weights of the same architecture."
@@ -139,7 +145,7 @@ def take_over(model: GenVIS, source: GenVIS) -> list[str]:
         old, new = source.config.categories, model.config.categories
         report.append(f"the class heads ({len(old)} classes of '{old.name}' became {len(new)} of '{new.name}')")
     others = {".".join(name.split(".")[:2]) for name in wanted if name not in taken and not is_new_head(name)}
-    if source.tracker is None:
+    if not gives_tracker:
         report += ["the tracker"] if model.tracker is not None else []
         others = {name for name in others if not name.startswith("tracker.")}
     return report + ([f"parts of {', '.join(sorted(others))}"] if others else [])

@@ -65,7 +65,7 @@ def _pictures(module: StageModule, sample: VideoSample, frames: list[int]) -> li
     """Return the chosen frames with the predictions of the stage's model."""
     images = sample.frames.permute(0, 2, 3, 1).contiguous().cpu().numpy()
     if module.finds_videos:
-        result = VideoSegmenter(module.model).segment(images, score_threshold=_SHOWN_SCORE)
+        result = VideoSegmenter(module.model, cuda_graphs="off").segment(images, score_threshold=_SHOWN_SCORE)
         return [result.frame(frame).draw(images[frame]) for frame in frames]
     names = module.model.config.categories.names
     batch = collate([sample]).to(module.device)
