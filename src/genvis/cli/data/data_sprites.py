@@ -13,7 +13,7 @@ def sprites(
     length: int | None = None,
     height: int = 96,
     width: int = 160,
-    difficulty: Literal["easy", "normal", "hard"] = "normal",
+    difficulty: Literal["easy", "normal", "hard", "occluded", "returning"] = "normal",
     min_objects: int | None = None,
     max_objects: int | None = None,
     occlusion: float | None = None,

@@ -33,7 +33,7 @@ class SpriteVideos(Dataset[VideoSample]):
         height: Height of the frames, pixels.
         width: Width of the frames, pixels.
         length: T, frames of a video; None takes the difficulty's own.
-        difficulty: ``"easy"``, ``"normal"``, ``"hard"`` or a `Difficulty`.
+        difficulty: ``"easy"``, ``"normal"``, ``"hard"``, ``"occluded"``, ``"returning"`` or a `Difficulty`.
         split: ``"train"``, ``"validation"`` (other styles) or ``"novel"`` (other styles, and glyphs where there are).
         seed: 0 or more.
         span: Draw the ``length`` frames at random, in order, from a stretch of this many frames, as training clips are
@@ -143,7 +143,7 @@ class SpriteImages(SpriteVideos):
         count: Number of images.
         height: Height, pixels.
         width: Width, pixels.
-        difficulty: ``"easy"``, ``"normal"``, ``"hard"`` or a `Difficulty`; None for the sprites above.
+        difficulty: A name as for `SpriteVideos`, or a `Difficulty`; None for the sprites above.
         split: ``"train"``, ``"validation"`` (other styles) or ``"novel"`` (other styles, and glyphs where there are).
         seed: 0 or more.
         category_names: Names of the categories that objects are of; none takes all 25.

@@ -125,6 +125,34 @@ DIFFICULTIES: dict[str, Difficulty] = {
         foreground=(1, 3),
         lighting=0.9,
     ),
+    # Large objects that look alike and occlude each other for long.
+    "occluded": Difficulty(
+        objects=(2, 4),
+        size=(0.34, 0.58),
+        occlusion=0.5,
+        look_alikes=0.85,
+        leaving=0.12,
+        late=0.35,
+        out_of_sight=(8, 30),
+        pace=18,
+        length=80,
+        foreground=(0, 0),
+        lighting=0.2,
+    ),
+    # Objects that leave and come back.
+    "returning": Difficulty(
+        objects=(2, 4),
+        size=(0.28, 0.55),
+        occlusion=0.15,
+        look_alikes=0.3,
+        leaving=0.6,
+        late=0.6,
+        out_of_sight=(4, 12),
+        pace=20,
+        length=60,
+        foreground=(0, 0),
+        lighting=0.2,
+    ),
 }
 
 

@@ -17,7 +17,8 @@ class SourceOptions:
         annotations: The annotation file (JSON); not for `sprites`.
         images: The folder that the file names are relative to; not for `sprites`.
         weight: How often samples come from this data set, relative to the other ones.
-        difficulty: Of `sprites`: `easy`, `normal`, `hard`, or `images` for the scenes of single images.
+        difficulty: Of `sprites`: `easy`, `normal`, `hard`, `occluded`, `returning`, or `images` for the scenes of
+            single images.
         difficulty_changes: Of `sprites`: what replaces single values of the difficulty, for example
             `{objects: [3, 8], look_alikes: 0.9}`.
         category_names: Of `sprites`: the categories that objects are of, as OVIS writes them; none takes all 25.
