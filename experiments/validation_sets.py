@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from typing import Any
 
-from genvis.data.sprites import Difficulty, SpriteVideos
+from genvis.data.sprites import DIFFICULTIES, Difficulty, SpriteVideos
 from genvis.errors import InputError
 
 EASY = Difficulty(
@@ -34,16 +34,7 @@ NORMAL = replace(
     out_of_sight=(5, 16),
     pace=18,
 )
-OCCLUDED = replace(
-    NORMAL,
-    size=(0.34, 0.58),
-    occlusion=0.5,
-    look_alikes=0.85,
-    leaving=0.12,
-    late=0.35,
-    out_of_sight=(8, 30),
-    length=80,
-)
+OCCLUDED = DIFFICULTIES["occluded"]
 ENDLESS = replace(NORMAL, objects=(3, 4), leaving=0.3, out_of_sight=(4, 70), pace=12, length=300)
 # Of many objects only some are visible at a time, so that a detector of 20 queries could find them all.
 CROWD = replace(
