@@ -138,6 +138,22 @@ def test_a_tracker_that_was_trained_keeps_its_heads(four_videos: Path, tmp_path:
     assert (tracker.model.heads, tracker.model.memory) == ("init", "init")
 
 
+@pytest.mark.parametrize(("width", "attention"), [(64, "looks"), (32, "init")])
+def test_a_new_tracker_begins_with_a_comparison_of_looks(
+    four_videos: Path, tmp_path: Path, width: int, attention: str
+) -> None:
+    detector = load_genvis("sprites-tiny").as_minvis()
+    detector.config.hidden_dim = width  # Of a tracker that is made for it.
+    detector.save_pretrained(tmp_path / "detector")
+    planned = plan_own_recipes(
+        name="own", images=four_videos / "frames", init=str(tmp_path / "detector"), folder=tmp_path
+    )
+    write_own_recipes(planned, train=four_videos / "annotations.json", validation=None)
+    model = load_recipe(planned.genvis).model
+    assert (model.heads, model.memory, model.attention) == ("detector", "silent", attention)
+    assert load_recipe(planned.detector).model.attention == "init"
+
+
 def test_a_semi_online_model_is_trained_in_clips(four_videos: Path, tmp_path: Path) -> None:
     model = load_genvis("sprites-tiny")
     model.config.clip_length = 3

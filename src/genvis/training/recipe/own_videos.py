@@ -33,6 +33,7 @@ class OwnRecipes:
         config: Of the model that is started from.
         detector_layers: How many of the detector's layers the tracker learns from.
         has_tracker: Whether the model that is started from has a tracker.
+        can_compare_looks: Whether a new tracker's queries are as wide as the detector's.
         detector: File of the stage that trains the detector; None if it stays frozen (EoMT, RF-DETR).
         genvis: File of the stage that trains the tracker.
     """
@@ -44,6 +45,7 @@ class OwnRecipes:
     config: GenVISConfig
     detector_layers: int
     has_tracker: bool
+    can_compare_looks: bool
     detector: Path | None
     genvis: Path
 
@@ -87,6 +89,7 @@ def plan_own_recipes(
         config=cast(GenVISConfig, model.config),
         detector_layers=min(_DETECTOR_LAYERS, model.detector.sizes.layers),
         has_tracker=model.tracker is not None,
+        can_compare_looks=model.config.hidden_dim == model.detector.sizes.query_dim,
         detector=folder / f"{name}_detector.yaml" if is_trained else None,
         genvis=folder / f"{name}_genvis.yaml",
     )
@@ -137,6 +140,7 @@ def write_own_recipes(recipes: OwnRecipes, *, train: Path, validation: Path | No
         model = {"init": f"runs/{name}-detector/model"}
         if not recipes.has_tracker:  # The heads of one that was trained fit its own queries.
             model |= {"heads": "detector", "memory": "silent"}
+            model |= {"attention": "looks"} if recipes.can_compare_looks else {}
         title = f"Stage 2 of 2 for {name}: the tracker, on the frozen detector of stage 1."
     clips = {"frames_per_clip": config.clip_length} if config.clip_length > 1 else {}
     layers = recipes.detector_layers
