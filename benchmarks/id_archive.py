@@ -31,13 +31,13 @@ from genvis.results.recorder import ResultRecorder
 from genvis.results.types import VideoResult
 from genvis.video import Frame
 
-MODEL = FIRST_BUNDLED_MODEL
 ROWS = {"without": ArchiveOptions(size=0), "archive": ArchiveOptions()}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path("experiments-output"))
+    parser.add_argument("--weights", default=FIRST_BUNDLED_MODEL, help="the first bundled model, as the page's figures")
     parser.add_argument("--sets", nargs="+", default=["normal", "occluded", "returning", "endless", "crowd-10"])
     parser.add_argument("--videos", type=int, help="the first so many of each set")
     parser.add_argument("--objects", type=int, help="join videos to streams of so many objects")
@@ -45,15 +45,15 @@ def main() -> None:
     parser.add_argument("--tracker", choices=["propagation", "memory"], default="propagation")
     parser.add_argument("--restart-queries", action="store_true", help="a row with this option of the archive, too")
     options = parser.parse_args()
-    model = load_genvis(MODEL).eval()
-    weights = weights_digest(load_genvis(MODEL).as_minvis())
+    model = load_genvis(options.weights).eval()
+    weights = weights_digest(load_genvis(options.weights).as_minvis())
     model.register_module("detector", ReplayedDetector(model.detector))
     rows = {**ROWS, **({"restart": ArchiveOptions(restart_queries=True)} if options.restart_queries else {})}
     print("set          way      archive      AP   HOTA   AssA   DetA   IDF1  id switches  ids  objects")
     for name in options.sets:
         validation = validation_set(name)
         folder = options.output / "recordings" / name
-        recording = record(lambda: load_genvis(MODEL), validation, folder, fingerprint=weights)
+        recording = record(lambda: load_genvis(options.weights), validation, folder, fingerprint=weights)
         videos = [recording[index] for index in range(options.videos or len(recording))]
         if options.objects:
             videos = list(streams_of(videos, options.objects))

@@ -192,6 +192,8 @@ class ReplayedDetector(FrameDetector):
         detector: The recorded detector, whose heads MinVIS needs.
     """
 
+    depends_on_input_alone = False
+
     def __init__(self, detector: FrameDetector) -> None:
         super().__init__(preprocessing=detector.preprocessing, sizes=detector.sizes)
         self.detector = detector

@@ -15,7 +15,9 @@ from torch import Tensor, nn
 
 from genvis import InputError, VideoSegmenter, load
 from genvis.inference import run_setup
+from genvis.model.detector.base import FrameDetector
 from genvis.model.detector.optimized.geometry import map_geometry
+from genvis.model.outputs import DetectorOutput, FramePrediction
 from genvis.runtimes.cuda_graphs import CudaGraphs, TensorsRead
 from tests.model.tiny_models import MINVIS, SWIN, VITA, tiny_model
 from tests.tiny_families import save_tiny_family
@@ -299,6 +301,38 @@ def test_sessions_are_the_same(name: str, tracker: Any, recorders: list[Pretende
     assert recorders[0].replays >= 4
 
 
+class Counting(FrameDetector):
+    """Says something else in every call, whatever it sees: as a detector does that replays what was recorded."""
+
+    depends_on_input_alone = False
+
+    def __init__(self, detector: FrameDetector) -> None:
+        super().__init__(preprocessing=detector.preprocessing, sizes=detector.sizes)
+        self.detector, self.calls = detector, 0
+
+    def forward(self, pixel_values: Tensor, *, layers: int = 1) -> DetectorOutput:
+        self.calls += 1
+        output = self.detector(pixel_values, layers=layers)
+        return DetectorOutput(output.frame_queries + self.calls, output.features)
+
+    def predict(self, output: DetectorOutput, *, layer: int = -1) -> FramePrediction:
+        return self.detector.predict(output, layer=layer)
+
+
+def test_a_detector_with_a_memory_of_its_own_is_called_for_every_frame(recorders: list[PretendedRecorder]) -> None:
+    model = tiny_model()
+    results = []
+    for use in ("off", "auto"):
+        detector = Counting(tiny_model().detector.eval())
+        model.register_module("detector", detector)
+        segmenter = VideoSegmenter(model, cuda_graphs=use, resolution=64)  # type: ignore[arg-type]
+        session = segmenter.open_session(score_threshold=0, presence_threshold=0, overlaps="keep")
+        results.append(seen([session.step(images(1)[0]) for _ in range(6)]))
+        assert detector.calls == 6
+    assert results[0] == results[1]
+    assert recorders[0].replays > 0  # The tracker's.
+
+
 @pytest.mark.parametrize("name", ["genvis", "videomt", "vita"])
 @pytest.mark.parametrize("clip_length", [1, 3, "auto"])
 def test_whole_videos_are_the_same(
@@ -334,7 +368,7 @@ def test_two_sessions_in_turns_and_a_saved_one(
     first, second = images(8), images(8, seed=5)[::-1]
     options: dict[str, Any] = {"score_threshold": 0, "presence_threshold": 0, "overlaps": "keep"}
     how: dict[str, Any] = {"resolution": 64, "occupancy_weighted": occupancy_weighted}
-    plain = VideoSegmenter(model, **how)
+    plain = VideoSegmenter(model, cuda_graphs="off", **how)
     expected = []
     for frames in (first, second):
         session = plain.open_session(**options)
@@ -364,7 +398,7 @@ def test_only_two_ways_to_use_graphs() -> None:
 
 def test_on_a_cpu_nothing_changes() -> None:
     segmenter = VideoSegmenter(tiny_model(), cuda_graphs="auto", resolution=64)
-    plain = VideoSegmenter(tiny_model(), resolution=64)
+    plain = VideoSegmenter(tiny_model(), cuda_graphs="off", resolution=64)
     assert segmenter.settings() == plain.settings()
     video = np.stack(images(4))
     both = [[(one.score, one.masks) for one in one.segment(video).tracks] for one in (segmenter, plain)]

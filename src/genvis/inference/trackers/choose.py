@@ -117,7 +117,8 @@ def _genvis(
     if graphs is None or not isinstance(model, GenVIS):
         return model.detector, model.tracker
     tracker = None if model.tracker is None else GraphedTracker(model.tracker, graphs)
-    return GraphedDetector(model.detector, graphs), tracker
+    detector = model.detector
+    return GraphedDetector(detector, graphs) if detector.depends_on_input_alone else detector, tracker
 
 
 def _with_archive(tracker: "SlotTracker", archive: ArchiveOptions | None) -> "VideoTracker":

@@ -44,7 +44,13 @@ class FrameDetector(nn.Module, ABC):
     Args:
         preprocessing: Way from a frame to ``pixel_values``.
         sizes: Of the outputs.
+
+    Attributes:
+        depends_on_input_alone: Whether the same frames always give the same outputs. Where they do not, every call must
+            be a call: what it did once is not recorded and launched again (CUDA graphs).
     """
+
+    depends_on_input_alone: ClassVar[bool] = True
 
     # Names of transformers' class of the family -> ours: patterns that match at the start, the first that does counts;
     # None is a tensor without a place here.
