@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("--difficulty", default="normal")
     parser.add_argument("--split", default="validation", choices=["train", "validation", "novel"])
     parser.add_argument("--seed", type=int, default=2)
+    parser.add_argument("--overlaps", default="keep", choices=["keep", "resolve"], help="resolve: default results")
     options = parser.parse_args()
     model = load_genvis(options.model).eval()
     images = SpriteVideos(
@@ -62,11 +63,12 @@ def main() -> None:
         ("memory matching", VideoSegmenter(model, tracker="memory", clip_length=1)),
     ):
         start = time.perf_counter()
-        records = [evaluated_video(videos[index], segmenter) for index in range(len(videos))]
+        records = [evaluated_video(videos[index], segmenter, overlaps=options.overlaps) for index in range(len(videos))]
         report = evaluate_videos(records, categories=model.config.categories, identity=True)
         ap, tracking = report.scores, report.identity
         assert tracking is not None
-        percent = {"AP": ap.ap, "AP50": ap.ap50, "AP75": ap.ap75, "HOTA": tracking.hota, "IDF1": tracking.idf1}
+        percent = {"AP": ap.ap, "AP50": ap.ap50, "AP75": ap.ap75, "HOTA": tracking.hota}
+        percent |= {"AssA": tracking.assa, "DetA": tracking.deta, "IDF1": tracking.idf1}
         numbers = "  ".join(f"{kind} {100 * (value or 0):5.1f}" for kind, value in percent.items())
         seconds = time.perf_counter() - start
         print(f"{name:31} {numbers}  id switches {tracking.id_switches}  ({seconds:.0f} s)", flush=True)

@@ -23,7 +23,7 @@ _COUNTED_SHAPES = 64
 
 
 class Recorder(Protocol):
-    """What records kernels and launches them again.
+    """Recorder of kernels, which launches them again.
 
     Attributes:
         device_type: Of the devices on which it can.

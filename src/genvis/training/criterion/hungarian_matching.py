@@ -61,8 +61,9 @@ def pair_costs(
         # at, softplus(x) = max(x, 0) - log sigmoid |x|.
         softplus = logits.clamp(min=0).sum(-1) - logits.abs().sigmoid_().log_().sum(-1)  # (..., r)
         sums.append((softplus.unsqueeze(-1) - logits @ targets.mT, masks @ targets.mT, masks.sum(-1)))
-    cross_entropy, overlap = (torch.cat(parts, dim=-2) for parts in list(zip(*sums, strict=True))[:2])
-    areas = torch.cat([part[2] for part in sums], dim=-1)  # (..., R)
+    entropies, overlaps, areas_of_rows = zip(*sums, strict=True)
+    cross_entropy, overlap = torch.cat(entropies, dim=-2), torch.cat(overlaps, dim=-2)  # (..., R, N)
+    areas = torch.cat(areas_of_rows, dim=-1)  # (..., R)
     dice = 1.0 - (2.0 * overlap + 1.0) / (areas.unsqueeze(-1) + targets.sum(-1).unsqueeze(-2) + 1.0)
     cost = weights.mask * cross_entropy / P + weights.dice * dice
     if not weights.classification:  # The scores may be of other classes.

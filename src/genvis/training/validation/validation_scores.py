@@ -15,6 +15,7 @@ from genvis.inference.segmenter import VideoSegmenter
 from genvis.masks import encode_mask
 from genvis.model.outputs import FramePrediction
 from genvis.results.formats.youtube_vis_results import youtube_vis_entries
+from genvis.results.overlaps import Overlaps
 
 _NAMES = ("AP", "AP50", "AP75")
 
@@ -74,15 +75,16 @@ def evaluated_frame(
     return EvaluatedVideo((masks.shape[-2], masks.shape[-1]), 1, truth, found)
 
 
-def evaluated_video(sample: VideoSample, segmenter: VideoSegmenter) -> EvaluatedVideo:
+def evaluated_video(sample: VideoSample, segmenter: VideoSegmenter, *, overlaps: Overlaps = "keep") -> EvaluatedVideo:
     """Segment a video as at inference and return its true and its found objects.
 
     Args:
         sample: The whole video.
         segmenter: Of the model in question.
+        overlaps: ``"keep"`` keeps every mask, as the published procedure does; ``"resolve"`` gives default results.
     """
     frames = sample.frames.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-    found = youtube_vis_entries(segmenter.segment(frames, overlaps="keep"), 0)
+    found = youtube_vis_entries(segmenter.segment(frames, overlaps=overlaps), 0)
     truth = [
         {"category_id": segmenter.categories.ids[label], "segmentations": _rle(*masks)}
         for label, masks in zip(sample.labels.tolist(), sample.masks.cpu().numpy(), strict=True)
