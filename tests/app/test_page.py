@@ -12,6 +12,7 @@ import pytest
 
 from genvis.data.check import check_annotations
 from genvis.results.types import Track, VideoResult
+from genvis.video import VideoWriter, open_source
 from tests.app.app_helpers import HEIGHT, TOKEN, WIDTH, serving
 from tests.app.browser import browser_page, chromium, server_process, wait_until
 
@@ -135,11 +136,22 @@ def test_looking_and_correcting_by_keyboard(folder: Path):
         wait_until(lambda: shown_frame(page) == 11)
 
 
+def long_demo(path: Path) -> int:
+    """Write the bundled clip several times over, long enough to be killed in the middle; return its frames."""
+    with as_file(files("genvis") / "assets" / "demo.mp4") as clip, open_source(clip) as source:
+        images = [frame.image for frame in source]
+    with VideoWriter(path, frame_rate=24) as writer:
+        for number in range(4 * len(images)):
+            writer.write(images[number % len(images)], time=number / 24)
+    return 4 * len(images)
+
+
 @pytest.mark.slow
 def test_from_a_video_to_a_corrected_export_with_kills_in_between(tmp_path: Path):
     with as_file(files("genvis") / "assets" / "demo.mp4") as clip:
         shutil.copy(clip, tmp_path / "first.mp4")
-        upload = shutil.copy(clip, tmp_path.parent / "dropped.mp4")
+    upload = tmp_path.parent / "dropped.mp4"
+    frames = long_demo(upload)
     with server_process(tmp_path) as server, browser_page() as page:
         page.goto(server.address)
         # Upload, and segment.
@@ -160,13 +172,13 @@ def test_from_a_video_to_a_corrected_export_with_kills_in_between(tmp_path: Path
         server.start()
         page.wait_for_selector("#offline", state="hidden")
         page.locator("article.job[data-state=done]").wait_for(timeout=120_000)
-        assert "72 frames" in job.inner_text()
+        assert f"{frames} frames" in job.inner_text()
         page.locator("article.job [data-action=open]").click()
         page.wait_for_selector("#stage[data-frame='0']")
         folder = tmp_path / "results" / "dropped"
         original = (folder / "result.json").read_bytes()
         before = VideoResult.load(folder)
-        assert len(before) == 72
+        assert len(before) == frames
         ids = sorted(track.id for track in before.tracks)
         rows = page.locator(".space .track")
         assert rows.count() == len(ids)
@@ -209,7 +221,7 @@ def test_from_a_video_to_a_corrected_export_with_kills_in_between(tmp_path: Path
         annotations = json.loads(names["annotations.json"].read_text())
         assert len(annotations["annotations"]) == len(ids) - 1
         with zipfile.ZipFile(names["davis.zip"]) as archive:
-            assert sum(name.endswith(".png") for name in archive.namelist()) == 72
+            assert sum(name.endswith(".png") for name in archive.namelist()) == frames
         # Into a training set, which the tools of training read.
         page.locator("#append").click()
         page.locator("#appended article[data-state=done]").wait_for(timeout=120_000)

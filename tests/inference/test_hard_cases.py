@@ -15,7 +15,7 @@ from PIL import Image
 
 from genvis import VideoResult
 from genvis.cli.main import main
-from genvis.inference import jobs as prediction
+from genvis.inference import jobs
 from genvis.video import VideoWriter, open_source
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "inference"
@@ -129,7 +129,7 @@ def test_a_disk_that_fills_up_is_one_sentence(film, tmp_path, capsys, monkeypatc
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("genvis.inference.state_file.save", full)
-    monkeypatch.setattr(prediction, "SAVE_EVERY_SECONDS", -1)
+    monkeypatch.setattr(jobs, "SAVE_EVERY_SECONDS", -1)
     assert predict(film(), "-o", tmp_path / "out") == 2
     said = " ".join(capsys.readouterr().out.split())
     assert "the disk is full: free some space or choose another folder" in said
@@ -137,7 +137,7 @@ def test_a_disk_that_fills_up_is_one_sentence(film, tmp_path, capsys, monkeypatc
 
 def started(words):
     """`genvis predict` in a process of its own, which is waited for until it has kept something."""
-    program = "import sys; from genvis.inference import prediction; prediction.SAVE_EVERY_SECONDS = 0.2; "
+    program = "import sys; from genvis.inference import jobs; jobs.SAVE_EVERY_SECONDS = 0.2; "
     program += "from genvis.cli.main import main; sys.exit(main(sys.argv[1:]))"
     return subprocess.Popen(
         [sys.executable, "-c", program, "predict", *map(str, words), *TINY],

@@ -246,7 +246,7 @@ def test_a_graph_of_the_detector_can_be_exported(backbone: str, implementation: 
         expected = run(model, pixels(1, 64, 64), implementation)
         exported = torch.export.export(model, (pixels(1, 64, 64),), strict=False).module()
         # A traced Swin takes transformers' modules; on maps this small, group norm enlarges the last digits.
-        tolerance = 1e-3 if backbone == "swin" else 1e-5
+        tolerance = 1e-3 if backbone == "swin" else 1e-4
         torch.testing.assert_close(exported(pixels(1, 64, 64))[1], expected[1], atol=tolerance, rtol=tolerance)
         # What was remembered before or after must be real tensors.
         torch.testing.assert_close(run(model, pixels(1, 64, 64), implementation)[0], expected[0])
