@@ -32,6 +32,7 @@ from genvis.results.types import VideoResult
 from genvis.video import Frame
 
 ROWS = {"without": ArchiveOptions(size=0), "archive": ArchiveOptions()}
+BY_QUERIES = {"queries": ArchiveOptions(looks="queries", split_below=0.6, undo_above=0.8)}
 
 
 def main() -> None:
@@ -48,7 +49,8 @@ def main() -> None:
     model = load_genvis(options.weights).eval()
     weights = weights_digest(load_genvis(options.weights).as_minvis())
     model.register_module("detector", ReplayedDetector(model.detector))
-    rows = {**ROWS, **({"restart": ArchiveOptions(restart_queries=True)} if options.restart_queries else {})}
+    rows = {**ROWS, **(BY_QUERIES if options.tracker == "propagation" else {})}
+    rows |= {"restart": ArchiveOptions(restart_queries=True)} if options.restart_queries else {}
     print("set          way      archive      AP   HOTA   AssA   DetA   IDF1  id switches  ids  objects")
     for name in options.sets:
         validation = validation_set(name)

@@ -33,7 +33,7 @@ class AppearanceRecorder:
         Args:
             position: Of the first frame of the clip in the result.
             track_ids: N, the tracker's own numbers.
-            embeddings: (N, C) on the CPU, of any length.
+            embeddings: (N, C) on the CPU, of any length; those of length 0, and what is not finite, say nothing.
 
         Raises:
             InputError: If a state of another model was restored.
@@ -44,7 +44,7 @@ class AppearanceRecorder:
             )
         self._channels = embeddings.shape[1]
         for number, vector in zip(track_ids, normalize(embeddings.float(), dim=-1).numpy(), strict=True):
-            if np.isfinite(vector).all():
+            if np.isfinite(vector).all() and vector.any():
                 self._tracks.setdefault(number, _Samples()).add(position, vector)
 
     def appearance(self, numbers: Mapping[int, int]) -> dict[int, TrackAppearance]:

@@ -19,7 +19,8 @@ from genvis.inference.trackers.track_archive import TrackArchive, TrackRecords
 from genvis.inference.trackers.video_tracker import SlotTracker, TrackedClip
 
 SLOTS, CHANNELS, CLASSES = 4, 96, 3
-OPTIONS = ArchiveOptions(size=5, absent_frames=3, confirmed_after=1, margin=0.0, restart_queries=True)
+# Things are as unlike as random directions are.
+OPTIONS = ArchiveOptions(size=5, absent_frames=3, split_below=0.6, confirmed_after=1, margin=0.0, restart_queries=True)
 some = settings(max_examples=60, deadline=None)
 
 
@@ -282,6 +283,45 @@ def test_over_a_scene_change_a_track_must_be_more_alike(cosine, thing, is_earlie
     assert after.scene_after == archive.scene_after
 
 
+class SometimesUnknown(ScriptedSlots):
+    """Looks are not known in some steps."""
+
+    def __init__(self, script: list[list[int | None]], unknown: set[int]) -> None:
+        super().__init__(script)
+        self.unknown = unknown
+
+    def track(self, pixel_values: Tensor, state: int | None) -> tuple[TrackedClip, int]:
+        clip, following = super().track(pixel_values, state)
+        assert clip.embeddings is not None
+        return clip._replace(embeddings=clip.embeddings * ((state or 0) not in self.unknown)), following
+
+
+@some
+@given(unknown=st.sets(st.integers(0, 7)), slot=st.integers(0, SLOTS - 1))
+def test_a_track_whose_look_is_not_known_goes_on(unknown, slot):
+    script: list[list[int | None]] = [[None] * slot + [7] + [None] * (SLOTS - slot - 1)] * 8
+    tracker = ArchivedSlots(SometimesUnknown(script, unknown), OPTIONS)
+    state: Any = None
+    for _ in script:
+        clip, state = tracker.track(torch.zeros(1, 3, 4, 4), state)
+        assert clip.track_ids.tolist() == list(range(SLOTS))
+        assert not len(state.ledger.archive)
+    known = bool(set(range(8)) - unknown)
+    assert torch.allclose(state.ledger.slots.prototypes[slot], look(7) * known)
+
+
+def test_who_comes_and_is_not_known_is_nobody():
+    """However little a track must resemble those of the archive."""
+    script: list[list[int | None]] = [[5, None, None, None], [None] * 4, [None] * 4, [None] * 4, [None, 5, None, None]]
+    options = replace(OPTIONS, match_threshold=0.0)
+    for unknown, number in ((set(), 0), ({4}, 1)):
+        tracker = ArchivedSlots(SometimesUnknown(script, unknown), options)
+        state: Any = None
+        for _ in script:
+            _, state = tracker.track(torch.zeros(1, 3, 4, 4), state)
+        assert state.ledger.slots.numbers[1] == number
+
+
 def test_queries_are_left_alone_unless_they_are_to_start_anew():
     script: list[list[int | None]] = [[1, None, None, None], *[[None] * SLOTS] * 4]
     assert follow(script, replace(OPTIONS, restart_queries=False))[2].released_at == []
@@ -351,6 +391,7 @@ def test_a_saved_state_of_another_tracker_is_refused():
     [
         {"size": -1},
         {"absent_frames": 0},
+        {"looks": "masks"},
         {"split_below": 1.5},
         {"undo_above": -1.5},
         {"match_threshold": -1.0},

@@ -90,7 +90,11 @@ def make_tracker(
         raise InputError(f"The model is a detector alone, but '{name}' needs a trained tracker: choose 'memory'.")
     if name == "propagation":
         propagation = QueryPropagation(
-            detector, tracker, memory_clips=memory_clips, occupancy_weighted=occupancy_weighted
+            detector,
+            tracker,
+            memory_clips=memory_clips,
+            occupancy_weighted=occupancy_weighted,
+            looks="queries" if archive is None else archive.looks,
         )
         return _with_archive(propagation, archive)
     if name == "offline":

@@ -1,8 +1,11 @@
 """Options of memory matching and of the archive of track ids; light to import, for command lines."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from genvis.errors import InputError
+
+ArchivedLooks = Literal["detections", "queries"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +76,9 @@ class ArchiveOptions:
             an archive: for ``propagation`` a track id is a query for ever, and ``memory`` forgets as it does.
         absent_frames: After so many frames without its object, a query is freed for another one; ``memory`` archives a
             track after so many or ``keep_frames``, whichever is fewer.
+        looks: By what tracks of GenVIS are compared: ``"detections"``, the detector's frame queries under their masks,
+            which tell objects apart best where the detector learned to (``loss.identity``); or ``"queries"``, their
+            own queries, for which 0.6 and 0.8 are the better thresholds below. Others have only the one or the other.
         split_below: An object that is less like what its query held so far (a cosine) is another one, which has taken
             the query over. -1 never splits. Not of ``memory``.
         undo_above: If the query soon looks so like the track before again (a cosine), that returns, and the other one,
@@ -91,8 +97,9 @@ class ArchiveOptions:
 
     size: int = 1000
     absent_frames: int = 60
-    split_below: float = 0.6
-    undo_above: float = 0.8
+    looks: ArchivedLooks = "detections"
+    split_below: float = 0.3
+    undo_above: float = 0.4
     match_threshold: float = 1.2
     margin: float = 0.1
     cut_caution: float = 0.09
@@ -100,6 +107,8 @@ class ArchiveOptions:
     restart_queries: bool = False
 
     def __post_init__(self) -> None:
+        if self.looks not in get_args(ArchivedLooks):
+            raise InputError(f"looks is '{self.looks}'; choose from {', '.join(get_args(ArchivedLooks))}.")
         for name in ("size", "confirmed_after"):
             if getattr(self, name) < 0:
                 raise InputError(f"{name} is {getattr(self, name)}; give a number of 0 or more.")

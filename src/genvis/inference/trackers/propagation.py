@@ -8,6 +8,8 @@ from torch import Tensor
 
 from genvis.errors import InputError
 from genvis.inference.scoring import GREATEST_PROBABILITY, MEAN_LOGITS
+from genvis.inference.trackers.matching_options import ArchivedLooks
+from genvis.inference.trackers.track_looks import looks_under_masks
 from genvis.inference.trackers.video_tracker import SlotTracker, TrackedClip
 from genvis.model.device_copies import to_device
 from genvis.model.outputs import TrackerState
@@ -31,6 +33,8 @@ class QueryPropagation(SlotTracker):
         tracker: Network trained to track the detector's queries.
         memory_clips: How many past clips the instance prototype memory keeps; None takes the network's number.
         occupancy_weighted: Renew a query only as far as it holds an object, see `occupancy_mixture`.
+        looks: What the embeddings of clips are: instance queries, or what the detector sees under the masks, which
+            tells objects apart better and costs its masks.
     """
 
     score_rule = GREATEST_PROBABILITY
@@ -43,11 +47,13 @@ class QueryPropagation(SlotTracker):
         *,
         memory_clips: int | None = None,
         occupancy_weighted: bool = False,
+        looks: ArchivedLooks = "queries",
     ) -> None:
         self.detector = detector
         self.tracker = tracker
         self.memory_clips = memory_clips
         self.occupancy_weighted = occupancy_weighted
+        self.looks = looks
 
     @torch.inference_mode()
     def track(self, pixel_values: Tensor, state: TrackerState | None) -> tuple[TrackedClip, TrackerState]:
@@ -58,7 +64,10 @@ class QueryPropagation(SlotTracker):
             frame_queries, state, memory_clips=self.memory_clips, occupancy_weighted=self.occupancy_weighted
         )
         mask_logits = self.tracker.mask_logits(output, detected.features)  # (T, Q, h, w)
-        return tracks_of_queries(output.class_logits[-1, 0], mask_logits, state.instance_queries[0]), state
+        embeddings = state.instance_queries[0]  # (Q, C)
+        if self.looks == "detections":
+            embeddings = looks_under_masks(mask_logits, detected, self.detector.predict(detected))  # (Q, C_det)
+        return tracks_of_queries(output.class_logits[-1, 0], mask_logits, embeddings), state
 
     @torch.inference_mode()
     def released(self, state: TrackerState, slots: Tensor) -> TrackerState:
@@ -159,7 +168,7 @@ def tracks_of_queries(class_logits: Tensor, mask_logits: Tensor, queries: Tensor
     Args:
         class_logits: (Q, K + 1), "no object" last.
         mask_logits: (T, Q, h, w).
-        queries: (Q, C), the queries of this clip; None where they are those of the whole video.
+        queries: (Q, C), embeddings of this clip; None where there are only those of the whole video.
     """
     probabilities = class_logits.float().softmax(dim=-1)  # (Q, K + 1)
     presence = 1 - probabilities[:, -1]  # (Q,)

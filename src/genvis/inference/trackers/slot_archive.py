@@ -20,6 +20,8 @@ PRESENT = 0.3
 FREE = -1
 # For so many frames after it was last seen, a track can take its slot back.
 RECENT = 20
+# Of saved states: another number is another meaning of what they hold, such as other looks of tracks.
+FORMAT = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +58,7 @@ class SlotLedger:
         Args:
             frames: Of the clip.
             presence: (Q,), the probability that a slot's object is visible.
-            appearance: (Q, C), of unit length.
+            appearance: (Q, C), of unit length, or 0 where it is not known.
             classes: (Q, K), probabilities.
         """
         present = torch.nonzero(presence >= PRESENT).flatten()  # (P,)
@@ -96,8 +98,10 @@ class SlotLedger:
     def _with_splits(self, present: Tensor, appearance: Tensor) -> "SlotLedger":
         """Archive the tracks whose slot now holds what is unlike them: another object has taken it over."""
         options = self.archive.options
-        alike = (self.slots.prototypes[present] * appearance).sum(dim=1)  # (P,)
-        known = self.slots.observations[present] >= max(1, options.confirmed_after)
+        prototypes = self.slots.prototypes[present]  # (P, C)
+        alike = (prototypes * appearance).sum(dim=1)  # (P,)
+        known = (self.slots.observations[present] >= max(1, options.confirmed_after)) & prototypes.any(dim=1)
+        known &= appearance.any(dim=1)
         return self._without(present[known & (alike < options.split_below)])
 
     def _with_newcomers(self, present: Tensor, appearance: Tensor, classes: Tensor) -> "SlotLedger":
@@ -144,7 +148,7 @@ class SlotLedger:
     def tensors(self) -> dict[str, Tensor]:
         """Return all by name, to be saved."""
         return {
-            "counters": torch.tensor([self.frames, self.next_number]),
+            "counters": torch.tensor([FORMAT, self.frames, self.next_number]),
             **{f"slots.{name}": value for name, value in self.slots.tensors().items()},
             **self.archive.tensors(),
         }
@@ -161,9 +165,11 @@ class SlotLedger:
             InputError: If the tensors do not fit together.
         """
         counters = tensors.get("counters", torch.zeros(0))
-        if counters.shape != (2,) or counters.dtype != torch.int64:
-            raise InputError("The saved state has no counters of track numbers: it is of another tracker.")
-        frames, next_number = counters.tolist()
+        if counters.shape != (3,) or counters.dtype != torch.int64 or counters[0] != FORMAT:
+            raise InputError(
+                "The saved state has no track numbers that this version reads: it is of another tracker or version."
+            )
+        _, frames, next_number = counters.tolist()
         slots = TrackRecords.from_tensors(
             {name.removeprefix("slots."): value for name, value in tensors.items() if name.startswith("slots.")}
         )

@@ -27,8 +27,8 @@ class TrackRecords:
         last_seen: (N,) int64, frames that the video had when the track was last seen.
         observations: (N,) float32, the probabilities to be visible of the clips in which it was seen, added up, at most
             ``WINDOW``.
-        appearance: (N, C) float32, mean of its embeddings of unit length, by how visible it was; their direction is the
-            prototype.
+        appearance: (N, C) float32, mean of its embeddings of unit length, or 0 where they were not known, by how
+            visible it was; their direction is the prototype.
         classes: (N, K) float32, mean of its class probabilities, likewise.
         homes: (N,) int64, the slot that each track is in or was in last; -1 where a tracker has no slots.
     """
@@ -222,7 +222,7 @@ class TrackArchive:
         """Find the tracks that new objects were before; each track comes back once.
 
         Args:
-            appearance: (D, C), of unit length.
+            appearance: (D, C), of unit length, or 0 where it is not known: such objects are nobody's.
             classes: (D, K), probabilities.
 
         Returns:
@@ -230,6 +230,7 @@ class TrackArchive:
         """
         similarity = appearance @ self.records.prototypes.mT  # (D, A)
         similarity += CLASS_WEIGHT * self.records.classes[:, classes.argmax(dim=1)].mT
+        similarity[~appearance.any(dim=1)] = -torch.inf
         if len(self) > 1:  # Who looks like two of them may be either.
             best = similarity.topk(2, dim=1).values
             similarity[best[:, 0] - best[:, 1] < self.options.margin] = -torch.inf

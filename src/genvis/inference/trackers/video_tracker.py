@@ -18,8 +18,8 @@ class TrackedClip(NamedTuple):
         observations: (N,), of how many frames or clips ``class_evidence`` is the mean; 0 where the track was not seen.
         presence: (N,) in [0, 1], the probability that the object is visible in this clip.
         mask_logits: (T, N, h, w) float32, at the stride of the network's masks over the padded frames.
-        embeddings: (N, C), by which an object looks like itself in another clip (cosine similarity); None where a
-            tracker has none for a clip.
+        embeddings: (N, C), by which an object looks like itself in another clip (cosine similarity); 0 where it is not
+            known what a track looks like, None where a tracker has none for a clip.
     """
 
     track_ids: Tensor
