@@ -34,6 +34,7 @@ class Configuration:
         propagation: What the next clip starts from, as the model's configuration says.
         identity: Weight of the contrastive loss between clips.
         query_noise: Probability of each object's query to be disturbed between two clips.
+        frame_reading: How instance queries read frame queries, as the model's configuration says.
         overlaps: Whether the masks of a frame may overlap, as the published procedure has them, or each pixel goes to
             one track and tracks that are mostly duplicates are dropped, as `VideoSegmenter` does by default.
         mixed_lengths: Clip lengths of which every training step draws one, instead of ``clip_length``; a sample still
@@ -56,6 +57,7 @@ class Configuration:
     propagation: Literal["full", "occupancy", "gated"] = "full"
     identity: float = 0.0
     query_noise: float = 0.0
+    frame_reading: Literal["attention", "claims"] = "attention"
 
     @property
     def is_trained(self) -> bool:
@@ -95,6 +97,7 @@ class Configuration:
             "memory_read": self.memory,
             "propagate_queries": self.propagates,
             "propagation": self.propagation,
+            "frame_reading": self.frame_reading,
             "encoder_window_size": 6 if self.method == "vita" else 0,
         }
 
@@ -106,7 +109,10 @@ class Configuration:
         """Return everything that makes this configuration what it is."""
         description = asdict(self)
         # What came later is told only where it is used, so that older results keep their descriptions.
-        later = ("presence", "occupancy", "overlaps", "mixed_lengths", "propagation", "identity", "query_noise")
+        later = (
+            *("presence", "occupancy", "overlaps", "mixed_lengths", "propagation", "identity", "query_noise"),
+            "frame_reading",
+        )
         for name in later:
             if description[name] == getattr(Configuration, name):
                 del description[name]
@@ -176,6 +182,7 @@ OPTION_OCCUPANCY = replace(ONLINE_UVLA, name="online-occupancy-resolved", propag
 OPTION_IDENTITY = replace(ONLINE_UVLA, name="online-identity-resolved", identity=1.0)
 OPTION_NOISE = replace(ONLINE_UVLA, name="online-noise-resolved", query_noise=0.3)
 OPTION_IDENTITY_NOISE = replace(OPTION_IDENTITY, name="online-identity-noise-resolved", query_noise=0.3)
+ONLINE_CLAIMS = replace(ONLINE_UVLA, name="online-claims-resolved", frame_reading="claims")
 OPTION_GATED = replace(ONLINE_UVLA, name="online-gated-resolved", propagation="gated")
 
 BUNDLED_OCCUPANCY = replace(BUNDLED, name="bundled-occupancy", occupancy=True)

@@ -19,6 +19,7 @@ from experiments.configurations import (
     MATCHING,
     MEMORY,
     MINVIS,
+    ONLINE_CLAIMS,
     ONLINE_CORRESPONDENCE_2,
     ONLINE_CORRESPONDENCE_5,
     ONLINE_GENVIS,
@@ -141,6 +142,11 @@ ASSOCIATION_ATTEMPT = "association"
 ASSOCIATION = {"Detector, joined by the truth": CEILING} | {
     title: one for title, one in ONLINE.items() if one.method != "bundled"
 }
+ASSOCIATION_CLAIMS = {
+    "memory matching without places": resolved(PARTS["no mask IoU"]),
+    "5 frames, UVLA, claims": ONLINE_CLAIMS,
+}
+"""What places are worth on these sets: to memory matching, and to a tracker that reads them."""
 ASSOCIATION_LONG_ATTEMPT = "association-long"
 """The same with six times the steps."""
 ASSOCIATION_LOOKS_ATTEMPT = "association-looks"
@@ -150,6 +156,8 @@ ASSOCIATION_OTHERS = {
     ASSOCIATION_LOOKS_ATTEMPT: {
         "5 frames, UVLA, from a comparison of looks": ONLINE_UVLA,
         "5 frames, UVLA, prototype memory, from a comparison of looks": ONLINE_GENVIS,
+        "5 frames, UVLA, claims, from a comparison of looks": ONLINE_CLAIMS,
+        "memory matching without places": ASSOCIATION_CLAIMS["memory matching without places"],
     },
 }
 """Rows of the other attempts on these sets, by the attempt."""
@@ -228,7 +236,14 @@ PAIRS: dict[str, list[Pair]] = {
     "online-options": _against(ONLINE_OPTIONS, "5 frames, UVLA"),
 }
 """Pairs of rows that intervals compare, the second with the first."""
-ASSOCIATION_PAIRS = {"association": _pairs(ASSOCIATION, against="memory matching")}
+ASSOCIATION_PAIRS = {
+    "association": _pairs(ASSOCIATION, against="memory matching")
+    + [
+        (Measured(first, ASSOCIATION[first]), Measured(second, one))
+        for first in ("memory matching", "5 frames, UVLA")
+        for second, one in ASSOCIATION_CLAIMS.items()
+    ]
+}
 """The same in the attempt `association`."""
 
 
@@ -340,7 +355,7 @@ def online_options(sets: Sequence[str] = ONLINE_SETS) -> list[Job]:
 
 def association(sets: Sequence[str] = tuple(ASSOCIATION_SETS)) -> list[Job]:
     """Return the jobs of Table 4 in that way, on the sets of which association is the question."""
-    return _on(ASSOCIATION, sets)
+    return _on(ASSOCIATION | ASSOCIATION_CLAIMS, sets)
 
 
 def all_jobs(sets: Sequence[str] = TABLE_SETS) -> list[Job]:

@@ -11,6 +11,7 @@ from genvis.errors import InputError
 from genvis.export import on_demand
 from genvis.export.onnx_files import write_graph
 from genvis.video.writing.video_writer import VideoWriter
+from tests.model.tiny_models import tiny_model
 from tests.tiny_families import save_tiny_family
 
 WEIGHTS = "tests/golden/inference/genvis_r50_tiny.pth"
@@ -29,6 +30,12 @@ def test_every_part_is_measured_and_counted() -> None:
     assert report.reference.ratio > 0
     assert report.machine["matrix_product"] > 0
     assert report.peak_memory["process"] > 50
+
+
+def test_a_tracker_that_reads_places_is_measured() -> None:
+    options = BenchOptions(height=64, width=96, clips=1, objects=2, clip_length=2)
+    report = run_benchmark(tiny_model(frame_reading="claims", memory_read="none"), options, name="tiny")
+    assert tuple(part.name for part in report.parts) == PARTS
 
 
 def test_fast_and_plain_are_told_apart() -> None:

@@ -83,11 +83,15 @@ def test_every_clip_is_that_of_pytorch(runtime: Any, options: Any, exported: Exp
     assert_same_tracks(exported.model, model, frames_of(film), **options)
 
 
-@pytest.mark.parametrize("propagation", ["occupancy", "gated"])
-def test_propagation_is_part_of_the_graph(propagation: Any, exported: Exported, film: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "changes", [{"propagation": "occupancy"}, {"propagation": "gated"}, {"frame_reading": "claims"}]
+)
+def test_what_is_not_published_is_part_of_the_graph(
+    changes: Any, exported: Exported, film: Path, tmp_path: Path
+) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = GenVIS(GenVISConfig(**CONFIG, propagation=propagation, memory_read="none", clip_length=2)).eval()
+        model = GenVIS(GenVISConfig(**CONFIG, **changes, memory_read="none", clip_length=2)).eval()
         if model.tracker.gate is not None:  # As after some training.
             torch.nn.init.normal_(model.tracker.gate.weight)
     model.detector = exported.model.detector  # Its graph is made.
@@ -99,6 +103,9 @@ def test_propagation_is_part_of_the_graph(propagation: Any, exported: Exported, 
     assert_same_tracks(model, loaded, frames_of(film), resolution=64, occupancy_weighted=True)
     assert_same_tracks(model, run_by(model, "openvino"), frames_of(film), resolution=64)
     model.tracker.gate, model.tracker.propagation = None, "full"
+    if "frame_reading" in changes:
+        for layer in model.tracker.decoder.layers:
+            torch.nn.init.constant_(layer.place_weight, -6.0)
     with pytest.raises(AssertionError, match="not close"):
         assert_same_tracks(model, loaded, frames_of(film), resolution=64)
 

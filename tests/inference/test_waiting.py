@@ -119,12 +119,13 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
     root = tmp_path_factory.mktemp("models")
 
     def model(family: str) -> Any:
-        if family == "genvis":
+        if family in ("genvis", "claims"):
             from genvis.model.config import GenVISConfig
             from genvis.model.genvis import GenVIS
 
             torch.manual_seed(0)
-            return GenVIS(GenVISConfig(**CONFIG)).eval()
+            own = {"frame_reading": "claims", "memory_read": "none"} if family == "claims" else {}
+            return GenVIS(GenVISConfig(**CONFIG, **own)).eval()
         return load(save_tiny_family(root / family, family))
 
     return model
@@ -132,6 +133,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
 
 WAYS = [
     ("genvis", "propagation"),
+    ("claims", "propagation"),
     ("genvis", "clip_queries"),
     ("genvis", "queries"),
     ("videomt", "propagation"),

@@ -117,6 +117,8 @@ def test_more_than_ten_classes_keep_their_order_through_a_file(tmp_path):
         ({"method": "magic"}, "method is 'magic'"),
         ({"memory_read": "all"}, "memory_read is 'all'"),
         ({"propagation": "half"}, "propagation is 'half'"),
+        ({"frame_reading": "half"}, "frame_reading is 'half'"),
+        ({"frame_reading": "claims"}, "frame_reading 'claims' has no memory.*memory_read to 'none'"),
         ({"propagation": "gated", **MINVIS}, "propagation 'gated'.*propagate_queries on"),
         ({"resizing": {"rule": "longest"}}, "rule 'longest'"),
         ({"resizing": {"short_side": 3}}, "resizing is"),

@@ -81,6 +81,19 @@ def test_genvis_stays_on_its_device(backbone: dict[str, Any], implementation: st
         assert model.detector.predict(detected).mask_logits(1).device == CUDA
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_claims_stay_on_their_device(dtype: torch.dtype) -> None:
+    model = GenVIS(tiny_config(frame_reading="claims", memory_read="none")).eval()
+    with pretended_cuda(model, dtype), torch.inference_mode():
+        detected = model.detector(pixels_of(model.config.preprocessing, dtype))
+        state = None
+        for _ in range(2):
+            tokens = model.tracker.tokens(model.detector, detected)[None]
+            _, state = model.tracker(tokens, state)
+            assert tokens.device == state.instance_queries.device == CUDA
+            assert tokens.dtype == state.instance_queries.dtype == dtype
+
+
 @pytest.mark.parametrize("occupancy_weighted", [False, True])
 def test_videomt_stays_on_its_device(occupancy_weighted: bool, tmp_path: Any) -> None:
     model: Any = load(save_tiny_family(tmp_path, "videomt"))

@@ -267,6 +267,7 @@ def family(name: str, folder: Path) -> Any:
         "genvis": tiny_model,
         "genvis-swin": partial(tiny_model, backbone=SWIN),
         "genvis-gated": partial(tiny_model, propagation="gated", memory_read="none"),
+        "genvis-claims": partial(tiny_model, frame_reading="claims", memory_read="none"),
         "vita": partial(tiny_model, **VITA),
         "minvis": partial(tiny_model, **MINVIS),
     }
@@ -277,6 +278,8 @@ WAYS = [
     ("genvis", "propagation"),
     ("genvis-swin", "propagation"),
     ("genvis-gated", "propagation"),
+    ("genvis-claims", "propagation"),
+    ("genvis-claims", "clip_queries"),
     ("genvis", "clip_queries"),
     ("minvis", "queries"),
     ("videomt", "propagation"),

@@ -20,7 +20,7 @@ from genvis.inference.run_setup import RunSetup
 from genvis.model.detector.mask2former import as_mask2former
 from genvis.model.genvis import GenVIS
 from genvis.model.mask_product import projected_mask_logits
-from genvis.model.outputs import TrackerState
+from genvis.model.outputs import DetectorOutput, TrackerState
 from genvis.video import Frame
 
 
@@ -103,7 +103,8 @@ class ClipBenchmark:
                 class_logits, embeddings = detector.class_predictor(frame_queries)[-1], embedder(frame_queries)[-1]
                 projection = detector.mask_projection
             else:
-                output, self._state = tracker(frame_queries[None], self._state)
+                tokens = tracker.tokens(detector, DetectorOutput(frame_queries[None], pixels.stride4))
+                output, self._state = tracker(tokens[None], self._state)
                 class_logits, embeddings = output.class_logits[-1, 0], output.mask_embeddings[-1, 0]
                 projection = tracker.mask_features
         with measure("masks"):

@@ -190,7 +190,7 @@ def network_step(model: Model) -> Step:
         detected = detector(pixel_values)
         if tracker is None:
             return detector.predict(detected).mask_logits(0), None
-        output, state = tracker(detected.frame_queries[-1][None], state)
+        output, state = tracker(tracker.tokens(detector, detected)[None], state)
         return tracker.mask_logits(output, detected.features), state
 
     return step

@@ -175,7 +175,8 @@ def _networks(model: GenVIS | VidEoMT, *, height: int, width: int) -> dict[str, 
     networks: dict[str, TracedNetwork] = {"detector": TracedDetector(model.detector, height=height, width=width).eval()}
     if model.tracker is not None:
         sizes = model.detector.sizes
-        tracker = TracedTracker(model.tracker, frame_queries=sizes.queries, query_dim=sizes.query_dim)
+        channels = sizes.query_dim + model.tracker.places
+        tracker = TracedTracker(model.tracker, frame_queries=sizes.queries, query_dim=channels)
         networks["tracker"] = tracker.eval()
     return networks
 

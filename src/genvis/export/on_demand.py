@@ -95,13 +95,16 @@ def run_by(
         sizes=sizes,
     )
     if model.tracker is not None:
-        traced = TracedTracker(model.tracker, frame_queries=sizes.queries, query_dim=sizes.query_dim)
+        traced = TracedTracker(
+            model.tracker, frame_queries=sizes.queries, query_dim=sizes.query_dim + model.tracker.places
+        )
         tracker = ExportedTracker(
             graphs.make("tracker", traced),
             first_queries=model.tracker.first_queries.detach(),
             propagate_queries=model.tracker.propagate_queries,
             memory_clips=model.tracker.memory_clips,
             propagation=model.tracker.propagation,
+            places=model.tracker.places,
             has_memory=model.tracker.memory_reader is not None,
         )
     return ExportedGenVIS(genvis_config, runtime=runtime, stamp=stamp, detector=detector, tracker=tracker).eval()

@@ -80,7 +80,7 @@ class TracedTracker(TracedNetwork):
     Args:
         tracker: In evaluation mode.
         frame_queries: Q_f.
-        query_dim: Channels of a frame query.
+        query_dim: Channels of a frame query as the tracker reads it.
     """
 
     def __init__(self, tracker: Tracker, *, frame_queries: int, query_dim: int) -> None:

@@ -98,7 +98,8 @@ def _of_genvis(model: GenVIS, exported: ExportedGenVIS, clips: Sequence[Tensor])
             continue
         outputs = []
         for place, (tracker, one) in enumerate(zip((model.tracker, exported.tracker), detected, strict=True)):
-            output, states[place] = tracker(one.frame_queries[-1][None], states[place])
+            part = (model, exported)[place].detector
+            output, states[place] = tracker(tracker.tokens(part, one)[None], states[place])
             outputs.append((output, tracker.mask_logits(output, one.features).sigmoid()))
         _note(pairs, "class probabilities", *(output.class_logits[-1].softmax(dim=-1) for output, _ in outputs))
         _note(pairs, "mask probabilities", *(masks for _, masks in outputs))

@@ -258,9 +258,12 @@ class RunSetup:
 
     @property
     def _propagation(self) -> dict[str, str]:
-        """Return how the model's own queries are propagated, where that is not the published way."""
-        own = getattr(self.model.config, "propagation", "full")
-        return {"propagation": own} if own != "full" and self.tracker_name == "propagation" else {}
+        """Return how the model's own queries are propagated and read frames, where that is not the published way."""
+        published = {"propagation": "full", "frame_reading": "attention"}
+        own = {name: getattr(self.model.config, name, usual) for name, usual in published.items()}
+        if self.tracker_name != "propagation":
+            return {}
+        return {name: value for name, value in own.items() if value != published[name]}
 
     @cached_property
     def weights(self) -> Stamp:

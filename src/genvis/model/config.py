@@ -25,6 +25,7 @@ DETECTOR_CONFIGS: dict[str, type[PreTrainedConfig]] = {
 _METHODS = ("genvis", "vita", "minvis")
 _MEMORY_READS = ("index", "global", "none")
 _PROPAGATIONS = ("full", "occupancy", "gated")
+_FRAME_READINGS = ("attention", "claims")
 _COUNTS = (
     "num_instance_queries",
     "mask_feature_size",
@@ -92,6 +93,9 @@ class GenVISConfig(CategoryFields, PreTrainedConfig):
             ``"occupancy"``, p only as far as a query holds an object (`occupancy_mixture`); ``"gated"``, a mixture of p
             and what this clip started from by a learned gate (`PropagationGate`), with ``memory_read="none"`` a state
             of constant size.
+        frame_reading: How instance queries read frame queries: by ``"attention"`` as published, or by ``"claims"``, for
+            which they compete, by looks and by the places of masks (`ClaimingDecoder`). Claims are no part of the
+            paper, and go without its memory.
         memory_read: How the instance prototype memory is read: by ``"index"`` (paper, section 3.3), ``"global"``
             (Table 5), or ``"none"`` for no memory.
         memory_clips: How many past clips the memory keeps; None keeps all, as in the paper.
@@ -127,6 +131,7 @@ class GenVISConfig(CategoryFields, PreTrainedConfig):
     object_decoder_layers: int = 3
     propagate_queries: bool = True
     propagation: str = "full"
+    frame_reading: str = "attention"
     memory_read: str = "index"
     memory_clips: int | None = None
     clip_length: int = 1
@@ -152,6 +157,11 @@ class GenVISConfig(CategoryFields, PreTrainedConfig):
     def detector_config(self) -> Any:
         """The detector's configuration, of one of `DETECTOR_CONFIGS`."""
         return self.detector
+
+    @property
+    def reads_places(self) -> bool:
+        """Whether the tracker compares places of masks beside frame queries."""
+        return self.method != "minvis" and self.frame_reading == "claims"
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -202,7 +212,12 @@ class GenVISConfig(CategoryFields, PreTrainedConfig):
         return cls(**fields).with_labels(labels)
 
     def _check(self) -> None:
-        for name, known in (("method", _METHODS), ("memory_read", _MEMORY_READS), ("propagation", _PROPAGATIONS)):
+        for name, known in (
+            ("method", _METHODS),
+            ("memory_read", _MEMORY_READS),
+            ("propagation", _PROPAGATIONS),
+            ("frame_reading", _FRAME_READINGS),
+        ):
             if getattr(self, name) not in known:
                 raise InputError(f"{name} is '{getattr(self, name)}'; it must be one of {', '.join(known)}.")
         for name in _COUNTS:
@@ -220,6 +235,11 @@ class GenVISConfig(CategoryFields, PreTrainedConfig):
         if self.memory_read != "none" and not self.propagate_queries and self.method == "genvis":
             raise InputError(
                 "The memory adds to propagated queries: set memory_read to 'none' or propagate_queries on."
+            )
+        if self.reads_places and (self.memory_read != "none" or self.propagation != "full" or self.method == "vita"):
+            raise InputError(
+                "frame_reading 'claims' has no memory and no other propagation, and goes from clip to clip: set "
+                "memory_read to 'none', propagation to 'full' and method to 'genvis', or frame_reading to 'attention'."
             )
         if self.propagation != "full" and not self.propagate_queries:
             raise InputError(

@@ -15,7 +15,12 @@ from genvis.model.outputs import ClipMasks, ClipPrediction, DetectorOutput, Fram
 from genvis.model.tracker.propagation_gate import OPEN_GATE, PropagationGate
 from genvis.model.tracker.tracker import Tracker
 
-_NO_PROPAGATION: dict[str, Any] = {"propagate_queries": False, "propagation": "full", "memory_read": "none"}
+_NO_PROPAGATION: dict[str, Any] = {
+    "propagate_queries": False,
+    "propagation": "full",
+    "frame_reading": "attention",
+    "memory_read": "none",
+}
 
 
 class GenVIS(PreTrainedModel):
@@ -130,17 +135,15 @@ class GenVIS(PreTrainedModel):
             raise InputError("A MinVIS model has no tracker: call predict_frames, or load a GenVIS or VITA model.")
         pixel_values = self.prepare_frames(frames)
         batch, length = frames.shape[:2]
-        expected = (batch, *self.tracker.query_features.weight.shape)
+        expected = (batch, *self.tracker.first_queries.shape)
         if state is not None and state.instance_queries.shape != expected:
             raise InputError(
                 f"The state has instance queries of shape {tuple(state.instance_queries.shape)} instead of {expected}: "
                 "give the state that the previous clip of the same videos left, or None for their first clip."
             )
         detected = self.detector(pixel_values)
-        frame_queries = detected.frame_queries[-1].unflatten(0, (batch, length))
-        output, state = self.tracker(
-            frame_queries, state, memory_clips=memory_clips, occupancy_weighted=occupancy_weighted
-        )
+        tokens = self.tracker.tokens(self.detector, detected).unflatten(0, (batch, length))
+        output, state = self.tracker(tokens, state, memory_clips=memory_clips, occupancy_weighted=occupancy_weighted)
         return self.tracker, detected, output, state
 
     def predict_frames(self, frames: Tensor) -> FramePrediction:

@@ -76,6 +76,7 @@ class ExportedTracker(QueryTracker):
         memory_clips: As in `QueryTracker`.
         propagation: As in `QueryTracker`; the graph computes it.
         has_memory: Whether the graph reads a memory.
+        places: As in `QueryTracker`.
     """
 
     _first_queries: Tensor
@@ -89,8 +90,11 @@ class ExportedTracker(QueryTracker):
         memory_clips: int | None,
         propagation: str,
         has_memory: bool,
+        places: int = 0,
     ) -> None:
-        super().__init__(propagate_queries=propagate_queries, memory_clips=memory_clips, propagation=propagation)
+        super().__init__(
+            propagate_queries=propagate_queries, memory_clips=memory_clips, propagation=propagation, places=places
+        )
         self._graph = graph
         self._has_memory = has_memory
         self.register_buffer("_first_queries", first_queries)

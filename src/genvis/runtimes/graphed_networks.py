@@ -54,6 +54,7 @@ class GraphedTracker(QueryTracker):
             propagate_queries=tracker.propagate_queries,
             memory_clips=tracker.memory_clips,
             propagation=tracker.propagation,
+            places=tracker.places,
         )
         self.tracker = tracker
         self._graphs = graphs

@@ -19,11 +19,11 @@ from genvis.inference.trackers.frame_association import (
     FrameTracks,
     associate,
     mask_certainty,
-    suppress_overlaps,
 )
 from genvis.inference.trackers.matching_options import ArchiveOptions, MemoryMatchingOptions
 from genvis.inference.trackers.track_archive import match
-from genvis.inference.trackers.track_memory import TrackMemory, mask_iou
+from genvis.inference.trackers.track_memory import TrackMemory
+from genvis.model.mask_overlap import mask_iou, suppress_overlaps
 
 CHANNELS, CLASSES, SIZE = 16, 3, (12, 16)
 CPU = torch.device("cpu")

@@ -12,7 +12,8 @@ from torch.nn.functional import normalize
 
 from genvis.inference.trackers.matching_options import ArchiveOptions, MemoryMatchingOptions
 from genvis.inference.trackers.track_archive import match
-from genvis.inference.trackers.track_memory import TrackMemory, mask_iou
+from genvis.inference.trackers.track_memory import TrackMemory
+from genvis.model.mask_overlap import suppress_overlaps
 
 
 class FrameDetections(NamedTuple):
@@ -119,20 +120,3 @@ def mask_certainty(mask_logits: Tensor) -> Tensor:
     inside = mask_logits > 0
     pixels = inside.flatten(1).sum(dim=1)
     return (mask_logits.float().sigmoid() * inside).flatten(1).sum(dim=1) / pixels.clamp(min=1)
-
-
-def suppress_overlaps(masks: Tensor, *, iou: float) -> Tensor:
-    """Return (D,) bool: which masks remain if each removes the later ones that overlap it (greedy NMS).
-
-    Args:
-        masks: (D, h, w) bool, best first.
-        iou: From this IoU on, two masks are one object.
-    """
-    overlaps = (mask_iou(masks, masks) >= iou).triu(diagonal=1)  # (D, D), row before column
-    kept = torch.ones(len(masks), dtype=torch.bool, device=masks.device)
-    # Every round settles at least the first mask that the rounds before had not settled: the end is the greedy choice.
-    while True:
-        remaining = ~(overlaps & kept[:, None]).any(dim=0)
-        if torch.equal(remaining, kept):
-            return kept
-        kept = remaining

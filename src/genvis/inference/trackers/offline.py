@@ -27,7 +27,8 @@ class GatheredVideo:
     """Per-frame detector outputs of a video so far.
 
     Attributes:
-        frame_queries: (T, Q_f, C) of each clip; they stay in memory (0.1 MB a frame for the published sizes).
+        frame_queries: (T, Q_f, C + P) of each clip, as the tracker reads them; they stay in memory (0.1 MB a frame for
+            the published sizes).
         feature_shape: (h, w, C_f) of a frame's features.
         features: The features of all frames, in a temporary file (15 MB a frame at 360x640).
     """
@@ -66,7 +67,7 @@ class OfflineTracking(VideoTracker):
         """
         state = state or GatheredVideo()
         detected = self.detector(pixel_values)
-        state.frame_queries.append(detected.frame_queries[-1])
+        state.frame_queries.append(self.tracker.tokens(self.detector, detected))
         features = detected.features.permute(0, 2, 3, 1).float().contiguous().cpu().numpy()  # (T, h, w, C_f)
         state.feature_shape = features.shape[1:]
         try:

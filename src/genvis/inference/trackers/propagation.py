@@ -59,12 +59,12 @@ class QueryPropagation(SlotTracker):
     def track(self, pixel_values: Tensor, state: TrackerState | None) -> tuple[TrackedClip, TrackerState]:
         """Follow the objects through a clip of any length: see `VideoTracker.track`."""
         detected = self.detector(pixel_values)
-        frame_queries = detected.frame_queries[-1][None]  # (1, T, Q_f, C)
+        tokens = self.tracker.tokens(self.detector, detected)[None]  # (1, T, Q_f, C + P)
         output, state = self.tracker(
-            frame_queries, state, memory_clips=self.memory_clips, occupancy_weighted=self.occupancy_weighted
+            tokens, state, memory_clips=self.memory_clips, occupancy_weighted=self.occupancy_weighted
         )
         mask_logits = self.tracker.mask_logits(output, detected.features)  # (T, Q, h, w)
-        embeddings = state.instance_queries[0]  # (Q, C)
+        embeddings = self.tracker.without_places(state.instance_queries[0])  # (Q, C)
         if self.looks == "detections":
             embeddings = looks_under_masks(mask_logits, detected, self.detector.predict(detected))  # (Q, C_det)
         return tracks_of_queries(output.class_logits[-1, 0], mask_logits, embeddings), state

@@ -88,9 +88,9 @@ class ClipMatching(QueryMatching):
     def track(self, pixel_values: Tensor, state: Tensor | None) -> tuple[TrackedClip, Tensor]:
         """Follow the objects through a clip, which starts from the learned queries: see `VideoTracker.track`."""
         detected = self.detector(pixel_values)
-        output, after = self.tracker(detected.frame_queries[-1][None])
+        output, after = self.tracker(self.tracker.tokens(self.detector, detected)[None])
         masks = self.tracker.mask_logits(output, detected.features)  # (T, Q, h, w)
-        (queries,) = on_cpu(after.instance_queries[0])  # (Q, C)
+        (queries,) = on_cpu(self.tracker.without_places(after.instance_queries[0]))  # (Q, C)
         order = torch.arange(len(queries)) if state is None else match_queries(state, queries)
         queries, class_logits = queries[order], selected(output.class_logits[-1, 0], order, dim=0)
         return tracks_of_queries(class_logits, selected(masks, order, dim=1), queries), queries
@@ -99,7 +99,7 @@ class ClipMatching(QueryMatching):
         """Return the state again: see `VideoTracker.state_from_tensors`."""
         if not tensors:
             return None
-        shape = tuple(self.tracker.first_queries.shape)
+        shape = tuple(self.tracker.without_places(self.tracker.first_queries).shape)
         (queries,) = state_parts(tensors, {"previous_queries": shape}, like=torch.empty(0))
         return queries
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from genvis.inference.trackers.track_memory import mask_iou
+from genvis.model.mask_overlap import mask_iou
 from genvis.model.outputs import DetectorOutput, FramePrediction
 
 # Of queries with a lower class score most have no object of their own.

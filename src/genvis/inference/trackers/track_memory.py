@@ -10,6 +10,7 @@ from torch.nn.functional import normalize
 from genvis.errors import InputError
 from genvis.inference.trackers.matching_options import ArchiveOptions
 from genvis.inference.trackers.track_archive import WINDOW, TrackArchive, TrackRecords
+from genvis.model.mask_overlap import mask_iou
 
 
 @dataclass(frozen=True, eq=False)
@@ -295,14 +296,6 @@ class TrackMemory:
 
 _PER_TRACK = ("ids", "last_seen", "observations", "class_sum", "bank")
 _TENSORS = (*_PER_TRACK, "masks")
-
-
-def mask_iou(first: Tensor, second: Tensor) -> Tensor:
-    """Return the (D, M) IoU of masks (D, h, w) and (M, h, w) bool; 0 where both are empty."""
-    left, right = first.flatten(1).float(), second.flatten(1).float()
-    shared = left @ right.mT
-    union = left.sum(dim=1)[:, None] + right.sum(dim=1) - shared
-    return shared / union.clamp(min=1.0)
 
 
 def _rows_or_zero(values: Tensor, rows: Tensor) -> Tensor:

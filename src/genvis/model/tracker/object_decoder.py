@@ -1,5 +1,7 @@
 """The object decoder D: instance queries read the encoded frame queries of a clip (paper, Figure 2, left)."""
 
+from typing import ClassVar
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -54,6 +56,8 @@ class ObjectDecoder(nn.Module):
             embedding, where the index of a frame query means nothing.
     """
 
+    layer_type: ClassVar[type[ObjectDecoderLayer]] = ObjectDecoderLayer
+
     def __init__(
         self,
         *,
@@ -66,7 +70,7 @@ class ObjectDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            ObjectDecoderLayer(hidden_dim=hidden_dim, num_heads=num_heads, dim_feedforward=dim_feedforward)
+            self.layer_type(hidden_dim=hidden_dim, num_heads=num_heads, dim_feedforward=dim_feedforward)
             for _ in range(num_layers)
         )
         self.query_position = nn.Embedding(num_instance_queries, hidden_dim)
@@ -83,11 +87,15 @@ class ObjectDecoder(nn.Module):
             The raw output of each layer, (B, Q, C) each; the last is the clip's instance prototypes p.
         """
         tokens = encoded_frame_queries.flatten(1, 2)  # (B, T·Q_f, C)
-        token_position = None
-        if self.frame_query_position is not None:
-            token_position = self.frame_query_position.weight.repeat(encoded_frame_queries.shape[1], 1)  # (T·Q_f, C)
+        token_position = self.positions_of_tokens(encoded_frame_queries.shape[1])
         outputs = []
         for layer in self.layers:
             instance_queries = layer(instance_queries, self.query_position.weight, tokens, token_position)
             outputs.append(instance_queries)
         return outputs
+
+    def positions_of_tokens(self, frames: int) -> Tensor | None:
+        """Return the embeddings of the frame queries of a clip of T frames, (T·Q_f, C); None where there are none."""
+        if self.frame_query_position is None:
+            return None
+        return self.frame_query_position.weight.repeat(frames, 1)

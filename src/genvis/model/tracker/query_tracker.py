@@ -6,10 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from genvis.errors import InputError
+from genvis.model.detector.base import FrameDetector
 from genvis.model.device_copies import to_device
-from genvis.model.outputs import TrackerOutput, TrackerState
+from genvis.model.outputs import DetectorOutput, TrackerOutput, TrackerState
 from genvis.model.tracker.memory_bank import PrototypeMemory
 from genvis.model.tracker.occupancy import occupancy_mixture
+from genvis.model.tracker.places import places_of
 
 Stored = tuple[Tensor, Tensor]
 
@@ -24,13 +26,17 @@ class QueryTracker(nn.Module, ABC):
         propagate_queries: Whether a clip starts from the previous clip's instance prototypes (paper, Eq. 1).
         memory_clips: How many past clips the memory keeps; None keeps all.
         propagation: What the next clip starts from, as `GenVISConfig` says; `step` computes it.
+        places: P, channels behind those of every frame and instance query that say where its object is; 0 for none.
     """
 
-    def __init__(self, *, propagate_queries: bool, memory_clips: int | None, propagation: str = "full") -> None:
+    def __init__(
+        self, *, propagate_queries: bool, memory_clips: int | None, propagation: str = "full", places: int = 0
+    ) -> None:
         super().__init__()
         self.propagate_queries = propagate_queries
         self.propagation = propagation
         self.memory_clips = memory_clips
+        self.places = places
 
     @property
     @abstractmethod
@@ -69,6 +75,23 @@ class QueryTracker(nn.Module, ABC):
             output: Of `forward` for one video.
             features: (T, C_f, h, w) of the detector.
         """
+
+    def tokens(self, detector: FrameDetector, detected: DetectorOutput, *, layer: int = -1) -> Tensor:
+        """Return the frame queries as this tracker reads them, (F, Q_f, C_det + P), P = 0 if it reads no places.
+
+        Args:
+            detector: Which detected; where places are read, its own masks say where detections are.
+            detected: Of F frames.
+            layer: Which of its layers.
+        """
+        queries = detected.frame_queries[layer]
+        if not self.places:
+            return queries
+        return torch.cat([queries, places_of(detector.predict(detected, layer=layer)).to(queries.dtype)], dim=-1)
+
+    def without_places(self, queries: Tensor) -> Tensor:
+        """Return queries (..., C + P) without what says where their objects are, (..., C)."""
+        return queries[..., : queries.shape[-1] - self.places] if self.places else queries
 
     def released(self, state: TrackerState, slots: Tensor) -> TrackerState:
         """Return a state in which some queries are as before the first clip: learned, and without a memory.

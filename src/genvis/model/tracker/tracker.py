@@ -8,11 +8,13 @@ from genvis.model.detector.base import DetectorSizes
 from genvis.model.detector.optimized.linear import apply_linear
 from genvis.model.mask_product import projected_mask_logits
 from genvis.model.outputs import TrackerOutput
+from genvis.model.tracker.claiming_decoder import ClaimingDecoder
 from genvis.model.tracker.heads import PredictionHeads
 from genvis.model.tracker.memory_reader import PrototypeMemoryReader
 from genvis.model.tracker.object_decoder import ObjectDecoder
 from genvis.model.tracker.object_encoder import ObjectEncoder
 from genvis.model.tracker.occupancy import occupancy_mixture
+from genvis.model.tracker.places import PLACES
 from genvis.model.tracker.propagation_gate import PropagationGate
 from genvis.model.tracker.query_tracker import QueryTracker, Stored
 
@@ -30,6 +32,7 @@ class Tracker(QueryTracker):
             propagate_queries=config.propagate_queries,
             memory_clips=config.memory_clips,
             propagation=config.propagation,
+            places=PLACES if config.reads_places else 0,
         )
         hidden_dim = config.hidden_dim
         self.input_projection = nn.Linear(detector.query_dim, hidden_dim)
@@ -40,7 +43,8 @@ class Tracker(QueryTracker):
             num_layers=config.encoder_layers,
             window_size=config.encoder_window_size,
         )
-        self.decoder = ObjectDecoder(
+        decoder = ClaimingDecoder if config.reads_places else ObjectDecoder
+        self.decoder = decoder(
             hidden_dim=hidden_dim,
             num_heads=config.num_attention_heads,
             dim_feedforward=config.dim_feedforward,
@@ -64,8 +68,9 @@ class Tracker(QueryTracker):
 
     @property
     def first_queries(self) -> Tensor:
-        """The learned queries before the first clip, (Q, C)."""
-        return self.query_features.weight
+        """The learned queries before the first clip, (Q, C + P)."""
+        learned: Tensor = self.query_features.weight
+        return torch.cat([learned, learned.new_zeros(len(learned), self.places)], dim=1) if self.places else learned
 
     def mask_logits(self, output: TrackerOutput, features: Tensor) -> Tensor:
         """Return the masks of one video's clip, (T, Q, h, w) float32, see `QueryTracker.mask_logits`."""
@@ -124,6 +129,8 @@ class Tracker(QueryTracker):
         Returns:
             As `step`.
         """
+        if isinstance(self.decoder, ClaimingDecoder):
+            return self._claim_clip(self.decoder, frame_queries, instance_queries)
         encoded = self.encoder(apply_linear(self.input_projection, frame_queries))  # (B, T, Q_f, C)
         layers = self.decoder(instance_queries, encoded)  # D of (B, Q, C)
         class_logits, mask_embeddings = self.heads(torch.stack(layers))  # (D, B, Q, K + 1), (D, B, Q, C_m)
@@ -137,6 +144,26 @@ class Tracker(QueryTracker):
         )
         stored = None if self.memory_reader is None else self.memory_reader.store(normalised)
         return output, self._next_queries(prototypes, before, class_logits[-1]), stored
+
+    def _claim_clip(
+        self, decoder: ClaimingDecoder, frame_queries: Tensor, instance_queries: Tensor
+    ) -> tuple[TrackerOutput, Tensor, None]:
+        """Compute `decode_clip` of queries (..., C) with places (..., P) behind them, which have no memory."""
+        frame_queries, token_places = self.without_places(frame_queries), frame_queries[..., -self.places :]
+        queries, places = self.without_places(instance_queries), instance_queries[..., -self.places :]
+        encoded = self.encoder(apply_linear(self.input_projection, frame_queries))  # (B, T, Q_f, C)
+        layers, places = decoder.claim(queries, encoded, places=places, token_places=token_places)
+        class_logits, mask_embeddings = self.heads(torch.stack(layers))  # (D, B, Q, K + 1), (D, B, Q, C_m)
+        prototypes = layers[-1]  # (B, Q, C), p
+        output = TrackerOutput(
+            class_logits=class_logits,
+            mask_embeddings=mask_embeddings,
+            frame_similarity=self.frame_similarity(encoded),
+            query_similarity=self.query_similarity(self.heads.norm(prototypes)),
+        )
+        # A query without an object is nowhere: only what it looks like is compared.
+        places = places * (1 - class_logits[-1].softmax(dim=-1)[..., -1:])
+        return output, torch.cat([prototypes, places], dim=-1), None
 
     def _next_queries(self, prototypes: Tensor, before: Tensor, class_logits: Tensor) -> Tensor:
         """Return what the next clip starts from, (B, Q, C).

@@ -13,6 +13,7 @@ from genvis.errors import InputError
 from genvis.evaluation.evaluated_videos import EvaluatedVideo
 from genvis.inference.segmenter import VideoSegmenter
 from genvis.model.genvis import GenVIS
+from genvis.model.outputs import DetectorOutput
 from genvis.training.cache.detected_videos import DetectedVideos, detect_videos
 from genvis.training.criterion.set_criterion import SetCriterion
 from genvis.training.criterion.tracker_criterion import TrackerCriterion
@@ -55,11 +56,12 @@ def clip_losses(
         decoder_layers=model.config.object_decoder_layers,
         detector_layers=L,
     )
+    tokens = torch.stack([_tokens(model, videos, layer) for layer in range(L)])  # (L, B, T, Q_f, C_det + P)
     state = None
     named: dict[str, Tensor] = {}
     for clip, start in enumerate(range(0, T, frames_per_clip)):
         stop = min(start + frames_per_clip, T)
-        output, state = tracker(videos.frame_queries[:, :, start:stop].flatten(0, 1), state)
+        output, state = tracker(tokens[:, :, start:stop].flatten(0, 1), state)
         losses = tracker_criterion(
             output,
             tracker.mask_features,
@@ -73,6 +75,13 @@ def clip_losses(
     if criterion.options.identity:
         named["identity"] = tracker_criterion.identity()
     return named
+
+
+def _tokens(model: GenVIS, videos: DetectedVideos, layer: int) -> Tensor:
+    """Return the frame queries of one of the detector's layers as the tracker reads them, (B, T, Q_f, C_det + P)."""
+    assert model.tracker is not None
+    detected = DetectorOutput(videos.frame_queries[layer].flatten(0, 1)[None], videos.features.flatten(0, 1))
+    return model.tracker.tokens(model.detector, detected).unflatten(0, videos.frame_queries.shape[1:3])
 
 
 class VideoStage(StageModule):
