@@ -154,6 +154,8 @@ ASSOCIATION_LOOKS_ATTEMPT = "association-looks"
 ASSOCIATION_OTHERS = {
     ASSOCIATION_LONG_ATTEMPT: {"5 frames, UVLA, six times the steps": ONLINE_UVLA},
     ASSOCIATION_LOOKS_ATTEMPT: {
+        "2 frames, correspondence learning, from a comparison of looks": ONLINE_CORRESPONDENCE_2,
+        "5 frames, correspondence learning, from a comparison of looks": ONLINE_CORRESPONDENCE_5,
         "5 frames, UVLA, from a comparison of looks": ONLINE_UVLA,
         "5 frames, UVLA, prototype memory, from a comparison of looks": ONLINE_GENVIS,
         "5 frames, UVLA, claims, from a comparison of looks": ONLINE_CLAIMS,

@@ -1,11 +1,13 @@
 """Small networks with random weights, made once per process."""
 
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from genvis.inference.segmenter import VideoSegmenter
 from genvis.model.config import GenVISConfig
 from genvis.model.genvis import GenVIS
 from genvis.model.tracker.tracker import Tracker
@@ -100,3 +102,18 @@ def random_queries(*shape: int, seed: int = 0) -> Tensor:
 
 def assert_close(actual: Tensor, expected: Tensor, tolerance: float = 1e-5) -> None:
     torch.testing.assert_close(actual, expected, rtol=tolerance, atol=tolerance)
+
+
+def assert_sessions_go_on_exactly(model: GenVIS, folder: Path) -> None:
+    """A session that is saved after half of the frames, and resumed, reports what one without a pause does."""
+    options: dict[str, Any] = {"score_threshold": 0, "presence_threshold": 0, "overlaps": "keep"}
+    frames = list(random_frames(1, 4, 64, 96)[0].permute(0, 2, 3, 1).numpy())
+    straight = VideoSegmenter(model, resolution=64).open_session(**options)
+    expected = [straight.step(frame) for frame in frames]
+    half = VideoSegmenter(model, resolution=64).open_session(**options)
+    for frame in frames[:2]:
+        half.step(frame)
+    half.save(folder / "session")
+    resumed = VideoSegmenter(model, resolution=64).open_session(**options, resume=folder / "session")
+    for frame, wanted in zip(frames[2:], expected[2:], strict=True):
+        assert [one.mask.tobytes() for one in resumed.step(frame)] == [one.mask.tobytes() for one in wanted]

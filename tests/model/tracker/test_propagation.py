@@ -12,7 +12,7 @@ from genvis.inference.segmenter import VideoSegmenter
 from genvis.model.genvis import GenVIS
 from genvis.model.tracker.propagation_gate import PropagationGate
 from genvis.model.tracker.tracker import Tracker
-from tests.model.tiny_models import random_frames, random_queries, tiny_model
+from tests.model.tiny_models import assert_sessions_go_on_exactly, random_queries, tiny_model
 
 PROPAGATIONS = ("occupancy", "gated")
 few = settings(max_examples=10, deadline=None)
@@ -151,14 +151,4 @@ def test_sessions_are_saved_and_go_on_exactly(propagation: str, tmp_path: Path) 
     segmenter = VideoSegmenter(model, resolution=64)
     assert segmenter.settings()["propagation"] == propagation
     assert "propagation" not in VideoSegmenter(tiny_model(), resolution=64).settings()
-    options: dict[str, Any] = {"score_threshold": 0, "presence_threshold": 0, "overlaps": "keep"}
-    frames = list(random_frames(1, 4, 64, 96)[0].permute(0, 2, 3, 1).numpy())
-    straight = segmenter.open_session(**options)
-    expected = [straight.step(frame) for frame in frames]
-    half = segmenter.open_session(**options)
-    for frame in frames[:2]:
-        half.step(frame)
-    half.save(tmp_path / "session")
-    resumed = VideoSegmenter(model, resolution=64).open_session(**options, resume=tmp_path / "session")
-    for frame, wanted in zip(frames[2:], expected[2:], strict=True):
-        assert [one.mask.tobytes() for one in resumed.step(frame)] == [one.mask.tobytes() for one in wanted]
+    assert_sessions_go_on_exactly(model, tmp_path)

@@ -138,9 +138,12 @@ def test_a_tracker_that_was_trained_keeps_its_heads(four_videos: Path, tmp_path:
     assert (tracker.model.heads, tracker.model.memory) == ("init", "init")
 
 
-@pytest.mark.parametrize(("width", "attention"), [(64, "looks"), (32, "init")])
-def test_a_new_tracker_begins_with_a_comparison_of_looks(
-    four_videos: Path, tmp_path: Path, width: int, attention: str
+@pytest.mark.parametrize(
+    ("width", "expected", "reading"),
+    [(64, ("detector", "init", "looks"), "claims"), (32, ("detector", "silent", "init"), "attention")],
+)
+def test_a_new_tracker_begins_with_a_comparison_of_looks_and_places(
+    four_videos: Path, tmp_path: Path, width: int, expected: tuple[str, str, str], reading: str
 ) -> None:
     detector = load_genvis("sprites-tiny").as_minvis()
     detector.config.hidden_dim = width  # Of a tracker that is made for it.
@@ -150,7 +153,8 @@ def test_a_new_tracker_begins_with_a_comparison_of_looks(
     )
     write_own_recipes(planned, train=four_videos / "annotations.json", validation=None)
     model = load_recipe(planned.genvis).model
-    assert (model.heads, model.memory, model.attention) == ("detector", "silent", attention)
+    assert (model.heads, model.memory, model.attention) == expected
+    assert model.config.get("frame_reading", "attention") == reading
     assert load_recipe(planned.detector).model.attention == "init"
 
 

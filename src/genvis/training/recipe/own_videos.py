@@ -139,8 +139,12 @@ def write_own_recipes(recipes: OwnRecipes, *, train: Path, validation: Path | No
         )
         model = {"init": f"runs/{name}-detector/model"}
         if not recipes.has_tracker:  # The heads of one that was trained fit its own queries.
-            model |= {"heads": "detector", "memory": "silent"}
-            model |= {"attention": "looks"} if recipes.can_compare_looks else {}
+            model |= {"heads": "detector"}
+            if recipes.can_compare_looks:  # By looks and places, which need no memory.
+                claims = {"frame_reading": "claims", "memory_read": "none"}
+                model |= {"attention": "looks", "config": claims}
+            else:
+                model |= {"memory": "silent"}
         title = f"Stage 2 of 2 for {name}: the tracker, on the frozen detector of stage 1."
     clips = {"frames_per_clip": config.clip_length} if config.clip_length > 1 else {}
     layers = recipes.detector_layers
