@@ -9,9 +9,9 @@ from torch import Tensor
 from genvis.errors import InputError
 from genvis.inference.scoring import GREATEST_PROBABILITY, MEAN_LOGITS
 from genvis.inference.trackers.matching_options import ArchivedLooks
-from genvis.inference.trackers.track_looks import looks_under_masks
 from genvis.inference.trackers.video_tracker import SlotTracker, TrackedClip
 from genvis.model.device_copies import to_device
+from genvis.model.mask_overlap import looks_under_masks
 from genvis.model.outputs import TrackerState
 from genvis.model.tracker.memory_bank import PrototypeMemory
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from genvis.inference.trackers.track_looks import looks_under_masks
+from genvis.model.mask_overlap import looks_under_masks
 from genvis.model.outputs import DetectorOutput, FramePrediction
 
 QUERIES = torch.tensor([[3.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 1.0], [1.0, 1.0, 0.0]])
