@@ -94,7 +94,7 @@ def main(words: list[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> None:
     from dataclasses import replace
 
-    from experiments import tables
+    from experiments import comparisons, tables
     from experiments.runner import Workspace, run_jobs
     from experiments.training import ATTEMPTS, Settings
 
@@ -125,7 +125,7 @@ def _run(options: argparse.Namespace) -> None:
         elif command == "intervals":
             from experiments.intervals import measure_intervals
 
-            pairs, sets = tables.attempt_pairs(options.attempt)
+            pairs, sets = comparisons.attempt_pairs(options.attempt)
             print(measure_intervals(workspace, pairs, options.sets or sets, seeds=options.seeds))
         elif command == "identity":
             from experiments.identity import measure_identity

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.comparisons import Measured, Pair
 from experiments.evaluation import ONE_CLASS, SURE, TrackedVideos
-from experiments.tables import Measured, Pair
 from genvis.categories import Categories
 from genvis.data.annotations.video_annotations import VideoAnnotations
 from genvis.errors import InputError

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from experiments import identity, intervals, tables
+from experiments import comparisons, identity, intervals, tables
 from experiments.configurations import Configuration
 from experiments.evaluation import EvaluationPlan
 from experiments.plots import draw_plots
@@ -272,7 +272,7 @@ def online_order_section(results: ResultSet) -> str:
     found = results.attempt(tables.ONLINE_ATTEMPT).document(intervals.FILE)
     scores = (("AP", "ap"), ("AssA", "assa"))
     rows = []
-    for step in tables.STEPS:
+    for step in comparisons.STEPS:
         cells = []
         for (_, score), name in itertools.product(scores, tables.ONLINE_SETS):
             pairs = found.get(step.table, {}).get(name, [])

@@ -18,7 +18,7 @@ from experiments.tables import Job
 from experiments.validation_sets import ASSOCIATION_SETS, SETS, validation_set
 from PIL import Image
 
-from experiments import tables
+from experiments import comparisons, tables
 from genvis.errors import InputError
 
 
@@ -74,7 +74,7 @@ def results(tmp_path: Path) -> Path:
     sure, unsure = Interval(2.0, 0.5, 3.5)._asdict(), Interval(-1.0, -2.0, 0.25)._asdict()
     differences = {"ap": sure, "hota": unsure, "assa": sure, "idf1": sure}
     pair = {"first": "matching", "second": "memory", "seeds": [1, 3], "scores": differences}
-    compared = {table: {"occluded": [pair]} for table in tables.PAIRS}
+    compared = {table: {"occluded": [pair]} for table in comparisons.PAIRS}
     compared["online-table5"] = {"occluded": [pair, {**pair, "first": "global", "second": "index-wise"}]}
     (online / "intervals.json").write_text(json.dumps(compared))
     association = folder.with_name(f"{folder.name}-{tables.ASSOCIATION_ATTEMPT}")
@@ -126,7 +126,7 @@ def test_the_page_is_filled_in_and_plots_are_drawn(
     assert "| trained with N_f = 1 | frames/s | 51 | 52 |" in text
     assert "| memory matching | 5.0 | 5.0 |" in text
     row = "| *occluded* | memory - matching | 3 and 1 | **+2.0 (+0.5 to +3.5)** | -1.0 (-2.0 to +0.2) |"
-    assert text.count(row) == len(tables.PAIRS)
+    assert text.count(row) == len(comparisons.PAIRS)
     row = "| index-wise reading instead of global | +1.6 |  | **+2.0 (+0.5 to +3.5)** |  |"
     assert text.count(row) == 1
     assert "| global | 40.0 | 40.0 |" in text
@@ -149,8 +149,10 @@ def test_the_page_is_filled_in_and_plots_are_drawn(
 
 
 def test_the_steps_of_the_paper_are_pairs_that_intervals_compare() -> None:
-    compared = {(table, first.title, second.title) for table, pairs in tables.PAIRS.items() for first, second in pairs}
-    assert {(one.table, one.first, one.second) for one in tables.STEPS} <= compared
+    compared = {
+        (table, first.title, second.title) for table, pairs in comparisons.PAIRS.items() for first, second in pairs
+    }
+    assert {(one.table, one.first, one.second) for one in comparisons.STEPS} <= compared
 
 
 def test_what_was_not_measured_is_no_number(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from experiments.comparisons import Measured
 from experiments.configurations import (
     BUNDLED,
     BUNDLED_OCCUPANCY,
@@ -26,7 +27,7 @@ from experiments.configurations import (
 from experiments.evaluation import Scores
 from experiments.intervals import measure_intervals
 from experiments.runner import Workspace, missing_plans, run, run_jobs
-from experiments.tables import Job, Measured
+from experiments.tables import Job
 from experiments.training import ATTEMPTS, Settings
 from filelock import FileLock
 

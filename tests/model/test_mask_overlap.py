@@ -1,4 +1,4 @@
-"""What the detector sees under the masks of tracks."""
+"""Looks of tracks: the frame queries of the detections under their masks."""
 
 import torch
 from torch import Tensor

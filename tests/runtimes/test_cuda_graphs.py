@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from genvis import InputError, VideoSegmenter, load
 from genvis.inference import run_setup
+from genvis.inference.run_setup import GraphUse
 from genvis.model.detector.base import FrameDetector
 from genvis.model.detector.optimized.geometry import map_geometry
 from genvis.model.outputs import DetectorOutput, FramePrediction
@@ -325,10 +326,11 @@ class Counting(FrameDetector):
 def test_a_detector_with_a_memory_of_its_own_is_called_for_every_frame(recorders: list[PretendedRecorder]) -> None:
     model = tiny_model()
     results = []
-    for use in ("off", "auto"):
+    uses: tuple[GraphUse, ...] = ("off", "auto")
+    for use in uses:
         detector = Counting(tiny_model().detector.eval())
         model.register_module("detector", detector)
-        segmenter = VideoSegmenter(model, cuda_graphs=use, resolution=64)  # type: ignore[arg-type]
+        segmenter = VideoSegmenter(model, cuda_graphs=use, resolution=64)
         session = segmenter.open_session(score_threshold=0, presence_threshold=0, overlaps="keep")
         results.append(seen([session.step(images(1)[0]) for _ in range(6)]))
         assert detector.calls == 6

@@ -97,9 +97,9 @@ def _of_genvis(model: GenVIS, exported: ExportedGenVIS, clips: Sequence[Tensor])
         if model.tracker is None or exported.tracker is None:
             continue
         outputs = []
-        for place, (tracker, one) in enumerate(zip((model.tracker, exported.tracker), detected, strict=True)):
-            part = (model, exported)[place].detector
-            output, states[place] = tracker(tracker.tokens(part, one)[None], states[place])
+        trackers, detectors = (model.tracker, exported.tracker), (model.detector, exported.detector)
+        for place, (tracker, detector, one) in enumerate(zip(trackers, detectors, detected, strict=True)):
+            output, states[place] = tracker(tracker.tokens(detector, one)[None], states[place])
             outputs.append((output, tracker.mask_logits(output, one.features).sigmoid()))
         _note(pairs, "class probabilities", *(output.class_logits[-1].softmax(dim=-1) for output, _ in outputs))
         _note(pairs, "mask probabilities", *(masks for _, masks in outputs))

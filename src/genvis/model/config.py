@@ -8,6 +8,9 @@ from genvis.categories import Categories, known_categories
 from genvis.errors import InputError
 from genvis.model.preprocessing import Preprocessing
 
+# Cells on a side of the grid on which places of masks are compared.
+PLACE_GRID = 8
+
 
 class DetectorConfig(Mask2FormerConfig):
     """A transformers ``Mask2FormerConfig`` that knows that ResNet backbones serve as well as Swin."""
@@ -159,9 +162,9 @@ class GenVISConfig(CategoryFields, PreTrainedConfig):
         return self.detector
 
     @property
-    def reads_places(self) -> bool:
-        """Whether the tracker compares places of masks beside frame queries."""
-        return self.method != "minvis" and self.frame_reading == "claims"
+    def places(self) -> int:
+        """P, the numbers that say where a mask is, which a tracker compares beside frame queries; 0 if it does not."""
+        return PLACE_GRID**2 if self.method != "minvis" and self.frame_reading == "claims" else 0
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -236,7 +239,7 @@ class GenVISConfig(CategoryFields, PreTrainedConfig):
             raise InputError(
                 "The memory adds to propagated queries: set memory_read to 'none' or propagate_queries on."
             )
-        if self.reads_places and (self.memory_read != "none" or self.propagation != "full" or self.method == "vita"):
+        if self.places and (self.memory_read != "none" or self.propagation != "full" or self.method == "vita"):
             raise InputError(
                 "frame_reading 'claims' has no memory and no other propagation, and goes from clip to clip: set "
                 "memory_read to 'none', propagation to 'full' and method to 'genvis', or frame_reading to 'attention'."

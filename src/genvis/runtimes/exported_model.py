@@ -12,7 +12,6 @@ from genvis.errors import InputError
 from genvis.fingerprint import Stamp, content_stamp, value_stamp
 from genvis.model.config import GenVISConfig
 from genvis.model.detector.base import DetectorSizes
-from genvis.model.tracker.places import PLACES
 from genvis.model.tracker.videomt import VidEoMTConfig
 from genvis.runtimes.description import ExportDescription
 from genvis.runtimes.exported_networks import (
@@ -179,12 +178,12 @@ class ExportFolder:
             memory_clips=config.memory_clips,
             propagation=config.propagation,
             has_memory=config.memory_read != "none",
-            places=PLACES if config.reads_places else 0,
+            places=config.places,
         )
 
     def _first_queries(self, config: GenVISConfig) -> Tensor:
         path = self.folder / str(self.description.first_queries)
-        shape = (config.num_instance_queries, config.hidden_dim + (PLACES if config.reads_places else 0))
+        shape = (config.num_instance_queries, config.hidden_dim + config.places)
         try:
             queries = np.load(path, allow_pickle=False)
             if queries.shape != shape or queries.dtype != np.float32 or not np.isfinite(queries).all():

@@ -90,7 +90,7 @@ class ExportedTracker(QueryTracker):
         memory_clips: int | None,
         propagation: str,
         has_memory: bool,
-        places: int = 0,
+        places: int,
     ) -> None:
         super().__init__(
             propagate_queries=propagate_queries, memory_clips=memory_clips, propagation=propagation, places=places

@@ -310,7 +310,7 @@ def test_a_track_whose_look_is_not_known_goes_on(unknown, slot):
     assert torch.allclose(state.ledger.slots.prototypes[slot], look(7) * known)
 
 
-def test_who_comes_and_is_not_known_is_nobody():
+def test_a_new_object_of_unknown_look_matches_no_archived_track():
     """However little a track must resemble those of the archive."""
     script: list[list[int | None]] = [[5, None, None, None], [None] * 4, [None] * 4, [None] * 4, [None, 5, None, None]]
     options = replace(OPTIONS, match_threshold=0.0)

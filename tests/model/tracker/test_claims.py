@@ -11,14 +11,16 @@ from torch import Tensor
 
 from genvis.errors import InputError
 from genvis.inference.segmenter import VideoSegmenter
+from genvis.model.config import PLACE_GRID
 from genvis.model.genvis import GenVIS
 from genvis.model.outputs import FramePrediction
 from genvis.model.tracker.claiming_decoder import ClaimingDecoderLayer
-from genvis.model.tracker.places import GRID, PLACES, places_of
+from genvis.model.tracker.places import places_of
 from genvis.model.tracker.tracker import Tracker
 from tests.model.tiny_models import assert_sessions_go_on_exactly, random_frames, random_queries, tiny_model
 
 few = settings(max_examples=15, deadline=None)
+PLACES = PLACE_GRID**2
 CLAIMS: dict[str, Any] = {"frame_reading": "claims", "memory_read": "none"}
 
 
@@ -52,7 +54,7 @@ def block(left: int, top: int, size: int = 8) -> Tensor:
 def test_places_are_where_the_masks_are():
     places = places_of(prediction([block(0, 0), block(24, 24), block(4, 0)], [0.9, 0.8, 0.7]))[0]
     assert places.shape == (3, PLACES)
-    cells = places.unflatten(1, (GRID, GRID))
+    cells = places.unflatten(1, (PLACE_GRID, PLACE_GRID))
     assert torch.nonzero(cells[0] > 1e-6).tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
     assert torch.nonzero(cells[1] > 1e-6).tolist() == [[6, 6], [6, 7], [7, 6], [7, 7]]
     torch.testing.assert_close(places @ places.T, torch.tensor([[1, 0, 0.5], [0, 1, 0], [0.5, 0, 1]]))

@@ -222,7 +222,7 @@ class TrackArchive:
         """Find the tracks that new objects were before; each track comes back once.
 
         Args:
-            appearance: (D, C), of unit length, or 0 where it is not known: such objects are nobody's.
+            appearance: (D, C), of unit length, or 0 where it is not known: such an object matches none.
             classes: (D, K), probabilities.
 
         Returns:

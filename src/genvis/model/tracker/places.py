@@ -5,15 +5,13 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from genvis.model.config import PLACE_GRID
 from genvis.model.outputs import FramePrediction
-
-GRID = 8
-PLACES = GRID * GRID
 
 
 @torch.no_grad()
 def places_of(prediction: FramePrediction) -> Tensor:
-    """Return where the masks of frame queries are: (F, Q_f, PLACES), without a gradient.
+    """Return where the masks of frame queries are: (F, Q_f, P), without a gradient.
 
     A place is the mean probability of the mask in each cell of a grid over the frame, of unit length: the product of
     two is near 1 where masks lie on one another, and near 0 where they are apart.
@@ -22,7 +20,7 @@ def places_of(prediction: FramePrediction) -> Tensor:
         prediction: Of a detector for F frames.
     """
     places = [
-        F.adaptive_avg_pool2d(prediction.mask_logits(frame).sigmoid()[None], GRID)[0].flatten(1)
+        F.adaptive_avg_pool2d(prediction.mask_logits(frame).sigmoid()[None], PLACE_GRID)[0].flatten(1)
         for frame in range(len(prediction.class_scores))
-    ]  # (Q_f, PLACES) each
+    ]  # (Q_f, P) each
     return normalize(torch.stack(places), dim=-1).to(prediction.mask_embeddings.dtype)

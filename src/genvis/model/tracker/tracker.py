@@ -14,7 +14,6 @@ from genvis.model.tracker.memory_reader import PrototypeMemoryReader
 from genvis.model.tracker.object_decoder import ObjectDecoder
 from genvis.model.tracker.object_encoder import ObjectEncoder
 from genvis.model.tracker.occupancy import occupancy_mixture
-from genvis.model.tracker.places import PLACES
 from genvis.model.tracker.propagation_gate import PropagationGate
 from genvis.model.tracker.query_tracker import QueryTracker, Stored
 
@@ -32,7 +31,7 @@ class Tracker(QueryTracker):
             propagate_queries=config.propagate_queries,
             memory_clips=config.memory_clips,
             propagation=config.propagation,
-            places=PLACES if config.reads_places else 0,
+            places=config.places,
         )
         hidden_dim = config.hidden_dim
         self.input_projection = nn.Linear(detector.query_dim, hidden_dim)
@@ -43,7 +42,7 @@ class Tracker(QueryTracker):
             num_layers=config.encoder_layers,
             window_size=config.encoder_window_size,
         )
-        decoder = ClaimingDecoder if config.reads_places else ObjectDecoder
+        decoder = ClaimingDecoder if config.places else ObjectDecoder
         self.decoder = decoder(
             hidden_dim=hidden_dim,
             num_heads=config.num_attention_heads,
