@@ -106,6 +106,15 @@ class Client:
         return self.wait_for(f"/api/results/{result}", lambda answer: "preparing" not in answer)
 
 
+def wait_until(is_so: Any, *, seconds: float = 60, why: str = "") -> Any:
+    """Wait for something, and return it."""
+    deadline = time.monotonic() + seconds
+    while not (value := is_so()):
+        assert time.monotonic() < deadline, why
+        time.sleep(0.05)
+    return value
+
+
 @contextmanager
 def serving(folder: Path, *, most_upload: int = 1 << 20) -> Iterator[Client]:
     """Serve a folder in a thread."""

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -107,12 +106,3 @@ def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
-
-
-def wait_until(is_so: Any, *, seconds: float = 60, why: str = "") -> Any:
-    """Wait for something that is no element of a page."""
-    deadline = time.monotonic() + seconds
-    while not (value := is_so()):
-        assert time.monotonic() < deadline, why
-        time.sleep(0.05)
-    return value

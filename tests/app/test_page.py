@@ -13,8 +13,8 @@ import pytest
 from genvis.data.check import check_annotations
 from genvis.results.types import Track, VideoResult
 from genvis.video import VideoWriter, open_source
-from tests.app.app_helpers import HEIGHT, TOKEN, WIDTH, serving
-from tests.app.browser import browser_page, chromium, server_process, wait_until
+from tests.app.app_helpers import HEIGHT, TOKEN, WIDTH, serving, wait_until
+from tests.app.browser import browser_page, chromium, server_process
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

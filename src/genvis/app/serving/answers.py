@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
 
 from genvis.app.hidden_paths import without_paths
 from genvis.app.serving.security import LARGEST_BODY, BodyTooLargeError
@@ -38,10 +38,19 @@ def error_handlers(root: Path) -> dict[Any, Any]:
     def too_large(request: Request, error: Exception) -> JSONResponse:
         return JSONResponse({"error": f"The request is larger than {LARGEST_BODY:,} bytes."}, 413)
 
+    def broken_off(request: Request, error: Exception) -> Response:
+        return Response(status_code=400)  # Nobody reads it: whoever asked has gone.
+
     def unexpected(request: Request, error: Exception) -> JSONResponse:
         return JSONResponse({"error": "The server failed; the terminal in which it runs says how."}, 500)
 
-    return {GenVISError: expected, HTTPException: http, BodyTooLargeError: too_large, Exception: unexpected}
+    return {
+        GenVISError: expected,
+        HTTPException: http,
+        BodyTooLargeError: too_large,
+        ClientDisconnect: broken_off,
+        Exception: unexpected,
+    }
 
 
 async def body_of(request: Request) -> dict[str, Any]:
