@@ -182,7 +182,7 @@ OPTION_OCCUPANCY = replace(ONLINE_UVLA, name="online-occupancy-resolved", propag
 OPTION_IDENTITY = replace(ONLINE_UVLA, name="online-identity-resolved", identity=1.0)
 OPTION_NOISE = replace(ONLINE_UVLA, name="online-noise-resolved", query_noise=0.3)
 OPTION_IDENTITY_NOISE = replace(OPTION_IDENTITY, name="online-identity-noise-resolved", query_noise=0.3)
-ONLINE_CLAIMS = replace(ONLINE_UVLA, name="online-claims-resolved", frame_reading="claims")
+ONLINE_CLAIMS = replace(ONLINE_UVLA, name="online-claims-resolved", frame_reading="claims", propagation="occupancy")
 OPTION_GATED = replace(ONLINE_UVLA, name="online-gated-resolved", propagation="gated")
 
 BUNDLED_OCCUPANCY = replace(BUNDLED, name="bundled-occupancy", occupancy=True)

@@ -16,7 +16,7 @@ CLAIMS_TRACKER = Path(__file__).parent / "claims_tracker.safetensors"
 def joined_model() -> GenVIS:
     """Return the bundled model with that tracker instead of its own, in evaluation mode."""
     bundled = load_genvis("sprites-tiny")
-    claims = {"frame_reading": "claims", "memory_read": "none"}
+    claims = {"frame_reading": "claims", "memory_read": "none", "propagation": "occupancy"}
     model = GenVIS(GenVISConfig(**{**bundled.config.to_dict(), **claims}))
     detector = {name: one for name, one in bundled.state_dict().items() if name.startswith("detector.")}
     model.load_state_dict({**detector, **load_file(CLAIMS_TRACKER)})

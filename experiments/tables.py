@@ -149,6 +149,8 @@ ASSOCIATION_LONG_ATTEMPT = "association-long"
 """The same with six times the steps."""
 ASSOCIATION_LOOKS_ATTEMPT = "association-looks"
 """The same with trackers that begin with a comparison of looks."""
+ASSOCIATION_LOOKS_LONG_ATTEMPT = "association-looks-long"
+"""These with five times the steps."""
 ASSOCIATION_OTHERS = {
     ASSOCIATION_LONG_ATTEMPT: {"5 frames, UVLA, six times the steps": ONLINE_UVLA},
     ASSOCIATION_LOOKS_ATTEMPT: {
@@ -158,6 +160,9 @@ ASSOCIATION_OTHERS = {
         "5 frames, UVLA, prototype memory, from a comparison of looks": ONLINE_GENVIS,
         "5 frames, UVLA, claims, from a comparison of looks": ONLINE_CLAIMS,
         "memory matching without places": ASSOCIATION_CLAIMS["memory matching without places"],
+    },
+    ASSOCIATION_LOOKS_LONG_ATTEMPT: {
+        "5 frames, UVLA, claims, from a comparison of looks, five times the steps": ONLINE_CLAIMS,
     },
 }
 """Rows of the other attempts on these sets, by the attempt."""

@@ -110,6 +110,7 @@ ATTEMPTS = {
 ATTEMPTS["association"] = replace(ATTEMPTS["online"], views=1000, mixture="+".join(ASSOCIATION_SETS))
 ATTEMPTS["association-looks"] = replace(ATTEMPTS["association"], attention="looks")
 ATTEMPTS["association-long"] = replace(ATTEMPTS["association"], steps=12000)
+ATTEMPTS["association-looks-long"] = replace(ATTEMPTS["association-looks"], steps=10000)
 
 
 def recipe_of(

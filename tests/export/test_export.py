@@ -84,7 +84,13 @@ def test_every_clip_is_that_of_pytorch(runtime: Any, options: Any, exported: Exp
 
 
 @pytest.mark.parametrize(
-    "changes", [{"propagation": "occupancy"}, {"propagation": "gated"}, {"frame_reading": "claims"}]
+    "changes",
+    [
+        {"propagation": "occupancy"},
+        {"propagation": "gated"},
+        {"frame_reading": "claims"},
+        {"frame_reading": "claims", "propagation": "occupancy"},
+    ],
 )
 def test_what_is_not_published_is_part_of_the_graph(
     changes: Any, exported: Exported, film: Path, tmp_path: Path

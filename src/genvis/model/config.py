@@ -98,7 +98,8 @@ class GenVISConfig(CategoryFields, PreTrainedConfig):
             of constant size.
         frame_reading: How instance queries read frame queries: by ``"attention"`` as published, or by ``"claims"``, for
             which they compete, by looks and by the places of masks (`ClaimingDecoder`). Claims are no part of the
-            paper, and go without its memory.
+            paper, and go without its memory. With ``propagation="occupancy"`` a query whose object is hidden remembers
+            where it was, too.
         memory_read: How the instance prototype memory is read: by ``"index"`` (paper, section 3.3), ``"global"``
             (Table 5), or ``"none"`` for no memory.
         memory_clips: How many past clips the memory keeps; None keeps all, as in the paper.
@@ -239,10 +240,10 @@ class GenVISConfig(CategoryFields, PreTrainedConfig):
             raise InputError(
                 "The memory adds to propagated queries: set memory_read to 'none' or propagate_queries on."
             )
-        if self.places and (self.memory_read != "none" or self.propagation != "full" or self.method == "vita"):
+        if self.places and (self.memory_read != "none" or self.propagation == "gated" or self.method == "vita"):
             raise InputError(
-                "frame_reading 'claims' has no memory and no other propagation, and goes from clip to clip: set "
-                "memory_read to 'none', propagation to 'full' and method to 'genvis', or frame_reading to 'attention'."
+                "frame_reading 'claims' has no memory and no gate, and goes from clip to clip: set memory_read to "
+                "'none', propagation to 'full' or 'occupancy' and method to 'genvis', or frame_reading to 'attention'."
             )
         if self.propagation != "full" and not self.propagate_queries:
             raise InputError(

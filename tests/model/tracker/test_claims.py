@@ -22,10 +22,11 @@ from tests.model.tiny_models import assert_sessions_go_on_exactly, random_frames
 few = settings(max_examples=15, deadline=None)
 PLACES = PLACE_GRID**2
 CLAIMS: dict[str, Any] = {"frame_reading": "claims", "memory_read": "none"}
+all_propagations = pytest.mark.parametrize("propagation", ["full", "occupancy"])
 
 
-def claiming_tracker() -> Tracker:
-    tracker = tiny_model(**CLAIMS).tracker
+def claiming_tracker(propagation: str = "full") -> Tracker:
+    tracker = tiny_model(propagation=propagation, **CLAIMS).tracker
     assert tracker is not None
     return tracker
 
@@ -62,8 +63,8 @@ def test_places_are_where_the_masks_are():
 
 @few
 @given(seed=st.integers(0, 99), frames=st.integers(1, 3))
-def test_all_of_a_clip_is_read_and_no_detection_twice(seed, frames):
-    """Of two queries that are alike, each reads half as much of a detection as one alone would claim."""
+def test_no_more_than_all_of_a_clip_is_read(seed, frames):
+    """With a weight of nothing that is 0, all is read of the detections."""
     tracker = claiming_tracker()
     layer = tracker.decoder.layers[0]
     assert isinstance(layer, ClaimingDecoderLayer)
@@ -74,8 +75,29 @@ def test_all_of_a_clip_is_read_and_no_detection_twice(seed, frames):
         found, shares = layer.claim(
             queries, torch.zeros(6, 32), read[..., :32], None, places=places, token_places=read[..., 32:]
         )
+        assert bool((shares.sum(dim=-1) < 1).all())
+        layer.nothing.fill_(-100.0)
+        _, shares = layer.claim(
+            queries, torch.zeros(6, 32), read[..., :32], None, places=places, token_places=read[..., 32:]
+        )
     assert found.isfinite().all()
     torch.testing.assert_close(shares.sum(dim=-1), torch.ones(1, 6))
+
+
+def test_a_query_that_others_leave_nothing_reads_nothing():
+    tracker = claiming_tracker()
+    layer = tracker.decoder.layers[0]
+    assert isinstance(layer, ClaimingDecoderLayer)
+    read = tokens(1, seed=0)[:, 0]
+    queries = random_queries(1, 6, 1, 32, seed=1)[:, :, 0].float()
+    places = torch.cat([read[..., 32:], torch.zeros(1, 1, PLACES)], dim=1)  # Five where a detection is, one nowhere.
+    with torch.no_grad():
+        layer.place_weight.fill_(40.0)
+        _, shares = layer.claim(
+            queries, torch.zeros(6, 32), read[..., :32], None, places=places, token_places=read[..., 32:]
+        )
+    assert bool((shares[0, :5].sum(dim=-1) > 0.9).all())
+    assert float(shares[0, 5].sum()) < 0.1
 
 
 def test_whoever_was_there_and_looks_so_claims_it():
@@ -94,16 +116,37 @@ def test_whoever_was_there_and_looks_so_claims_it():
     assert shares[0, 1, 1] > 20 * shares[0, 0, 1]
 
 
-def test_a_query_without_an_object_is_nowhere():
-    tracker = claiming_tracker()
-    torch.nn.init.zeros_(tracker.heads.class_predictor.weight)
+def make_all(tracker: Tracker, *, present: bool) -> None:
+    """Let all queries be sure that their object is visible, or that it is not."""
     with torch.no_grad():
-        for sure, far in ((50.0, 0.0), (-50.0, 1.0)):
-            tracker.heads.class_predictor.bias.copy_(torch.tensor([0.0, 0.0, 0.0, sure]))
+        tracker.heads.class_predictor.weight.zero_()
+        tracker.heads.class_predictor.bias.copy_(torch.tensor([0.0, 0.0, 0.0, -50.0 if present else 50.0]))
+
+
+@all_propagations
+def test_a_query_that_never_had_an_object_is_nowhere(propagation: str):
+    tracker = claiming_tracker(propagation)
+    for present in (False, True):
+        make_all(tracker, present=present)
+        with torch.no_grad():
             _, state = tracker(tokens(1, seed=0))
-            places = state.instance_queries[..., 32:]
-            assert float(places.norm(dim=-1).max()) <= 1 + 1e-4
-            assert bool(places.norm(dim=-1).max() > 0.1) == bool(far)
+        places = state.instance_queries[..., 32:]
+        assert float(places.norm(dim=-1).max()) <= 1 + 1e-4
+        assert bool(places.norm(dim=-1).max() > 0.1) == present
+
+
+@all_propagations
+def test_the_query_of_a_hidden_object_is_nowhere_or_waits_where_it_was(propagation: str):
+    tracker = claiming_tracker(propagation)
+    make_all(tracker, present=True)
+    with torch.no_grad():
+        _, before = tracker(tokens(1, seed=0))
+        make_all(tracker, present=False)
+        _, after = tracker(tokens(1, seed=1), before)
+    if propagation == "occupancy":
+        assert torch.equal(after.instance_queries, before.instance_queries)
+    else:
+        assert not after.instance_queries[..., 32:].any()
 
 
 @few
@@ -123,13 +166,15 @@ def test_the_order_of_detections_means_nothing(seed):
             torch.testing.assert_close(state.instance_queries, other.instance_queries, atol=1e-4, rtol=1e-4)
 
 
-def test_all_parts_learn():
-    tracker = claiming_tracker()
+@all_propagations
+def test_all_parts_learn(propagation: str):
+    tracker = claiming_tracker(propagation)
     _, state = tracker(tokens(1, seed=0))
     output, _ = tracker(tokens(1, seed=1), state)
     (output.mask_embeddings.square().mean() + output.class_logits.square().mean()).backward()
     learned = {name for name, one in tracker.named_parameters() if one.grad is not None and one.grad.any()}
-    assert {f"decoder.layers.{layer}.place_weight" for layer in range(2)} <= learned
+    own = ("place_weight", "nothing")
+    assert {f"decoder.layers.{layer}.{name}" for layer in range(2) for name in own} <= learned
     assert "query_features.weight" in learned
 
 
@@ -144,8 +189,9 @@ def test_models_are_saved_and_loaded_with_their_reading(tmp_path: Path):
     assert loaded.as_vita().config.frame_reading == loaded.as_minvis().config.frame_reading == "attention"
 
 
-def test_sessions_are_saved_and_go_on_exactly(tmp_path: Path):
-    model = tiny_model(**CLAIMS)
+@all_propagations
+def test_sessions_are_saved_and_go_on_exactly(propagation: str, tmp_path: Path):
+    model = tiny_model(propagation=propagation, **CLAIMS)
     segmenter = VideoSegmenter(model, resolution=64)
     assert segmenter.settings()["frame_reading"] == "claims"
     assert "frame_reading" not in VideoSegmenter(tiny_model(), resolution=64).settings()

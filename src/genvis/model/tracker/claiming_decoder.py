@@ -12,18 +12,22 @@ from genvis.model.tracker.object_decoder import ObjectDecoder, ObjectDecoderLaye
 
 # Of new layers: the weight of the product of two places beside that of queries and keys.
 PLACE_WEIGHT = 6.0
+# Of new layers: the logarithm of the share of a detection that a query must have for half of what it reads.
+NOTHING = -3.0
 
 
 class ClaimingDecoderLayer(ObjectDecoderLayer):
     """A layer in which each detection is divided among the queries, instead of each query among the detections.
 
     As in Slot Attention (Locatello et al., 2020), the softmax is over the queries, and its weights are then divided by
-    their sum over the detections. What is compared is the place where a query's object was, beside how it looks.
+    their sum over the detections. What is compared is the place where a query's object was, beside how it looks. A
+    query that no detection fits better than others reads nothing, which is in that sum with a learned weight.
     """
 
     def __init__(self, *, hidden_dim: int, num_heads: int, dim_feedforward: int) -> None:
         super().__init__(hidden_dim=hidden_dim, num_heads=num_heads, dim_feedforward=dim_feedforward)
         self.place_weight = nn.Parameter(torch.full((num_heads,), PLACE_WEIGHT))
+        self.nothing = nn.Parameter(torch.full((num_heads,), NOTHING))
 
     def claim(
         self,
@@ -46,7 +50,8 @@ class ClaimingDecoderLayer(ObjectDecoderLayer):
             token_places: (B, S, P), where the detections are.
 
         Returns:
-            (B, Q, C); and (B, Q, S), the mean over the heads of what each query reads of each detection, 1 in all.
+            (B, Q, C); and (B, Q, S), the mean over the heads of what each query reads of each detection, at most 1 in
+            all: the rest is nothing.
         """
         attention = self.cross_attention
         keys = tokens if token_position is None else tokens + token_position
@@ -57,7 +62,9 @@ class ClaimingDecoderLayer(ObjectDecoderLayer):
         )  # (B, H, Q, C/H), (B, H, S, C/H), (B, H, S, C/H)
         logits = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5  # (B, H, Q, S)
         logits = logits + self.place_weight[:, None, None] * (places @ token_places.transpose(-1, -2))[:, None]
-        shares = logits.log_softmax(dim=-2).softmax(dim=-1)  # (B, H, Q, S)
+        claims = logits.log_softmax(dim=-2)  # (B, H, Q, S)
+        nothing = self.nothing[:, None, None].expand(*claims.shape[:3], 1)  # (B, H, Q, 1)
+        shares = torch.cat([claims, nothing], dim=-1).softmax(dim=-1)[..., :-1]  # (B, H, Q, S)
         attended = apply_linear(attention.out_proj, (shares @ value).transpose(1, 2).flatten(2))  # (B, Q, C)
         queries = self.cross_attention_norm(queries + attended)
         keys = queries + query_position

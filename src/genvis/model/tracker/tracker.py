@@ -160,16 +160,17 @@ class Tracker(QueryTracker):
             frame_similarity=self.frame_similarity(encoded),
             query_similarity=self.query_similarity(self.heads.norm(prototypes)),
         )
-        # A query without an object is nowhere: only what it looks like is compared.
-        places = places * (1 - class_logits[-1].softmax(dim=-1)[..., -1:])
-        return output, torch.cat([prototypes, places], dim=-1), None
+        if self.propagation == "full":  # A query without an object is nowhere: only what it looks like is compared.
+            places = places * (1 - class_logits[-1].softmax(dim=-1)[..., -1:])
+        found = torch.cat([prototypes, places], dim=-1)  # (B, Q, C + P)
+        return output, self._next_queries(found, instance_queries, class_logits[-1]), None
 
     def _next_queries(self, prototypes: Tensor, before: Tensor, class_logits: Tensor) -> Tensor:
-        """Return what the next clip starts from, (B, Q, C).
+        """Return what the next clip starts from, (B, Q, C + P).
 
         Args:
-            prototypes: (B, Q, C), p of this clip.
-            before: (B, Q, C), what the previous clip left.
+            prototypes: (B, Q, C + P), p of this clip, and where its objects are.
+            before: (B, Q, C + P), what the previous clip left.
             class_logits: (B, Q, K + 1) of this clip.
         """
         if self.gate is not None:
