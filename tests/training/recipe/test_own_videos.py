@@ -139,11 +139,14 @@ def test_a_tracker_that_was_trained_keeps_its_heads(four_videos: Path, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("width", "expected", "reading"),
-    [(64, ("detector", "init", "looks"), "claims"), (32, ("detector", "silent", "init"), "attention")],
+    ("width", "expected", "tracking"),
+    [
+        (64, ("detector", "init", "looks"), ("claims", "none", "occupancy")),
+        (32, ("detector", "silent", "init"), ("attention", "index", "full")),
+    ],
 )
 def test_a_new_tracker_begins_with_a_comparison_of_looks_and_places(
-    four_videos: Path, tmp_path: Path, width: int, expected: tuple[str, str, str], reading: str
+    four_videos: Path, tmp_path: Path, width: int, expected: tuple[str, str, str], tracking: tuple[str, str, str]
 ) -> None:
     detector = load_genvis("sprites-tiny").as_minvis()
     detector.config.hidden_dim = width  # Of a tracker that is made for it.
@@ -154,7 +157,8 @@ def test_a_new_tracker_begins_with_a_comparison_of_looks_and_places(
     write_own_recipes(planned, train=four_videos / "annotations.json", validation=None)
     model = load_recipe(planned.genvis).model
     assert (model.heads, model.memory, model.attention) == expected
-    assert model.config.get("frame_reading", "attention") == reading
+    config = {"frame_reading": "attention", "memory_read": "index", "propagation": "full"} | model.config
+    assert (config["frame_reading"], config["memory_read"], config["propagation"]) == tracking
     assert load_recipe(planned.detector).model.attention == "init"
 
 

@@ -141,7 +141,7 @@ def write_own_recipes(recipes: OwnRecipes, *, train: Path, validation: Path | No
         if not recipes.has_tracker:  # The heads of one that was trained fit its own queries.
             model |= {"heads": "detector"}
             if recipes.can_compare_looks:  # By looks and places, which need no memory.
-                claims = {"frame_reading": "claims", "memory_read": "none"}
+                claims = {"frame_reading": "claims", "memory_read": "none", "propagation": "occupancy"}
                 model |= {"attention": "looks", "config": claims}
             else:
                 model |= {"memory": "silent"}
