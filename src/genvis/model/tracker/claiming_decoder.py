@@ -20,8 +20,8 @@ class ClaimingDecoderLayer(ObjectDecoderLayer):
     """A layer in which each detection is divided among the queries, instead of each query among the detections.
 
     As in Slot Attention (Locatello et al., 2020), the softmax is over the queries, and its weights are then divided by
-    their sum over the detections. What is compared is the place where a query's object was, beside how it looks. A
-    query that no detection fits better than others reads nothing, which is in that sum with a learned weight.
+    their sum over the detections. What is compared is the place where a query's object was, beside how it looks. In
+    that sum is a learned weight of nothing, too: a query to which the others leave no detection reads nothing.
     """
 
     def __init__(self, *, hidden_dim: int, num_heads: int, dim_feedforward: int) -> None:
