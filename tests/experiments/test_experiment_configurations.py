@@ -182,6 +182,8 @@ def test_samples_of_all_lengths_can_have_the_same_gaps(workspace: Workspace, fra
     sampling = ClipSampling(1, frames, frame_range)
     drawn = [_drawn_frames(35, sampling, np.random.default_rng(seed)) for seed in range(300)]
     assert {len(set(one)) for one in drawn} == {frames}
+    even = [_drawn_frames(35, replace(sampling, is_even=True), np.random.default_rng(seed)) for seed in range(300)]
+    assert {(len(set(one)), len(set(np.diff(one).tolist()))) for one in even} == {(frames, 1)}
     assert np.mean([np.diff(one).mean() for one in drawn]) == pytest.approx(min(2.3, 36 / (frames + 1)), abs=0.4)
 
 

@@ -90,6 +90,7 @@ def test_every_clip_is_that_of_pytorch(runtime: Any, options: Any, exported: Exp
         {"propagation": "gated"},
         {"frame_reading": "claims"},
         {"frame_reading": "claims", "propagation": "occupancy"},
+        {"frame_reading": "claims", "propagation": "motion"},
     ],
 )
 def test_what_is_not_published_is_part_of_the_graph(

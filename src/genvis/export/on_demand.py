@@ -105,6 +105,7 @@ def run_by(
             memory_clips=model.tracker.memory_clips,
             propagation=model.tracker.propagation,
             places=model.tracker.places,
+            place_state=model.tracker.place_state,
             has_memory=model.tracker.memory_reader is not None,
         )
     return ExportedGenVIS(genvis_config, runtime=runtime, stamp=stamp, detector=detector, tracker=tracker).eval()

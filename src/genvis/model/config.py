@@ -10,6 +10,8 @@ from genvis.model.preprocessing import Preprocessing
 
 # Cells on a side of the grid on which places of masks are compared.
 PLACE_GRID = 8
+# Numbers that say how a place moves: two each for its velocity, and for the way that it went unseen.
+PLACE_MOTION = 4
 
 
 class DetectorConfig(Mask2FormerConfig):
@@ -27,7 +29,7 @@ DETECTOR_CONFIGS: dict[str, type[PreTrainedConfig]] = {
 
 _METHODS = ("genvis", "vita", "minvis")
 _MEMORY_READS = ("index", "global", "none")
-_PROPAGATIONS = ("full", "occupancy", "gated")
+_PROPAGATIONS = ("full", "occupancy", "gated", "motion")
 _FRAME_READINGS = ("attention", "claims")
 _COUNTS = (
     "num_instance_queries",
@@ -95,7 +97,8 @@ class GenVISConfig(CategoryFields, PreTrainedConfig):
         propagation: What the next clip starts from: ``"full"``, this clip's instance prototypes p as published;
             ``"occupancy"``, p only as far as a query holds an object (`occupancy_mixture`); ``"gated"``, a mixture of p
             and what this clip started from by a learned gate (`PropagationGate`), with ``memory_read="none"`` a state
-            of constant size.
+            of constant size; ``"motion"``, only with claims, as ``"occupancy"``, and the place of a hidden object moves
+            on as it moved (`PlaceMotion`).
         frame_reading: How instance queries read frame queries: by ``"attention"`` as published, or by ``"claims"``, for
             which they compete, by looks and by the places of masks (`ClaimingDecoder`). Claims are no part of the
             paper, and go without its memory. With ``propagation="occupancy"`` a query whose object is hidden remembers
@@ -166,6 +169,11 @@ class GenVISConfig(CategoryFields, PreTrainedConfig):
     def places(self) -> int:
         """P, the numbers that say where a mask is, which a tracker compares beside frame queries; 0 if it does not."""
         return PLACE_GRID**2 if self.method != "minvis" and self.frame_reading == "claims" else 0
+
+    @property
+    def place_state(self) -> int:
+        """The numbers behind an instance query that say where its object was, and how it moves; 0 for none."""
+        return self.places and self.places + (PLACE_MOTION if self.propagation == "motion" else 0)
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -243,7 +251,13 @@ class GenVISConfig(CategoryFields, PreTrainedConfig):
         if self.places and (self.memory_read != "none" or self.propagation == "gated" or self.method == "vita"):
             raise InputError(
                 "frame_reading 'claims' has no memory and no gate, and goes from clip to clip: set memory_read to "
-                "'none', propagation to 'full' or 'occupancy' and method to 'genvis', or frame_reading to 'attention'."
+                "'none', propagation to 'full', 'occupancy' or 'motion' and method to 'genvis', or frame_reading to "
+                "'attention'."
+            )
+        if self.propagation == "motion" and not self.places and self.method == "genvis":
+            raise InputError(
+                "propagation 'motion' moves the places that claims compare: set frame_reading to 'claims', or "
+                "propagation to 'full'."
             )
         if self.propagation != "full" and not self.propagate_queries:
             raise InputError(

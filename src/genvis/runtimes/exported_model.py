@@ -179,11 +179,12 @@ class ExportFolder:
             propagation=config.propagation,
             has_memory=config.memory_read != "none",
             places=config.places,
+            place_state=config.place_state,
         )
 
     def _first_queries(self, config: GenVISConfig) -> Tensor:
         path = self.folder / str(self.description.first_queries)
-        shape = (config.num_instance_queries, config.hidden_dim + config.places)
+        shape = (config.num_instance_queries, config.hidden_dim + config.place_state)
         try:
             queries = np.load(path, allow_pickle=False)
             if queries.shape != shape or queries.dtype != np.float32 or not np.isfinite(queries).all():

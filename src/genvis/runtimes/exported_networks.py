@@ -77,6 +77,7 @@ class ExportedTracker(QueryTracker):
         propagation: As in `QueryTracker`; the graph computes it.
         has_memory: Whether the graph reads a memory.
         places: As in `QueryTracker`.
+        place_state: As in `QueryTracker`.
     """
 
     _first_queries: Tensor
@@ -91,9 +92,14 @@ class ExportedTracker(QueryTracker):
         propagation: str,
         has_memory: bool,
         places: int,
+        place_state: int,
     ) -> None:
         super().__init__(
-            propagate_queries=propagate_queries, memory_clips=memory_clips, propagation=propagation, places=places
+            propagate_queries=propagate_queries,
+            memory_clips=memory_clips,
+            propagation=propagation,
+            places=places,
+            place_state=place_state,
         )
         self._graph = graph
         self._has_memory = has_memory

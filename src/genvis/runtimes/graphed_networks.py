@@ -55,6 +55,7 @@ class GraphedTracker(QueryTracker):
             memory_clips=tracker.memory_clips,
             propagation=tracker.propagation,
             places=tracker.places,
+            place_state=tracker.place_state,
         )
         self.tracker = tracker
         self._graphs = graphs

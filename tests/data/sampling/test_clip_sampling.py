@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from genvis.errors import InputError
 SAMPLING = st.builds(
     ClipSampling, clips=st.integers(1, 6), frames_per_clip=st.integers(1, 4), frame_range=st.integers(0, 30)
 )
+EVEN = st.builds(replace, SAMPLING, is_even=st.just(True))
 
 
 @given(sampling=SAMPLING, length=st.integers(1, 60), seed=st.integers(0, 2**32))
@@ -37,6 +39,35 @@ def test_the_reference_frame_is_drawn_once_only_and_all_frames_equally() -> None
     counts = Counter(frame for pair in pairs for frame in pair)
     assert set(counts) == set(range(10))
     assert max(second - first for first, second in pairs) == 3
+
+
+@given(sampling=EVEN, length=st.integers(1, 60), seed=st.integers(0, 2**32))
+def test_even_frames_have_one_distance_and_reach_no_further_than_others(
+    sampling: ClipSampling, length: int, seed: int
+) -> None:
+    frames = sampling.sample(length, np.random.default_rng(seed))
+
+    assert len(frames) == sampling.frames
+    assert frames[0] >= 0
+    assert frames[-1] < length
+    distances = set(np.diff(frames).tolist())
+    if length >= sampling.frames:
+        assert len(distances) <= 1
+        assert 0 not in distances
+        assert frames[-1] - frames[0] < max(sampling.frames, 2 * sampling.frame_range + 1)
+    else:
+        assert distances <= {0, 1}, "all frames of a short video, some twice"
+
+
+def test_all_distances_and_places_of_even_frames_are_drawn() -> None:
+    sampling = ClipSampling(clips=4, frame_range=6, is_even=True)
+    random = np.random.default_rng(0)
+    drawn = {sampling.sample(14, random) for _ in range(2000)}
+
+    assert {frames[1] - frames[0] for frames in drawn} == {1, 2, 3, 4}
+    assert {frames[0] for frames in drawn if frames[1] - frames[0] == 4} == {0, 1}
+    assert {frames[0] for frames in drawn if frames[1] - frames[0] == 1} == set(range(11))
+    assert {ClipSampling(clips=1, is_even=True).sample(3, random) for _ in range(50)} == {(0,), (1,), (2,)}
 
 
 def test_a_single_frame_is_repeated() -> None:

@@ -154,6 +154,14 @@ def test_seed_split_and_index_make_different_videos():
     assert len({sample.frames.numpy().tobytes() for sample in samples}) == 4
 
 
+def test_even_frames_of_a_span_are_equally_far_apart():
+    for seed in range(3):
+        part = SpriteVideos(1, length=4, span=13, seed=seed, is_even=True)[0].frames
+        whole = SpriteVideos(1, length=13, seed=seed)[0].frames
+        places = [next(place for place, frame in enumerate(whole) if torch.equal(frame, one)) for one in part]
+        assert len(set(np.diff(places).tolist())) == 1
+
+
 def test_a_span_takes_frames_of_the_same_video_in_order():
     whole = SpriteVideos(3, length=12)[1]
     part = SpriteVideos(3, length=4, span=12)[1]

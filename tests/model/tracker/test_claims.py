@@ -22,7 +22,7 @@ from tests.model.tiny_models import assert_sessions_go_on_exactly, random_frames
 few = settings(max_examples=15, deadline=None)
 PLACES = PLACE_GRID**2
 CLAIMS: dict[str, Any] = {"frame_reading": "claims", "memory_read": "none"}
-all_propagations = pytest.mark.parametrize("propagation", ["full", "occupancy"])
+all_propagations = pytest.mark.parametrize("propagation", ["full", "occupancy", "motion"])
 
 
 def claiming_tracker(propagation: str = "full") -> Tracker:
@@ -130,7 +130,7 @@ def test_a_query_that_never_had_an_object_is_nowhere(propagation: str):
         make_all(tracker, present=present)
         with torch.no_grad():
             _, state = tracker(tokens(1, seed=0))
-        places = state.instance_queries[..., 32:]
+        places = state.instance_queries[..., 32 : 32 + PLACES]
         assert float(places.norm(dim=-1).max()) <= 1 + 1e-4
         assert bool(places.norm(dim=-1).max() > 0.1) == present
 
@@ -143,8 +143,9 @@ def test_the_query_of_a_hidden_object_is_nowhere_or_waits_where_it_was(propagati
         _, before = tracker(tokens(1, seed=0))
         make_all(tracker, present=False)
         _, after = tracker(tokens(1, seed=1), before)
-    if propagation == "occupancy":
-        assert torch.equal(after.instance_queries, before.instance_queries)
+    if propagation != "full":
+        kept = slice(32 + PLACES)  # Nothing had moved yet.
+        assert torch.equal(after.instance_queries[..., kept], before.instance_queries[..., kept])
     else:
         assert not after.instance_queries[..., 32:].any()
 
@@ -170,9 +171,12 @@ def test_the_order_of_detections_means_nothing(seed):
 def test_all_parts_learn(propagation: str):
     tracker = claiming_tracker(propagation)
     _, state = tracker(tokens(1, seed=0))
-    output, _ = tracker(tokens(1, seed=1), state)
+    _, state = tracker(tokens(1, seed=1), state)
+    output, _ = tracker(tokens(1, seed=2), state)
     (output.mask_embeddings.square().mean() + output.class_logits.square().mean()).backward()
     learned = {name for name, one in tracker.named_parameters() if one.grad is not None and one.grad.any()}
+    if propagation == "motion":
+        assert "place_motion.gain" in learned
     own = ("place_weight", "nothing")
     assert {f"decoder.layers.{layer}.{name}" for layer in range(2) for name in own} <= learned
     assert "query_features.weight" in learned

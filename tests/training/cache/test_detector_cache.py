@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -226,6 +228,33 @@ def test_runs_with_other_clips_and_seeds_share_a_cache(tmp_path: Path, monkeypat
     recipe.data.clips = 3
     with pytest.raises(InputError, match=r"cache\.frames is 6, but a step takes 9"):
         build_data(recipe, module)
+
+
+def test_evenly_spaced_frames_are_drawn_from_the_same_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = cached_recipe(tmp_path)
+    recipe.cache.frames, recipe.cache.seed, recipe.cache.views = 9, 7, 2
+    module = build_module(recipe)
+    build_data(recipe, module)
+    monkeypatch.setattr("genvis.training.run.run.fill_cache", lambda *_, **__: pytest.fail("the cache was made again"))
+    recipe.data = replace(recipe.data, clips=3, frames_per_clip=1, frame_range=4, frame_spacing="even")
+    stream = build_data(recipe, module).stream
+    assert isinstance(stream, CachedViews)
+    for index in range(12):
+        places = [_frame_of(stream[index], frame, stream._cache) for frame in range(3)]
+        assert len({later - earlier for earlier, later in pairwise(places)}) == 1
+
+
+def test_evenly_spaced_frames_of_streams_and_of_caches_of_single_samples(tmp_path: Path) -> None:
+    options = DataOptions(sources=[SourceOptions(height=64, width=64)], clips=3, frame_range=5, frame_spacing="even")
+    drawn = [training_stream(options, labels=known_categories("ovis"), seed=0)[index].frames for index in range(3)]
+    options.frame_spacing = "random"
+    others = [training_stream(options, labels=known_categories("ovis"), seed=0)[index].frames for index in range(3)]
+    assert not all(torch.equal(one, other) for one, other in zip(drawn, others, strict=True))
+    recipe = cached_recipe(tmp_path)
+    build_data(recipe, build_module(recipe))
+    recipe.data.frame_spacing = "even"
+    with pytest.raises(InputError, match=r"data\.frame_spacing"):
+        build_data(recipe, build_module(recipe))
 
 
 def test_single_values_of_a_difficulty_can_be_replaced() -> None:

@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 
 from genvis.categories import Categories, known_categories
 from genvis.data.samples.sample import VideoSample
+from genvis.data.sampling.clip_sampling import evenly_spaced
 from genvis.data.sprites.backgrounds import image_files
 from genvis.data.sprites.difficulty import Difficulty, difficulty_named
 from genvis.data.sprites.glyphs import LABEL_SET, SPLITS, Split, labels_named
@@ -38,6 +39,7 @@ class SpriteVideos(Dataset[VideoSample]):
         seed: 0 or more.
         span: Draw the ``length`` frames at random, in order, from a stretch of this many frames, as training clips are
             drawn; None takes consecutive frames.
+        is_even: Draw frames of equal distances from that stretch, see `evenly_spaced`.
         category_names: Names of the categories that objects are of, as OVIS writes them; none takes all 25. Labels stay
             indices among all.
         backgrounds: A folder of pictures to use instead of the procedural backgrounds.
@@ -58,6 +60,7 @@ class SpriteVideos(Dataset[VideoSample]):
         split: Split = "train",
         seed: int = 0,
         span: int | None = None,
+        is_even: bool = False,
         category_names: Sequence[str] = (),
         backgrounds: str | Path | None = None,
     ) -> None:
@@ -66,6 +69,7 @@ class SpriteVideos(Dataset[VideoSample]):
         self.length = self.difficulty.length if length is None else length
         self.split, self.seed = split, seed
         self.span = self.length if span is None else span
+        self.is_even = is_even
         self.drawn_labels = labels_named(category_names)
         if split not in SPLITS:
             raise InputError(f"There is no split '{split}'; choose from {', '.join(SPLITS)}.")
@@ -111,7 +115,10 @@ class SpriteVideos(Dataset[VideoSample]):
         if self.span > self.length:
             # A stream of its own, so that the video itself is the same whatever frames are taken from it.
             generator = np.random.default_rng([self.seed, SPLITS.index(self.split), index, self.length])
-            frames = np.sort(generator.choice(self.span, self.length, replace=False))
+            if self.is_even:
+                frames = np.array(evenly_spaced(self.length, self.span, span=self.span, random=generator))
+            else:
+                frames = np.sort(generator.choice(self.span, self.length, replace=False))
         images, owners = self._draw(scene, frames.tolist())
         if not owners.any():
             # Scenery hides whoever is in the frame: a sample without objects would teach nothing.

@@ -26,17 +26,25 @@ class QueryTracker(nn.Module, ABC):
         propagate_queries: Whether a clip starts from the previous clip's instance prototypes (paper, Eq. 1).
         memory_clips: How many past clips the memory keeps; None keeps all.
         propagation: What the next clip starts from, as `GenVISConfig` says; `step` computes it.
-        places: P, channels behind those of every frame and instance query that say where its object is; 0 for none.
+        places: P, channels behind those of every frame query that say where its object is; 0 for none.
+        place_state: Channels behind those of every instance query that say where its object was, and how it moves.
     """
 
     def __init__(
-        self, *, propagate_queries: bool, memory_clips: int | None, propagation: str = "full", places: int = 0
+        self,
+        *,
+        propagate_queries: bool,
+        memory_clips: int | None,
+        propagation: str = "full",
+        places: int = 0,
+        place_state: int = 0,
     ) -> None:
         super().__init__()
         self.propagate_queries = propagate_queries
         self.propagation = propagation
         self.memory_clips = memory_clips
         self.places = places
+        self.place_state = place_state
 
     @property
     @abstractmethod
@@ -90,8 +98,8 @@ class QueryTracker(nn.Module, ABC):
         return torch.cat([queries, places_of(detector.predict(detected, layer=layer)).to(queries.dtype)], dim=-1)
 
     def without_places(self, queries: Tensor) -> Tensor:
-        """Return queries (..., C + P) without what says where their objects are, (..., C)."""
-        return queries[..., : queries.shape[-1] - self.places] if self.places else queries
+        """Return instance queries without what says where their objects are, (..., C)."""
+        return queries[..., : queries.shape[-1] - self.place_state] if self.place_state else queries
 
     def released(self, state: TrackerState, slots: Tensor) -> TrackerState:
         """Return a state in which some queries are as before the first clip: learned, and without a memory.
@@ -145,6 +153,6 @@ class QueryTracker(nn.Module, ABC):
         )
         if stored is not None and self.propagate_queries:
             memory = memory.append(*stored, limit=self.memory_clips if memory_clips is None else memory_clips)
-        if occupancy_weighted and self.propagation != "occupancy":
+        if occupancy_weighted and self.propagation not in ("occupancy", "motion"):
             next_queries = occupancy_mixture(next_queries, instance_queries, output.class_logits[-1])
         return output, TrackerState(instance_queries=next_queries, memory=memory)

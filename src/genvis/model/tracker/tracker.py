@@ -14,6 +14,7 @@ from genvis.model.tracker.memory_reader import PrototypeMemoryReader
 from genvis.model.tracker.object_decoder import ObjectDecoder
 from genvis.model.tracker.object_encoder import ObjectEncoder
 from genvis.model.tracker.occupancy import occupancy_mixture
+from genvis.model.tracker.places import PlaceMotion
 from genvis.model.tracker.propagation_gate import PropagationGate
 from genvis.model.tracker.query_tracker import QueryTracker, Stored
 
@@ -32,6 +33,7 @@ class Tracker(QueryTracker):
             memory_clips=config.memory_clips,
             propagation=config.propagation,
             places=config.places,
+            place_state=config.place_state,
         )
         hidden_dim = config.hidden_dim
         self.input_projection = nn.Linear(detector.query_dim, hidden_dim)
@@ -64,12 +66,15 @@ class Tracker(QueryTracker):
             else PrototypeMemoryReader(hidden_dim=hidden_dim, is_global=config.memory_read == "global")
         )
         self.gate = PropagationGate(hidden_dim=hidden_dim) if config.propagation == "gated" else None
+        self.place_motion = PlaceMotion() if config.places and config.propagation == "motion" else None
 
     @property
     def first_queries(self) -> Tensor:
-        """The learned queries before the first clip, (Q, C + P)."""
+        """The learned queries before the first clip, (Q, C), with a place that is nowhere behind each if claims are."""
         learned: Tensor = self.query_features.weight
-        return torch.cat([learned, learned.new_zeros(len(learned), self.places)], dim=1) if self.places else learned
+        if not self.place_state:
+            return learned
+        return torch.cat([learned, learned.new_zeros(len(learned), self.place_state)], dim=1)
 
     def mask_logits(self, output: TrackerOutput, features: Tensor) -> Tensor:
         """Return the masks of one video's clip, (T, Q, h, w) float32, see `QueryTracker.mask_logits`."""
@@ -147,9 +152,10 @@ class Tracker(QueryTracker):
     def _claim_clip(
         self, decoder: ClaimingDecoder, frame_queries: Tensor, instance_queries: Tensor
     ) -> tuple[TrackerOutput, Tensor, None]:
-        """Compute `decode_clip` of queries (..., C) with places (..., P) behind them, which have no memory."""
-        frame_queries, token_places = self.without_places(frame_queries), frame_queries[..., -self.places :]
-        queries, places = self.without_places(instance_queries), instance_queries[..., -self.places :]
+        """Compute `decode_clip` of queries that have places behind them, and no memory."""
+        frame_queries, token_places = frame_queries[..., : -self.places], frame_queries[..., -self.places :]
+        queries, state = self.without_places(instance_queries), instance_queries[..., -self.place_state :]
+        places = state if self.place_motion is None else self.place_motion.expected(state)
         encoded = self.encoder(apply_linear(self.input_projection, frame_queries))  # (B, T, Q_f, C)
         layers, places = decoder.claim(queries, encoded, places=places, token_places=token_places)
         class_logits, mask_embeddings = self.heads(torch.stack(layers))  # (D, B, Q, K + 1), (D, B, Q, C_m)
@@ -162,20 +168,22 @@ class Tracker(QueryTracker):
         )
         if self.propagation == "full":  # A query without an object is nowhere: only what it looks like is compared.
             places = places * (1 - class_logits[-1].softmax(dim=-1)[..., -1:])
-        found = torch.cat([prototypes, places], dim=-1)  # (B, Q, C + P)
-        return output, self._next_queries(found, instance_queries, class_logits[-1]), None
+        if self.place_motion is not None:
+            places, state = self.place_motion.seen(state, places), self.place_motion.unseen(state)
+        found, before = torch.cat([prototypes, places], dim=-1), torch.cat([queries, state], dim=-1)
+        return output, self._next_queries(found, before, class_logits[-1]), None
 
     def _next_queries(self, prototypes: Tensor, before: Tensor, class_logits: Tensor) -> Tensor:
-        """Return what the next clip starts from, (B, Q, C + P).
+        """Return what the next clip starts from, (B, Q, C), as are the next two, with the state of places behind it.
 
         Args:
-            prototypes: (B, Q, C + P), p of this clip, and where its objects are.
-            before: (B, Q, C + P), what the previous clip left.
+            prototypes: p of this clip, and where its objects are.
+            before: What the previous clip left, and where hidden objects are to be.
             class_logits: (B, Q, K + 1) of this clip.
         """
         if self.gate is not None:
             return self.gate(prototypes, before)
-        if self.propagation == "occupancy":
+        if self.propagation in ("occupancy", "motion"):
             # How sure the classes are is for them to learn; here it is only read, in training as at inference.
             return occupancy_mixture(prototypes, before, class_logits.detach())
         return prototypes

@@ -87,6 +87,8 @@ class CachedViews(Dataset[CachedView]):
 
 def _drawn_frames(length: int, sampling: ClipSampling, random: np.random.Generator) -> list[int]:
     """Draw the frames of a sample, in order, from a stretch of the cached ones that is as long as the sampling's."""
+    if sampling.is_even:
+        return list(sampling.sample(length, random))
     stretch = min(length, max(sampling.frames, 2 * sampling.frame_range + 1))
     first = int(random.integers(length - stretch + 1))
     drawn = first + random.choice(stretch, size=sampling.frames, replace=False)
@@ -107,7 +109,9 @@ def cached_data(options: CacheOptions, data: DataOptions) -> DataOptions:
             f"cache.frames is {options.frames}, but a step takes {needed} frames of a sample ({data.clips} clips of "
             f"{data.frames_per_clip}): set cache.frames to {needed} or more."
         )
-    return replace(data, clips=1, frames_per_clip=options.frames, frame_range=options.frames // 2)
+    return replace(
+        data, clips=1, frames_per_clip=options.frames, frame_range=options.frames // 2, frame_spacing="random"
+    )
 
 
 def open_cache(options: CacheOptions, *, module: StageModule, data: DataOptions, seed: int) -> DetectorCache:
@@ -126,6 +130,8 @@ def open_cache(options: CacheOptions, *, module: StageModule, data: DataOptions,
     sampling = asdict(data)
     for name in ("validation", "validation_videos", "validation_frames", "batch_size", "workers"):
         del sampling[name]
+    if data.frame_spacing == "random":  # Came later: caches from before are of these.
+        del sampling["frame_spacing"]
     sampling["sources"] = {str(place): source_identity(source) for place, source in enumerate(data.sources)}
     fingerprint = Fingerprint(
         "cache of a detector",

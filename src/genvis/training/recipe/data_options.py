@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from genvis.data.sampling.clip_sampling import ClipSampling
+
 SourceKind = Literal["youtube_vis", "coco", "coco_pseudo", "sprites"]
 
 
@@ -79,6 +81,8 @@ class DataOptions:
         clips: N_v, clips of a sample.
         frames_per_clip: N_f, frames of a clip.
         frame_range: The frames lie at most this far from a reference frame.
+        frame_spacing: `random` as published; `even` for frames of equal distances, drawn for each sample, as trackers
+            need that expect objects where they move to (`propagation: motion`).
         augmentation: How samples from files are changed.
         batch_size: Videos of a step, over all processes.
         workers: Processes that prepare samples, for each training process; 0 prepares them in between the steps.
@@ -91,9 +95,14 @@ class DataOptions:
     clips: int = 5
     frames_per_clip: int = 1
     frame_range: int = 6
+    frame_spacing: Literal["random", "even"] = "random"
     augmentation: AugmentationOptions = field(default_factory=AugmentationOptions)
     batch_size: int = 8
     workers: int = 1
+
+    def sampling(self) -> ClipSampling:
+        """Return how the frames of a sample are drawn."""
+        return ClipSampling(self.clips, self.frames_per_clip, self.frame_range, is_even=self.frame_spacing == "even")
 
 
 @dataclass

@@ -11,7 +11,6 @@ import torch
 
 from genvis.checkpoints.save import save_model
 from genvis.data.samples.batch import collate
-from genvis.data.sampling.clip_sampling import ClipSampling
 from genvis.data.sampling.mixture import SampleStream
 from genvis.fingerprint import claim, release_ended
 from genvis.training.cache.cached_stream import (
@@ -168,5 +167,5 @@ def _cached(recipe: Recipe, module: StageModule) -> tuple[CachedViews, Callable[
     if fill is not None and planned_launch(recipe.run).processes == 1:
         fill()
         fill = None
-    drawn = ClipSampling(data.clips, data.frames_per_clip, data.frame_range) if options.frames else None
+    drawn = data.sampling() if options.frames else None
     return CachedViews(cache, seed=recipe.run.seed, views=options.views, sampling=drawn), fill

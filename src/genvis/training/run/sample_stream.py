@@ -13,7 +13,6 @@ from genvis.data.samples.pseudo_video import PseudoVideos
 from genvis.data.samples.sample import VideoSample
 from genvis.data.samples.transforms import image_transform, pseudo_video_transform, video_transform
 from genvis.data.samples.video_dataset import VideoDataset
-from genvis.data.sampling.clip_sampling import ClipSampling
 from genvis.data.sampling.mixture import Mixture, SampleStream
 from genvis.data.sampling.random_key import RandomKey
 from genvis.data.sampling.training_source import TrainingSource, VideoClips, VideoTransform, augment, keep_visible
@@ -114,10 +113,17 @@ def validation_set(options: DataOptions, *, labels: Categories) -> ValidationSet
 
 
 def _training_source(source: SourceOptions, options: DataOptions, labels: Categories, *, seed: int) -> TrainingSource:
-    sampling = ClipSampling(options.clips, options.frames_per_clip, options.frame_range)
+    sampling = options.sampling()
     if source.kind == "sprites":
         span = max(sampling.frames, 2 * options.frame_range + 1)
-        videos = _sprites(source, count=_ENDLESS, length=sampling.frames, span=span, seed=source.seed + seed)
+        videos = _sprites(
+            source,
+            count=_ENDLESS,
+            length=sampling.frames,
+            span=span,
+            is_even=sampling.is_even,
+            seed=source.seed + seed,
+        )
         _check_labels(videos.categories, labels, "sprites")
         return EndlessSprites(videos)
     files, how = _files(source, labels, skip_empty=True), options.augmentation
@@ -178,13 +184,16 @@ def _some(labels: Categories) -> str:
     return f"{len(labels)}: {', '.join(labels.names[:3])}{', ...' if len(labels) > 3 else ''}"
 
 
-def _sprites(source: SourceOptions, *, count: int, length: int, span: int, seed: int) -> SpriteVideos:
+def _sprites(
+    source: SourceOptions, *, count: int, length: int, span: int, seed: int, is_even: bool = False
+) -> SpriteVideos:
     return SpriteVideos(
         count,
         height=source.height,
         width=source.width,
         length=length,
         span=span,
+        is_even=is_even,
         difficulty=_difficulty(source.difficulty, source.difficulty_changes),
         split=source.split,
         seed=seed,
