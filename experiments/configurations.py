@@ -120,7 +120,7 @@ class Configuration:
             description["mixed_lengths"] = list(self.mixed_lengths)
         del description["matching"]
         if self.method == "memory":
-            description["matching"] = asdict(self.matching_options)
+            description["matching"] = self.matching_options.settings()
         return description
 
 

@@ -249,7 +249,7 @@ class RunSetup:
             "resolution": self.preprocessing.short_side,
             "max_size": self.preprocessing.max_size,
             "memory_clips": self.memory_clips,
-            **({} if self.matching is None else {"matching": asdict(self.matching)}),
+            **({} if self.matching is None else {"matching": self.matching.settings()}),
             **({"occupancy_weighted": True} if self.occupancy_weighted else {}),
             **self._propagation,
             **({"archive": asdict(self.archive)} if self.archive is not None and self.archive.size else {}),

@@ -83,7 +83,11 @@ def associate(
     new = torch.nonzero(lives & (rows < 0)).flatten()
     memory, rows[new] = memory.revived(queries[new], probabilities[new])
     memory = memory.observe(
-        rows=rows[lives], queries=queries[lives], class_probabilities=probabilities[lives], masks=masks[lives]
+        rows=rows[lives],
+        queries=queries[lives],
+        class_probabilities=probabilities[lives],
+        masks=masks[lives],
+        velocity_gain=options.velocity_gain,
     )
     # The tracks of this frame are now the first rows of the memory.
     tracks = FrameTracks(track_ids=memory.ids[: int(lives.sum())], detections=chosen[lives])

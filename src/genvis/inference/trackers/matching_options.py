@@ -1,6 +1,6 @@
 """Options of memory matching and of the archive of track ids; light to import, for command lines."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal, get_args
 
 from genvis.errors import InputError
@@ -22,6 +22,8 @@ class MemoryMatchingOptions:
         position_weight: How much the IoU with a track's last mask counts beside its appearance. Small where objects or
             the camera move fast, 0 for appearance alone, large where objects look alike.
         position_frames: For so many frames after it was last found, a track's last mask counts.
+        velocity_gain: How far one frame corrects a track's velocity, 0 to 1, by which its last mask is moved before it
+            is compared; 0 leaves masks where they were. For even frame rates, and objects that move steadily.
         class_weight: How much it counts that a track had the detection's class.
         bank_size: B, how many queries of a track are remembered.
         nearest: How many of them, the most similar ones, a detection is compared with.
@@ -43,6 +45,7 @@ class MemoryMatchingOptions:
     match_threshold: float = 0.9
     position_weight: float = 1.0
     position_frames: int = 3
+    velocity_gain: float = 0.0
     class_weight: float = 0.3
     bank_size: int = 10
     nearest: int = 3
@@ -53,7 +56,7 @@ class MemoryMatchingOptions:
     sure_after: int = 15
 
     def __post_init__(self) -> None:
-        for name in ("detection_threshold", "birth_score", "nms_iou"):
+        for name in ("detection_threshold", "birth_score", "nms_iou", "velocity_gain"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is {getattr(self, name)}; give a number from 0 to 1.")
         for name in ("position_weight", "class_weight"):
@@ -65,6 +68,13 @@ class MemoryMatchingOptions:
         for name in ("position_frames", "keep_frames", "keep_unconfirmed"):
             if getattr(self, name) < 0:
                 raise InputError(f"{name} is {getattr(self, name)}; give a number of frames, 0 or more.")
+
+    def settings(self) -> dict[str, int | float]:
+        """Return all options by name; what came later only where it is used, so that runs from before go on."""
+        settings = asdict(self)
+        if not self.velocity_gain:
+            del settings["velocity_gain"]
+        return settings
 
 
 @dataclass(frozen=True, kw_only=True)

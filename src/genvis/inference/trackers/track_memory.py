@@ -30,6 +30,7 @@ class TrackMemory:
         bank: (M, B, C) float32, unit-length queries of the last B detections of the track. Detection n is in place
             n mod B; of a track with fewer than B detections the other places are zero.
         masks: (R, h, w) bool, last masks of the first R tracks; those of tracks unseen for longer are not kept.
+        velocities: (R, 2) float32, of these masks when they were last seen, pixels a frame to the right and down.
         archive: Tracks that the memory let go of; None keeps none.
     """
 
@@ -41,6 +42,7 @@ class TrackMemory:
     class_sum: Tensor
     bank: Tensor
     masks: Tensor
+    velocities: Tensor
     archive: TrackArchive | None = None
 
     @classmethod
@@ -72,6 +74,7 @@ class TrackMemory:
             class_sum=torch.zeros(0, classes, device=device),
             bank=torch.zeros(0, bank_size, channels, device=device),
             masks=torch.zeros(0, 0, 0, dtype=torch.bool, device=device),
+            velocities=torch.zeros(0, 2, device=device),
             archive=None
             if archive is None
             else TrackArchive(TrackRecords.empty(channels=channels, classes=classes), archive),
@@ -104,12 +107,17 @@ class TrackMemory:
             masks: (D, h, w) bool.
 
         Returns:
-            (D, M): IoU with the track's last mask; 0 for tracks whose mask is not kept or is of another frame size.
+            (D, M): IoU with the track's last mask, moved on as the track moved; 0 for tracks whose mask is not kept or
+            is of another frame size.
         """
         overlap = torch.zeros(len(masks), len(self), device=masks.device)
         if self.masks.shape[1:] == masks.shape[1:]:
-            overlap[:, : len(self.masks)] = mask_iou(masks, self.masks)
+            overlap[:, : len(self.masks)] = mask_iou(masks, moved_masks(self.masks, self._ways()))
         return overlap
+
+    def _ways(self) -> Tensor:
+        """Return how far the masks are to have moved by the next frame, (R, 2) pixels."""
+        return self.velocities * _way_of_one(self.age[: len(self.masks)] + 1)[:, None]
 
     def class_probability(self, classes: Tensor) -> Tensor:
         """Return (D, M): each track's mean probability of the classes (D,) of detections."""
@@ -120,7 +128,15 @@ class TrackMemory:
         """Mean class probabilities of the tracks' detections, (M, K)."""
         return self.class_sum / self.observations[:, None]
 
-    def observe(self, *, rows: Tensor, queries: Tensor, class_probabilities: Tensor, masks: Tensor) -> "TrackMemory":
+    def observe(
+        self,
+        *,
+        rows: Tensor,
+        queries: Tensor,
+        class_probabilities: Tensor,
+        masks: Tensor,
+        velocity_gain: float = 0.0,
+    ) -> "TrackMemory":
         """Return the memory after a frame; the tracks that were found come first, in the order of the detections.
 
         Args:
@@ -128,6 +144,7 @@ class TrackMemory:
             queries: (D, C), of unit length.
             class_probabilities: (D, K).
             masks: (D, h, w) bool.
+            velocity_gain: How far the frame corrects the velocities, 0 to 1.
         """
         is_new = rows < 0
         births = is_new.cumsum(0)  # (D,)
@@ -139,9 +156,10 @@ class TrackMemory:
 
         unseen = torch.ones(len(self), dtype=torch.bool, device=rows.device)
         unseen[rows[~is_new]] = False
-        kept_masks = self.masks[unseen[: len(self.masks)]]
+        still = unseen[: len(self.masks)]
+        kept_masks, kept_velocities = self.masks[still], self.velocities[still]
         if kept_masks.shape[1:] != masks.shape[1:]:
-            kept_masks = masks[:0]
+            kept_masks, kept_velocities = masks[:0], self.velocities[:0]
         return TrackMemory(
             frames_seen=self.frames_seen + 1,
             next_id=self.next_id + int(is_new.sum()),
@@ -151,8 +169,21 @@ class TrackMemory:
             class_sum=torch.cat([class_sum, self.class_sum[unseen]]),
             bank=torch.cat([bank, self.bank[unseen]]),
             masks=torch.cat([masks, kept_masks]),
+            velocities=torch.cat([self._corrected(rows, masks, velocity_gain), kept_velocities]),
             archive=self.archive,
         )
+
+    def _corrected(self, rows: Tensor, masks: Tensor, gain: float) -> Tensor:
+        """Return the velocities (D, 2) of the tracks (D,) whose masks are now (D, h, w); 0 where none is known yet."""
+        velocities = masks.new_zeros(len(rows), 2, dtype=torch.float32)
+        if not gain or self.masks.shape[1:] != masks.shape[1:]:
+            return velocities
+        known = torch.nonzero((rows >= 0) & (rows < len(self.masks))).flatten()
+        before = rows[known]
+        frames = _way_of_one(self.age[before] + 1)[:, None]
+        error = _centres(masks[known]) - _centres(self.masks[before]) - self.velocities[before] * frames
+        velocities[known] = self.velocities[before] + gain * error / frames
+        return velocities
 
     def revived(self, queries: Tensor, class_probabilities: Tensor) -> tuple["TrackMemory", Tensor]:
         """Look up new objects in the archive; those that come back are tracks of the memory again.
@@ -218,13 +249,14 @@ class TrackMemory:
         return replace(
             self,
             masks=self.masks[:masks][tracks[: min(masks, len(self.masks))]],
+            velocities=self.velocities[:masks][tracks[: min(masks, len(self.masks))]],
             **{name: getattr(self, name)[tracks] for name in _PER_TRACK},
         )
 
     def tensors(self) -> dict[str, Tensor]:
         """Return everything by name, on the CPU, to be saved."""
         counters = torch.tensor([self.frames_seen, self.next_id])
-        named = {name: getattr(self, name).detach().cpu().contiguous() for name in _TENSORS}
+        named = {name: getattr(self, name).detach().cpu().contiguous() for name in (*_TENSORS, "velocities")}
         return {"counters": counters, **named, **({} if self.archive is None else self.archive.tensors())}
 
     @classmethod
@@ -267,11 +299,16 @@ class TrackMemory:
                 raise InputError(f"The saved '{name}' does not fit the {rows} saved track ids of {classes} classes.")
         if masks.ndim != 3 or len(masks) > rows or masks.dtype != torch.bool:
             raise InputError(f"The saved 'masks' does not fit the {rows} saved track ids.")
+        # States from before there were any have none.
+        velocities = tensors.get("velocities", torch.zeros(len(masks), 2))
+        if velocities.shape != (len(masks), 2) or velocities.dtype != torch.float32:
+            raise InputError(f"The saved 'velocities' does not fit the {len(masks)} saved masks.")
         frames_seen, next_id = tensors["counters"].tolist()
         restored = cls(
             frames_seen=frames_seen,
             next_id=next_id,
             **{name: tensors[name].to(device) for name in _TENSORS},
+            velocities=velocities.to(device),
             archive=None
             if archive is None
             else TrackArchive.from_tensors(tensors, archive, channels=channels, classes=classes),
@@ -289,13 +326,43 @@ class TrackMemory:
             and bool(((age >= 0) & (age < self.frames_seen)).all())
             and bool((age.diff() >= 0).all())
             and bool(((self.observations >= 1) & (self.observations <= self.frames_seen)).all())
-            and bool(self.class_sum.isfinite().all() and self.bank.isfinite().all())
+            and bool(
+                self.class_sum.isfinite().all() and self.bank.isfinite().all() and self.velocities.isfinite().all()
+            )
             and (self.archive is None or self.archive.fits(ids, next_number=self.next_id, frames=self.frames_seen))
         )
 
 
 _PER_TRACK = ("ids", "last_seen", "observations", "class_sum", "bank")
 _TENSORS = (*_PER_TRACK, "masks")
+# What is left of a velocity after a frame in which the track was not found.
+_SLOWING = 0.9
+
+
+def moved_masks(masks: Tensor, ways: Tensor) -> Tensor:
+    """Return masks (R, h, w) bool moved by whole pixels, (R, 2) to the right and down; what leaves is gone."""
+    height, width = masks.shape[1:]
+    ways = ways.round().long()
+    rows = torch.arange(height, device=masks.device) - ways[:, 1, None]  # (R, h)
+    columns = torch.arange(width, device=masks.device) - ways[:, 0, None]  # (R, w)
+    is_inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None]
+    rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
+    numbers = torch.arange(len(masks), device=masks.device)[:, None, None]
+    return masks[numbers, rows[:, :, None], columns[:, None]] & is_inside
+
+
+def _centres(masks: Tensor) -> Tensor:
+    """Return the centres of mass of masks (R, h, w), (R, 2) of x and y; those of empty ones are 0."""
+    area = masks.sum(dim=(1, 2)).clamp(min=1)
+    x, y = (
+        (masks.sum(dim=axis) * torch.arange(masks.shape[3 - axis], device=masks.device)).sum(dim=1) for axis in (1, 2)
+    )
+    return torch.stack([x / area, y / area], dim=1)
+
+
+def _way_of_one(frames: Tensor) -> Tensor:
+    """Return the way in so many frames (R,) of what begins with a pixel a frame and slows down, float32."""
+    return (1 - _SLOWING**frames) / (1 - _SLOWING)
 
 
 def _rows_or_zero(values: Tensor, rows: Tensor) -> Tensor:
