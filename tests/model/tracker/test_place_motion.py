@@ -1,4 +1,4 @@
-"""Places that move on while nobody sees them."""
+"""Places of hidden objects, which move on as the objects moved."""
 
 import pytest
 import torch
