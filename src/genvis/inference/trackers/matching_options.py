@@ -10,7 +10,7 @@ ArchivedLooks = Literal["detections", "queries"]
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryMatchingOptions:
-    """Options of memory matching; the defaults were chosen on generated validation videos (docs/memory_matching.md).
+    """Options of memory matching; the defaults were chosen on generated validation videos (docs/reproduction.md).
 
     Attributes:
         detection_threshold: Detections with a lower score (class probability times mean mask probability) are ignored.

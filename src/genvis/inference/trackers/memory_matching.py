@@ -29,10 +29,11 @@ class MemoryMatching(VideoTracker):
     ``sure_after`` frames, times the quality of its masks.
 
     It fails where looks and place say nothing: two objects that look alike and change places while hidden may swap
-    ids. An object that looks different when it comes back (another side, another light) gets a new id, as does one that
-    comes back after ``keep_frames``, unless an archive remembers it. Objects that the detector joins in one mask share
-    one track until it parts them. The thresholds are for queries whose cosine similarity is near 1 for one object and
-    clearly lower for two; a detector with other queries may need another ``match_threshold``.
+    ids (``velocity_gain`` is against that). An object that looks different when it comes back (another side, another
+    light) gets a new id, as does one that comes back after ``keep_frames``, unless an archive remembers it. Objects
+    that the detector joins in one mask share one track until it parts them. The thresholds are for queries whose cosine
+    similarity is near 1 for one object and clearly lower for two; a detector with other queries may need another
+    ``match_threshold``.
 
     Args:
         detector: Frame-level detector, in evaluation mode.

@@ -112,12 +112,14 @@ class TrackMemory:
         """
         overlap = torch.zeros(len(masks), len(self), device=masks.device)
         if self.masks.shape[1:] == masks.shape[1:]:
-            overlap[:, : len(self.masks)] = mask_iou(masks, moved_masks(self.masks, self._ways()))
+            overlap[:, : len(self.masks)] = mask_iou(masks, self._expected_masks())
         return overlap
 
-    def _ways(self) -> Tensor:
-        """Return how far the masks are to have moved by the next frame, (R, 2) pixels."""
-        return self.velocities * _way_of_one(self.age[: len(self.masks)] + 1)[:, None]
+    def _expected_masks(self) -> Tensor:
+        """Return the masks where they are to be in the next frame, (R, h, w) bool."""
+        if not self.velocities.any():
+            return self.masks
+        return moved_masks(self.masks, self.velocities * _way_of_one(self.age[: len(self.masks)] + 1)[:, None])
 
     def class_probability(self, classes: Tensor) -> Tensor:
         """Return (D, M): each track's mean probability of the classes (D,) of detections."""
