@@ -81,8 +81,8 @@ class DataOptions:
         clips: N_v, clips of a sample.
         frames_per_clip: N_f, frames of a clip.
         frame_range: The frames lie at most this far from a reference frame.
-        frame_spacing: `random` as published; `even` for frames of equal distances, drawn for each sample, as trackers
-            need that expect objects where they move to (`propagation: motion`).
+        frame_spacing: `random` as published; `even` for frames of equal distances, drawn for each sample, for trackers
+            that expect objects where they move to (`propagation: motion`).
         augmentation: How samples from files are changed.
         batch_size: Videos of a step, over all processes.
         workers: Processes that prepare samples, for each training process; 0 prepares them in between the steps.
