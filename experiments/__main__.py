@@ -16,6 +16,8 @@ TABLES = (
         "online-figure3",
         "online-options",
         "association",
+        "association-table5",
+        "association-claims",
         "all",
     ),
 )

@@ -11,6 +11,8 @@ from experiments.tables import (
     ASSOCIATION,
     ASSOCIATION_ATTEMPT,
     ASSOCIATION_CLAIMS,
+    CLAIMS_TABLE4,
+    CLAIMS_TABLE6,
     ONLINE,
     ONLINE_FIGURE3,
     ONLINE_OPTIONS,
@@ -85,9 +87,12 @@ ASSOCIATION_PAIRS = {
         (Measured(first, ASSOCIATION[first]), Measured(second, one))
         for first in ("memory matching", "5 frames, UVLA")
         for second, one in ASSOCIATION_CLAIMS.items()
-    ]
+    ],
+    "association-table5": _pairs(ONLINE_TABLE5),
+    "claims-table4": _pairs(CLAIMS_TABLE4),
+    "claims-table6": _pairs(CLAIMS_TABLE6),
 }
-"""The same in the attempt `association`."""
+"""The same in the attempts on the sets of which association is the question."""
 
 
 class Step(NamedTuple):
@@ -120,6 +125,13 @@ STEPS = (
     Step("clips of 7 instead of 5", "online-table6", "N_f = 5", "N_f = 7", -1.6),
 )
 """The order of the rows of Tables 4 to 6."""
+_TWO, _FIVE, _UVLA = CLAIMS_TABLE4
+ASSOCIATION_STEPS = (
+    Step("five frames instead of two", "claims-table4", _TWO, _FIVE, 2.4),
+    Step("UVLA instead of correspondence learning", "claims-table4", _FIVE, _UVLA, 2.7),
+    *(one._replace(table="claims-table6") for one in STEPS if one.table == "online-table6"),
+)
+"""The same with the tracker that reads places."""
 
 
 def attempt_pairs(attempt: str) -> tuple[dict[str, list[Pair]], tuple[str, ...]]:

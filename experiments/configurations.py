@@ -183,6 +183,16 @@ OPTION_IDENTITY = replace(ONLINE_UVLA, name="online-identity-resolved", identity
 OPTION_NOISE = replace(ONLINE_UVLA, name="online-noise-resolved", query_noise=0.3)
 OPTION_IDENTITY_NOISE = replace(OPTION_IDENTITY, name="online-identity-noise-resolved", query_noise=0.3)
 ONLINE_CLAIMS = replace(ONLINE_UVLA, name="online-claims-resolved", frame_reading="claims", propagation="occupancy")
+CLAIMS_CORRESPONDENCE_2, CLAIMS_CORRESPONDENCE_5, CLAIMS_3, CLAIMS_5, CLAIMS_7 = (
+    replace(
+        one,
+        name=one.name.replace("online-", "online-claims-"),
+        memory="none",
+        frame_reading="claims",
+        propagation="occupancy",
+    )
+    for one in (ONLINE_CORRESPONDENCE_2, ONLINE_CORRESPONDENCE_5, ONLINE_GENVIS_3, ONLINE_GENVIS_5, ONLINE_GENVIS_7)
+)
 OPTION_GATED = replace(ONLINE_UVLA, name="online-gated-resolved", propagation="gated")
 
 BUNDLED_OCCUPANCY = replace(BUNDLED, name="bundled-occupancy", occupancy=True)

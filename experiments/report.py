@@ -14,6 +14,7 @@ from experiments.shares import absence_bounds, absence_count, kept_share, switch
 from experiments.validation_sets import ASSOCIATION_SETS, OBJECT_COUNTS, PIECES, SETS
 from genvis.errors import InputError
 from genvis.files import make_folder, write_text
+from genvis.inference.run_setup import ClipLength
 
 FRAME = Path(__file__).with_name("page.md")
 """Beginning of a page that does not exist yet: headings and every generated part."""
@@ -231,19 +232,25 @@ def association_section(results: ResultSet) -> str:
     return "\n\n".join(filter(None, parts)) or _NOTHING
 
 
-def online_figure3_section(results: ResultSet) -> str:
-    """Return AP and IDF1 over the clip length at inference, of trackers that were trained with different ones."""
-    found = results.attempt(tables.ONLINE_ATTEMPT)
-    head = ["trained with", "set", *(f"clips of {one}" if one != "auto" else one for one in tables.ONLINE_LENGTHS)]
-    rows = []
-    for title, one in tables.ONLINE_FIGURE3.items():
-        for name in tables.ONLINE_SETS:
-            plans = [one.plan(name, clip_length=length) for length in tables.ONLINE_LENGTHS]
-            both = zip(*(_texts(found, one, plans, score) for score in ("ap", "idf1")), strict=True)
-            cells = [" / ".join(filter(None, cell)) for cell in both]
-            if any(cells):
-                rows.append([title, f"*{name}*", *cells])
-    return _table(head, rows, labels=2)
+def _lengths(
+    attempt: str, trainings: Mapping[str, Configuration], sets: Sequence[str], lengths: Sequence[ClipLength]
+) -> Callable[[ResultSet], str]:
+    """Return a section with AP and IDF1 over the clip length at inference, of trackers trained differently."""
+
+    def section(results: ResultSet) -> str:
+        found = results.attempt(attempt)
+        head = ["trained with", "set", *(f"clips of {one}" if one != "auto" else one for one in lengths)]
+        rows = []
+        for title, one in trainings.items():
+            for name in sets:
+                plans = [one.plan(name, clip_length=length) for length in lengths]
+                both = zip(*(_texts(found, one, plans, score) for score in ("ap", "idf1")), strict=True)
+                cells = [" / ".join(filter(None, cell)) for cell in both]
+                if any(cells):
+                    rows.append([title, f"*{name}*", *cells])
+        return _table(head, rows, labels=2)
+
+    return section
 
 
 def _intervals(table: str, attempt: str = tables.ONLINE_ATTEMPT) -> Callable[[ResultSet], str]:
@@ -267,21 +274,25 @@ def _intervals(table: str, attempt: str = tables.ONLINE_ATTEMPT) -> Callable[[Re
     return section
 
 
-def online_order_section(results: ResultSet) -> str:
-    """Return the steps of Tables 4 to 6 with their differences in AP and AssA, and the paper's."""
-    found = results.attempt(tables.ONLINE_ATTEMPT).document(intervals.FILE)
-    scores = (("AP", "ap"), ("AssA", "assa"))
-    rows = []
-    for step in comparisons.STEPS:
-        cells = []
-        for (_, score), name in itertools.product(scores, tables.ONLINE_SETS):
-            pairs = found.get(step.table, {}).get(name, [])
-            known = [one for one in pairs if (one["first"], one["second"]) == (step.first, step.second)]
-            cells.append(_interval(known[0]["scores"][score]) if known else "")
-        if any(cells):
-            rows.append([step.title, f"{step.paper:+.1f}", *cells])
-    columns = (f"*{name}*, {title}" for (title, _), name in itertools.product(scores, tables.ONLINE_SETS))
-    return _table(["step", "paper, AP on OVIS", *columns], rows, labels=2)
+def _order(attempt: str, steps: Sequence[comparisons.Step], sets: Sequence[str]) -> Callable[[ResultSet], str]:
+    """Return a section with the steps of Tables 4 to 6, their differences in AP and AssA, and the paper's."""
+
+    def section(results: ResultSet) -> str:
+        found = results.attempt(attempt).document(intervals.FILE)
+        scores = (("AP", "ap"), ("AssA", "assa"))
+        rows = []
+        for step in steps:
+            cells = []
+            for (_, score), name in itertools.product(scores, sets):
+                pairs = found.get(step.table, {}).get(name, [])
+                known = [one for one in pairs if (one["first"], one["second"]) == (step.first, step.second)]
+                cells.append(_interval(known[0]["scores"][score]) if known else "")
+            if any(cells):
+                rows.append([step.title, f"{step.paper:+.1f}", *cells])
+        columns = (f"*{name}*, {title}" for (title, _), name in itertools.product(scores, sets))
+        return _table(["step", "paper, AP on OVIS", *columns], rows, labels=2)
+
+    return section
 
 
 def _interval(value: Mapping[str, float]) -> str:
@@ -388,14 +399,23 @@ SECTIONS: dict[str, Callable[[ResultSet], str]] = {
     "online": _online(tables.ONLINE, _PAPER_ONLINE),
     "online_table5": _online(tables.ONLINE_TABLE5, _PAPER_ONLINE5),
     "online_table6": _online(tables.ONLINE_TABLE6, _PAPER_ONLINE6),
-    "online_figure3": online_figure3_section,
+    "online_figure3": _lengths(tables.ONLINE_ATTEMPT, tables.ONLINE_FIGURE3, tables.ONLINE_SETS, tables.ONLINE_LENGTHS),
+    "association_figure3": _lengths(
+        tables.ASSOCIATION_LOOKS_ATTEMPT, tables.CLAIMS_FIGURE3, tuple(ASSOCIATION_SETS), tables.CLAIMS_LENGTHS
+    ),
     "online_options": _online(tables.ONLINE_OPTIONS),
-    "online_order": online_order_section,
+    "online_order": _order(tables.ONLINE_ATTEMPT, comparisons.STEPS, tables.ONLINE_SETS),
+    "association_order": _order(
+        tables.ASSOCIATION_LOOKS_ATTEMPT, comparisons.ASSOCIATION_STEPS, tuple(ASSOCIATION_SETS)
+    ),
     "online_runs": online_runs_section,
     "association": association_section,
     "association_runs": association_runs_section,
     "intervals_association": _intervals("association", tables.ASSOCIATION_ATTEMPT),
     "intervals_association_looks": _intervals("association", tables.ASSOCIATION_LOOKS_ATTEMPT),
+    "intervals_association_table5": _intervals("association-table5", tables.ASSOCIATION_LOOKS_ATTEMPT),
+    "intervals_claims_table4": _intervals("claims-table4", tables.ASSOCIATION_LOOKS_ATTEMPT),
+    "intervals_claims_table6": _intervals("claims-table6", tables.ASSOCIATION_LOOKS_ATTEMPT),
     "intervals": _intervals("online"),
     "intervals_table5": _intervals("online-table5"),
     "intervals_table6": _intervals("online-table6"),

@@ -7,6 +7,11 @@ from experiments.configurations import (
     BUNDLED,
     BUNDLED_OCCUPANCY,
     CEILING,
+    CLAIMS_3,
+    CLAIMS_5,
+    CLAIMS_7,
+    CLAIMS_CORRESPONDENCE_2,
+    CLAIMS_CORRESPONDENCE_5,
     CORRESPONDENCE_2,
     CORRESPONDENCE_5,
     GENVIS,
@@ -145,6 +150,17 @@ ASSOCIATION_CLAIMS = {
     "5 frames, UVLA, claims": ONLINE_CLAIMS,
 }
 """Rows on these sets that say what places are worth: memory matching without, a tracker with them."""
+CLAIMS_TABLE4 = {
+    "2 frames, correspondence learning, claims": CLAIMS_CORRESPONDENCE_2,
+    "5 frames, correspondence learning, claims": CLAIMS_CORRESPONDENCE_5,
+    "5 frames, UVLA, claims": ONLINE_CLAIMS,
+}
+"""Table 4 with the tracker that reads places, in which there is no memory."""
+CLAIMS_TABLE6 = {"N_f = 1": ONLINE_CLAIMS, "N_f = 3": CLAIMS_3, "N_f = 5": CLAIMS_5, "N_f = 7": CLAIMS_7}
+"""Table 6 with it."""
+CLAIMS_FIGURE3 = {"5 clips of 1": ONLINE_CLAIMS, "5 clips of 3": CLAIMS_3}
+"""How it was trained whose clips have another length at inference."""
+CLAIMS_LENGTHS: tuple[ClipLength, ...] = (1, 3, 7)
 ASSOCIATION_LONG_ATTEMPT = "association-long"
 """The same with six times the steps."""
 ASSOCIATION_LOOKS_ATTEMPT = "association-looks"
@@ -158,7 +174,12 @@ ASSOCIATION_OTHERS = {
         "5 frames, correspondence learning, from a comparison of looks": ONLINE_CORRESPONDENCE_5,
         "5 frames, UVLA, from a comparison of looks": ONLINE_UVLA,
         "5 frames, UVLA, prototype memory, from a comparison of looks": ONLINE_GENVIS,
-        "5 frames, UVLA, claims, from a comparison of looks": ONLINE_CLAIMS,
+        "5 frames, UVLA, prototype memory read globally, from a comparison of looks": ONLINE_GLOBAL_MEMORY,
+        **{f"{title}, from a comparison of looks": one for title, one in CLAIMS_TABLE4.items()},
+        **{
+            f"5 clips of {one.clip_length}, UVLA, claims, from a comparison of looks": one
+            for one in (CLAIMS_3, CLAIMS_5, CLAIMS_7)
+        },
         "memory matching without places": ASSOCIATION_CLAIMS["memory matching without places"],
     },
     ASSOCIATION_LOOKS_LONG_ATTEMPT: {
@@ -263,6 +284,26 @@ def association(sets: Sequence[str] = tuple(ASSOCIATION_SETS)) -> list[Job]:
     return _on(ASSOCIATION | ASSOCIATION_CLAIMS, sets)
 
 
+def association_table5(sets: Sequence[str] = tuple(ASSOCIATION_SETS)) -> list[Job]:
+    """Return the jobs of Table 5 on these sets."""
+    return _on(ONLINE_TABLE5, sets)
+
+
+def association_claims(sets: Sequence[str] = tuple(ASSOCIATION_SETS)) -> list[Job]:
+    """Return the jobs of Tables 4 and 6 and Figure 3 on these sets, with the tracker that reads places."""
+    return [
+        Job(
+            one,
+            tuple(
+                one.plan(name, clip_length=length)
+                for name in sets
+                for length in (CLAIMS_LENGTHS if one in CLAIMS_FIGURE3.values() else (0,))
+            ),
+        )
+        for one in dict.fromkeys((*CLAIMS_TABLE4.values(), *CLAIMS_TABLE6.values()))
+    ]
+
+
 def all_jobs(sets: Sequence[str] = TABLE_SETS) -> list[Job]:
     """Return everything, each configuration once, in the order of the tables."""
     plans: dict[Configuration, dict[EvaluationPlan, None]] = {}
@@ -273,7 +314,7 @@ def all_jobs(sets: Sequence[str] = TABLE_SETS) -> list[Job]:
 
 def sets_of(command: str) -> tuple[str, ...]:
     """Return the usual validation sets of a table."""
-    if command == "association":
+    if command.startswith("association"):
         return tuple(ASSOCIATION_SETS)
     return ONLINE_SETS if command.startswith("online") else TABLE_SETS
 
@@ -310,5 +351,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], list[Job]]] = {
     "online-figure3": online_figure3,
     "online-options": online_options,
     "association": association,
+    "association-table5": association_table5,
+    "association-claims": association_claims,
     "all": all_jobs,
 }

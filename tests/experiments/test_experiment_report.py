@@ -84,9 +84,13 @@ def results(tmp_path: Path) -> Path:
     for attempt, rows in tables.ASSOCIATION_OTHERS.items():
         other = folder.with_name(f"{folder.name}-{attempt}")
         for configuration in rows.values():
-            plans = tuple(configuration.plan(name) for name in ASSOCIATION_SETS)
+            lengths = tables.CLAIMS_LENGTHS if configuration in tables.CLAIMS_FIGURE3.values() else (0,)
+            plans = tuple(configuration.plan(name, clip_length=one) for name in ASSOCIATION_SETS for one in lengths)
             write_result(other, Job(configuration, plans), 0, 7.0)
-        (other / "intervals.json").write_text(json.dumps({"association": {"association-occluded": [pair]}}))
+        step = comparisons.ASSOCIATION_STEPS[0]
+        both = [pair, {**pair, "first": step.first, "second": step.second}]
+        known = {table: {"association-occluded": both} for table in comparisons.ASSOCIATION_PAIRS}
+        (other / "intervals.json").write_text(json.dumps(known))
     shares = Shares(pairs=40, chance=0.5, query=0.75, place=1.0, both=0.875)._asdict()
     (online / "identity.json").write_text(json.dumps({"occluded": {"15": shares}}))
     return folder
@@ -129,6 +133,9 @@ def test_the_page_is_filled_in_and_plots_are_drawn(
     assert text.count(row) == len(comparisons.PAIRS)
     row = "| index-wise reading instead of global | +1.6 |  | **+2.0 (+0.5 to +3.5)** |  |"
     assert text.count(row) == 1
+    row = "| five frames instead of two | +2.4 |  | **+2.0 (+0.5 to +3.5)** |  |"
+    assert text.count(row) == 1
+    assert "| 5 clips of 3 | *association-normal* | 7.0 / 7.0 | 7.0 / 7.0 | 7.0 / 7.0 |" in text
     assert "| global | 40.0 | 40.0 |" in text
     assert "| N_f = 7 | 55.0 | 55.0 |" in text
     assert "| 15 clips of 1 | *normal* | 60.0 / 60.0 | 60.0 / 60.0 |" in text
