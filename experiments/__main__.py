@@ -64,8 +64,8 @@ def options_parser() -> argparse.ArgumentParser:
         default="",
         metavar="NAME",
         help="of runs with other settings: they share caches and pretraining, their results go to RESULTS-NAME; "
-        "'online', 'association', 'association-long', 'association-looks' and 'association-looks-long' have settings "
-        "of their own",
+        "'online', 'association', 'association-claims', 'association-long', 'association-looks' and "
+        "'association-looks-long' have settings of their own",
     )
     parser.add_argument(
         "--output",

@@ -129,9 +129,10 @@ _TWO, _FIVE, _UVLA = CLAIMS_TABLE4
 ASSOCIATION_STEPS = (
     Step("five frames instead of two", "claims-table4", _TWO, _FIVE, 2.4),
     Step("UVLA instead of correspondence learning", "claims-table4", _FIVE, _UVLA, 2.7),
+    STEPS[4]._replace(table="association-table5"),
     *(one._replace(table="claims-table6") for one in STEPS if one.table == "online-table6"),
 )
-"""The same with the tracker that reads places."""
+"""The same with the tracker that reads places; that of Table 5, which it has not, after a comparison of looks."""
 
 
 def attempt_pairs(attempt: str) -> tuple[dict[str, list[Pair]], tuple[str, ...]]:

@@ -401,21 +401,21 @@ SECTIONS: dict[str, Callable[[ResultSet], str]] = {
     "online_table6": _online(tables.ONLINE_TABLE6, _PAPER_ONLINE6),
     "online_figure3": _lengths(tables.ONLINE_ATTEMPT, tables.ONLINE_FIGURE3, tables.ONLINE_SETS, tables.ONLINE_LENGTHS),
     "association_figure3": _lengths(
-        tables.ASSOCIATION_LOOKS_ATTEMPT, tables.CLAIMS_FIGURE3, tuple(ASSOCIATION_SETS), tables.CLAIMS_LENGTHS
+        tables.ASSOCIATION_CLAIMS_ATTEMPT, tables.CLAIMS_FIGURE3, tuple(ASSOCIATION_SETS), tables.CLAIMS_LENGTHS
     ),
     "online_options": _online(tables.ONLINE_OPTIONS),
     "online_order": _order(tables.ONLINE_ATTEMPT, comparisons.STEPS, tables.ONLINE_SETS),
     "association_order": _order(
-        tables.ASSOCIATION_LOOKS_ATTEMPT, comparisons.ASSOCIATION_STEPS, tuple(ASSOCIATION_SETS)
+        tables.ASSOCIATION_CLAIMS_ATTEMPT, comparisons.ASSOCIATION_STEPS, tuple(ASSOCIATION_SETS)
     ),
     "online_runs": online_runs_section,
     "association": association_section,
     "association_runs": association_runs_section,
     "intervals_association": _intervals("association", tables.ASSOCIATION_ATTEMPT),
     "intervals_association_looks": _intervals("association", tables.ASSOCIATION_LOOKS_ATTEMPT),
-    "intervals_association_table5": _intervals("association-table5", tables.ASSOCIATION_LOOKS_ATTEMPT),
-    "intervals_claims_table4": _intervals("claims-table4", tables.ASSOCIATION_LOOKS_ATTEMPT),
-    "intervals_claims_table6": _intervals("claims-table6", tables.ASSOCIATION_LOOKS_ATTEMPT),
+    "intervals_association_table5": _intervals("association-table5", tables.ASSOCIATION_CLAIMS_ATTEMPT),
+    "intervals_claims_table4": _intervals("claims-table4", tables.ASSOCIATION_CLAIMS_ATTEMPT),
+    "intervals_claims_table6": _intervals("claims-table6", tables.ASSOCIATION_CLAIMS_ATTEMPT),
     "intervals": _intervals("online"),
     "intervals_table5": _intervals("online-table5"),
     "intervals_table6": _intervals("online-table6"),

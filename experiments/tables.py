@@ -167,6 +167,8 @@ ASSOCIATION_LOOKS_ATTEMPT = "association-looks"
 """The same with trackers that begin with a comparison of looks."""
 ASSOCIATION_LOOKS_LONG_ATTEMPT = "association-looks-long"
 """These with five times the steps."""
+ASSOCIATION_CLAIMS_ATTEMPT = "association-claims"
+"""As `association-looks`, all on one machine: the steps of Tables 4 to 6 and Figure 3 with claims."""
 ASSOCIATION_OTHERS = {
     ASSOCIATION_LONG_ATTEMPT: {"5 frames, UVLA, six times the steps": ONLINE_UVLA},
     ASSOCIATION_LOOKS_ATTEMPT: {
@@ -174,16 +176,20 @@ ASSOCIATION_OTHERS = {
         "5 frames, correspondence learning, from a comparison of looks": ONLINE_CORRESPONDENCE_5,
         "5 frames, UVLA, from a comparison of looks": ONLINE_UVLA,
         "5 frames, UVLA, prototype memory, from a comparison of looks": ONLINE_GENVIS,
-        "5 frames, UVLA, prototype memory read globally, from a comparison of looks": ONLINE_GLOBAL_MEMORY,
-        **{f"{title}, from a comparison of looks": one for title, one in CLAIMS_TABLE4.items()},
-        **{
-            f"5 clips of {one.clip_length}, UVLA, claims, from a comparison of looks": one
-            for one in (CLAIMS_3, CLAIMS_5, CLAIMS_7)
-        },
+        "5 frames, UVLA, claims, from a comparison of looks": ONLINE_CLAIMS,
         "memory matching without places": ASSOCIATION_CLAIMS["memory matching without places"],
     },
     ASSOCIATION_LOOKS_LONG_ATTEMPT: {
         "5 frames, UVLA, claims, from a comparison of looks, five times the steps": ONLINE_CLAIMS,
+    },
+    ASSOCIATION_CLAIMS_ATTEMPT: {
+        **{f"{title}, from a comparison of looks, second series": one for title, one in CLAIMS_TABLE4.items()},
+        **{
+            f"5 clips of {one.clip_length}, UVLA, claims, from a comparison of looks, second series": one
+            for one in (CLAIMS_3, CLAIMS_5, CLAIMS_7)
+        },
+        "5 frames, UVLA, memory read globally, from a comparison of looks, second series": ONLINE_GLOBAL_MEMORY,
+        "5 frames, UVLA, memory read index-wise, from a comparison of looks, second series": ONLINE_GENVIS,
     },
 }
 """Rows of the other attempts on these sets, by the attempt."""

@@ -109,6 +109,7 @@ ATTEMPTS = {
 """Settings of attempts by their name, where they are not told one by one."""
 ATTEMPTS["association"] = replace(ATTEMPTS["online"], views=1000, mixture="+".join(ASSOCIATION_SETS))
 ATTEMPTS["association-looks"] = replace(ATTEMPTS["association"], attention="looks")
+ATTEMPTS["association-claims"] = ATTEMPTS["association-looks"]
 ATTEMPTS["association-long"] = replace(ATTEMPTS["association"], steps=12000)
 ATTEMPTS["association-looks-long"] = replace(ATTEMPTS["association-looks"], steps=10000)
 

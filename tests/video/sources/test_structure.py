@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterable
+from hashlib import md5
 from pathlib import Path
 from random import Random
 
@@ -56,12 +57,14 @@ def test_losses_that_the_long_test_of_damaged_videos_found_are_told(name: str, n
 
 def assert_told(path: Path, random: Random) -> None:
     """Damage a video, and assert that no frame is lost in silence."""
-    path.write_bytes(damage(path.read_bytes(), random)[0])
+    sound = path.read_bytes()
+    path.write_bytes(damage(sound, random)[0])
     try:
         frames, problem = read(path)
     except InputError:
         return
-    assert frames == FRAMES or problem is not None
+    told = f"{path.name}: {frames} frames of {FRAMES}; sound file {md5(sound).hexdigest()}"
+    assert frames == FRAMES or problem is not None, f"{told}, damaged {md5(path.read_bytes()).hexdigest()}"
 
 
 def read(path: Path) -> tuple[int, str | None]:
