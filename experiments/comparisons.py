@@ -11,6 +11,8 @@ from experiments.tables import (
     ASSOCIATION,
     ASSOCIATION_ATTEMPT,
     ASSOCIATION_CLAIMS,
+    CLAIMS_FIGURE3,
+    CLAIMS_LENGTHS,
     CLAIMS_TABLE4,
     CLAIMS_TABLE6,
     ONLINE,
@@ -91,6 +93,11 @@ ASSOCIATION_PAIRS = {
     "association-table5": _pairs(ONLINE_TABLE5),
     "claims-table4": _pairs(CLAIMS_TABLE4),
     "claims-table6": _pairs(CLAIMS_TABLE6),
+    "claims-figure3": [
+        pair
+        for title, one in CLAIMS_FIGURE3.items()
+        for pair in pairwise(Measured(f"{title}, run with {length}", one, length) for length in CLAIMS_LENGTHS)
+    ],
 }
 """The same in the attempts on the sets of which association is the question."""
 

@@ -416,6 +416,7 @@ SECTIONS: dict[str, Callable[[ResultSet], str]] = {
     "intervals_association_table5": _intervals("association-table5", tables.ASSOCIATION_CLAIMS_ATTEMPT),
     "intervals_claims_table4": _intervals("claims-table4", tables.ASSOCIATION_CLAIMS_ATTEMPT),
     "intervals_claims_table6": _intervals("claims-table6", tables.ASSOCIATION_CLAIMS_ATTEMPT),
+    "intervals_claims_figure3": _intervals("claims-figure3", tables.ASSOCIATION_CLAIMS_ATTEMPT),
     "intervals": _intervals("online"),
     "intervals_table5": _intervals("online-table5"),
     "intervals_table6": _intervals("online-table6"),
