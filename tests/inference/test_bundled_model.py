@@ -1,4 +1,4 @@
-"""What the bundled model finds in videos that it has not seen: a fault anywhere on the way shows in its scores."""
+"""The bundled model on videos that it has not seen: a fault anywhere on the way shows in its scores."""
 
 import torch
 
