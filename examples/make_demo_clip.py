@@ -16,7 +16,7 @@ from genvis.video.writing.video_writer import VideoWriter
 FRAMES_PER_SECOND = 24
 LENGTH = 120
 SCENE = 16
-"""Of the first 37, one of the two in which the bundled model keeps the ids best."""
+"""Of the first 37, one of the two in which the second version of the bundled model kept the ids best."""
 DIFFICULTY = replace(
     DIFFICULTIES["easy"],
     objects=(4, 4),

@@ -132,12 +132,12 @@ STEPS = (
     Step("clips of 7 instead of 5", "online-table6", "N_f = 5", "N_f = 7", -1.6),
 )
 """The order of the rows of Tables 4 to 6."""
-_TWO, _FIVE, _UVLA = CLAIMS_TABLE4
+_CLAIMS_TWO, _CLAIMS_FIVE, _CLAIMS_UVLA = CLAIMS_TABLE4
+_TABLES = {"online-table5": "association-table5", "online-table6": "claims-table6"}
 ASSOCIATION_STEPS = (
-    Step("five frames instead of two", "claims-table4", _TWO, _FIVE, 2.4),
-    Step("UVLA instead of correspondence learning", "claims-table4", _FIVE, _UVLA, 2.7),
-    STEPS[4]._replace(table="association-table5"),
-    *(one._replace(table="claims-table6") for one in STEPS if one.table == "online-table6"),
+    Step("five frames instead of two", "claims-table4", _CLAIMS_TWO, _CLAIMS_FIVE, 2.4),
+    Step("UVLA instead of correspondence learning", "claims-table4", _CLAIMS_FIVE, _CLAIMS_UVLA, 2.7),
+    *(one._replace(table=_TABLES[one.table]) for one in STEPS if one.table in _TABLES),
 )
 """The same with the tracker that reads places; that of Table 5, which it has not, after a comparison of looks."""
 

@@ -154,10 +154,12 @@ class RunSetup:
         self.tracker: VideoTracker = self._make_tracker()
         if self.matching is None and matching not in (None, MemoryMatchingOptions()):
             raise InputError(f"Options of matching are for the tracker 'memory', not '{self.tracker_name}'.")
-        if memory_clips is not None and (
-            self.tracker_name != "propagation" or not hasattr(model.config, "memory_clips")
-        ):
-            raise InputError("memory_clips is for GenVIS with the tracker 'propagation': leave it out.")
+        has_memory = getattr(model.config, "memory_read", "none") != "none" and self.tracker_name == "propagation"
+        if memory_clips is not None and not has_memory:
+            raise InputError(
+                f"memory_clips is {memory_clips}, but there is no prototype memory here, only in GenVIS models that "
+                "have one, with the tracker 'propagation': leave it out."
+            )
         if occupancy_weighted and self.tracker_name != "propagation":
             raise InputError(f"occupancy_weighted is for the tracker 'propagation', not '{self.tracker_name}'.")
         if archive is not None and archive.size and not self._can_archive:

@@ -16,6 +16,8 @@ from genvis.checkpoints.load import load_genvis
 from genvis.cli.main import main
 from genvis.data.annotations.youtube_vis import file_categories
 from genvis.data.sprites import SpriteVideos, render
+from genvis.model.config import GenVISConfig
+from genvis.model.genvis import GenVIS
 from genvis.training.recipe import hardware_presets
 from genvis.training.recipe.hardware_presets import TrainingMachine, preset_for
 from genvis.training.recipe.loading import load_recipe
@@ -160,6 +162,19 @@ def test_a_new_tracker_begins_with_a_comparison_of_looks_and_places(
     config = {"frame_reading": "attention", "memory_read": "index", "propagation": "full"} | model.config
     assert (config["frame_reading"], config["memory_read"], config["propagation"]) == tracking
     assert load_recipe(planned.detector).model.attention == "init"
+
+
+@pytest.mark.parametrize(("propagation", "spacing"), [("motion", "even"), ("occupancy", "random")])
+def test_a_tracker_whose_places_move_learns_from_frames_at_even_distances(
+    four_videos: Path, tmp_path: Path, propagation: str, spacing: str
+) -> None:
+    config = {**load_genvis("sprites-tiny").config.to_dict(), "propagation": propagation}
+    GenVIS(GenVISConfig(**config)).save_pretrained(tmp_path / "claims")
+    planned = plan_own_recipes(
+        name="own", images=four_videos / "frames", init=str(tmp_path / "claims"), folder=tmp_path
+    )
+    write_own_recipes(planned, train=four_videos / "annotations.json", validation=None)
+    assert load_recipe(planned.genvis).data.frame_spacing == spacing
 
 
 def test_a_semi_online_model_is_trained_in_clips(four_videos: Path, tmp_path: Path) -> None:

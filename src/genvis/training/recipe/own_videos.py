@@ -146,7 +146,9 @@ def write_own_recipes(recipes: OwnRecipes, *, train: Path, validation: Path | No
             else:
                 model |= {"memory": "silent"}
         title = f"Stage 2 of 2 for {name}: the tracker, on the frozen detector of stage 1."
-    clips = {"frames_per_clip": config.clip_length} if config.clip_length > 1 else {}
+    clips: dict[str, Any] = {"frames_per_clip": config.clip_length} if config.clip_length > 1 else {}
+    if config.propagation == "motion":  # A velocity means the same only between clips at even distances.
+        clips["frame_spacing"] = "even"
     layers = recipes.detector_layers
     _write(
         recipes.genvis,
