@@ -143,7 +143,8 @@ def open_cache(options: CacheOptions, *, module: StageModule, data: DataOptions,
         loss={
             "detector_layers": loss.detector_layers,
             "matches_classes": module.matches_classes,
-            "weights": asdict(loss.weights),
+            # What matching reads of them: runs that weigh other losses otherwise share a cache.
+            "weights": {name: getattr(loss.weights, name) for name in ("classification", "mask", "dice")},
             "points": asdict(loss.points),
             "fixed_grid": loss.fixed_grid,
         },
