@@ -1,5 +1,6 @@
 """The configuration of a GenVIS, VITA or MinVIS model: sizes, mode and the numbers that its users need at inference."""
 
+import math
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from transformers import EomtConfig, Mask2FormerConfig, PreTrainedConfig, RfDetrConfig
@@ -12,6 +13,8 @@ from genvis.model.preprocessing import Preprocessing
 PLACE_GRID = 8
 # Numbers that say how a place moves: two each for its velocity, and for the way that it went unseen.
 PLACE_MOTION = 4
+# Of "no object" in the loss of all published models.
+PUBLISHED_NO_OBJECT_WEIGHT = 0.1
 
 
 class DetectorConfig(Mask2FormerConfig):
@@ -106,6 +109,8 @@ class GenVISConfig(CategoryFields, PreTrainedConfig):
         memory_read: How the instance prototype memory is read: by ``"index"`` (paper, section 3.3), ``"global"``
             (Table 5), or ``"none"`` for no memory.
         memory_clips: How many past clips the memory keeps; None keeps all, as in the paper.
+        no_object_weight: The weight of "no object" in the loss that the tracker was trained with. The greater it was,
+            the less it says that an object is visible; what is shown is as if it had been the published 0.1.
         clip_length: N_f, frames of a clip, with which the model was trained and which inference uses by default.
         pixel_mean: Mean of the RGB channels, 0..255, that is subtracted.
         pixel_std: Divisor of the RGB channels.
@@ -141,6 +146,7 @@ class GenVISConfig(CategoryFields, PreTrainedConfig):
     frame_reading: str = "attention"
     memory_read: str = "index"
     memory_clips: int | None = None
+    no_object_weight: float = PUBLISHED_NO_OBJECT_WEIGHT
     clip_length: int = 1
     pixel_mean: list[float] | tuple[float, ...] = (123.675, 116.28, 103.53)
     pixel_std: list[float] | tuple[float, ...] = (58.395, 57.12, 57.375)
@@ -236,6 +242,8 @@ class GenVISConfig(CategoryFields, PreTrainedConfig):
             value = getattr(self, name)
             if value < 1:
                 raise InputError(f"{name} is {value}; it must be at least 1.")
+        if not 0 < self.no_object_weight < math.inf:
+            raise InputError(f"no_object_weight is {self.no_object_weight}; it must be more than 0.")
         _ = self.preprocessing  # Checks its fields.
         if self.hidden_dim % self.num_attention_heads:
             raise InputError(f"hidden_dim {self.hidden_dim} is no multiple of {self.num_attention_heads} heads.")

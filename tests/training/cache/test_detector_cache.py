@@ -221,6 +221,8 @@ def test_runs_with_other_clips_and_seeds_share_a_cache(tmp_path: Path, monkeypat
     module = build_module(recipe)
     build_data(recipe, module)
     monkeypatch.setattr("genvis.training.run.run.fill_cache", lambda *_, **__: pytest.fail("the cache was made again"))
+    recipe.loss.weights = replace(recipe.loss.weights, no_object=1.0, similarity=0.0)  # Matching reads neither.
+    module = build_module(recipe)
     recipe.data.clips, recipe.data.frames_per_clip, recipe.run.seed = 2, 3, 1
     stream = build_data(recipe, module).stream
     assert isinstance(stream[0], CachedView)
@@ -228,6 +230,10 @@ def test_runs_with_other_clips_and_seeds_share_a_cache(tmp_path: Path, monkeypat
     recipe.data.clips = 3
     with pytest.raises(InputError, match=r"cache\.frames is 6, but a step takes 9"):
         build_data(recipe, module)
+    recipe.data.clips, recipe.run.seed = 2, 0
+    recipe.loss.weights = replace(recipe.loss.weights, dice=1.0)
+    with pytest.raises(InputError, match=r"loss\.weights\.dice was 5\.0, now 1\.0"):
+        build_data(recipe, build_module(recipe))
 
 
 def test_evenly_spaced_frames_are_drawn_from_the_same_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

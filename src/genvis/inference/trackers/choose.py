@@ -94,6 +94,7 @@ def make_tracker(
             tracker,
             memory_clips=memory_clips,
             occupancy_weighted=occupancy_weighted,
+            no_object_weight=model.config.no_object_weight,
             looks="queries" if archive is None else archive.looks,
         )
         return _with_archive(propagation, archive)
@@ -101,8 +102,13 @@ def make_tracker(
         # Run as it is: it decodes a video once, after the last frame.
         if not isinstance(model.tracker, Tracker):
             raise InputError("An exported tracker sees one clip, not a whole video: choose 'propagation'.")
-        return OfflineTracking(detector, model.tracker, frames_at_once=frames_at_once)
-    return ClipMatching(detector, tracker)
+        return OfflineTracking(
+            detector,
+            model.tracker,
+            frames_at_once=frames_at_once,
+            no_object_weight=model.config.no_object_weight,
+        )
+    return ClipMatching(detector, tracker, no_object_weight=model.config.no_object_weight)
 
 
 def _videomt(model: "VidEoMT", graphs: "CudaGraphs | None") -> "VidEoMT | GraphedVidEoMT":

@@ -15,6 +15,7 @@ from genvis.inference.mask_store import IN_MEMORY_BYTES
 from genvis.inference.scoring import GREATEST_PROBABILITY
 from genvis.inference.trackers.propagation import tracks_of_queries
 from genvis.inference.trackers.video_tracker import TrackedClip, VideoTracker
+from genvis.model.config import PUBLISHED_NO_OBJECT_WEIGHT
 from genvis.model.mask_product import projected_mask_logits
 
 if TYPE_CHECKING:
@@ -48,15 +49,24 @@ class OfflineTracking(VideoTracker):
         detector: Frame-level detector, in evaluation mode.
         tracker: Network trained to track the detector's queries.
         frames_at_once: Frames of a clip that `finish` delivers.
+        no_object_weight: As in `QueryPropagation`.
     """
 
     score_rule = GREATEST_PROBABILITY
     is_causal = False
 
-    def __init__(self, detector: "FrameDetector", tracker: "Tracker", *, frames_at_once: int = 1) -> None:
+    def __init__(
+        self,
+        detector: "FrameDetector",
+        tracker: "Tracker",
+        *,
+        frames_at_once: int = 1,
+        no_object_weight: float = PUBLISHED_NO_OBJECT_WEIGHT,
+    ) -> None:
         self.detector = detector
         self.tracker = tracker
         self.frames_at_once = frames_at_once
+        self.no_object_weight = no_object_weight
 
     @torch.inference_mode()
     def track(self, pixel_values: Tensor, state: GatheredVideo | None) -> tuple[None, GatheredVideo]:
@@ -92,7 +102,7 @@ class OfflineTracking(VideoTracker):
             features = torch.from_numpy(np.frombuffer(bytearray(content), np.float32))
             maps = features.reshape(-1, *state.feature_shape).permute(0, 3, 1, 2).to(embeddings.device)
             masks = projected_mask_logits(embeddings, self.tracker.mask_features, maps)  # (T, Q, h, w)
-            yield tracks_of_queries(output.class_logits[-1, 0], masks)
+            yield tracks_of_queries(output.class_logits[-1, 0], masks, no_object_weight=self.no_object_weight)
         state.features.close()
 
     def state_tensors(self, state: GatheredVideo | None) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ from genvis.errors import InputError
 from genvis.inference.scoring import GREATEST_PROBABILITY, MEAN_LOGITS
 from genvis.inference.trackers.matching_options import ArchivedLooks
 from genvis.inference.trackers.video_tracker import SlotTracker, TrackedClip
+from genvis.model.config import PUBLISHED_NO_OBJECT_WEIGHT
 from genvis.model.device_copies import to_device
 from genvis.model.mask_overlap import looks_under_masks
 from genvis.model.outputs import TrackerState
@@ -33,6 +34,7 @@ class QueryPropagation(SlotTracker):
         tracker: Network trained to track the detector's queries.
         memory_clips: How many past clips the instance prototype memory keeps; None takes the network's number.
         occupancy_weighted: Renew a query only as far as it holds an object, see `occupancy_mixture`.
+        no_object_weight: Of the loss that the network was trained with, see `GenVISConfig`.
         looks: What the embeddings of clips are: instance queries, or what the detector sees under the masks, which
             tells objects apart better and costs its masks.
     """
@@ -47,10 +49,12 @@ class QueryPropagation(SlotTracker):
         *,
         memory_clips: int | None = None,
         occupancy_weighted: bool = False,
+        no_object_weight: float = PUBLISHED_NO_OBJECT_WEIGHT,
         looks: ArchivedLooks = "queries",
     ) -> None:
         self.detector = detector
         self.tracker = tracker
+        self.no_object_weight = no_object_weight
         self.memory_clips = memory_clips
         self.occupancy_weighted = occupancy_weighted
         self.looks = looks
@@ -67,7 +71,10 @@ class QueryPropagation(SlotTracker):
         embeddings = self.tracker.without_places(state.instance_queries[0])  # (Q, C)
         if self.looks == "detections":
             embeddings = looks_under_masks(mask_logits, detected, self.detector.predict(detected))  # (Q, C_det)
-        return tracks_of_queries(output.class_logits[-1, 0], mask_logits, embeddings), state
+        tracks = tracks_of_queries(
+            output.class_logits[-1, 0], mask_logits, embeddings, no_object_weight=self.no_object_weight
+        )
+        return tracks, state
 
     @torch.inference_mode()
     def released(self, state: TrackerState, slots: Tensor) -> TrackerState:
@@ -162,16 +169,27 @@ class VidEoMTPropagation(SlotTracker):
         return queries
 
 
-def tracks_of_queries(class_logits: Tensor, mask_logits: Tensor, queries: Tensor | None = None) -> TrackedClip:
+def tracks_of_queries(
+    class_logits: Tensor,
+    mask_logits: Tensor,
+    queries: Tensor | None = None,
+    *,
+    no_object_weight: float = PUBLISHED_NO_OBJECT_WEIGHT,
+) -> TrackedClip:
     """Return the tracks of a clip in which row q is track q.
 
     Args:
         class_logits: (Q, K + 1), "no object" last.
         mask_logits: (T, Q, h, w).
         queries: (Q, C), embeddings of this clip; None where there are only those of the whole video.
+        no_object_weight: Of the loss that the network was trained with: presence is as if it had been the published.
     """
     probabilities = class_logits.float().softmax(dim=-1)  # (Q, K + 1)
     presence = 1 - probabilities[:, -1]  # (Q,)
+    if no_object_weight != PUBLISHED_NO_OBJECT_WEIGHT:
+        # A class that weighs w times as much in the loss gets w times the odds.
+        odds = PUBLISHED_NO_OBJECT_WEIGHT / no_object_weight
+        presence = presence / (presence + odds * probabilities[:, -1])
     return TrackedClip(
         track_ids=torch.arange(len(class_logits)),
         class_evidence=probabilities[:, :-1],

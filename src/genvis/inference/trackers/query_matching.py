@@ -10,6 +10,7 @@ from torch import Tensor
 from genvis.inference.scoring import GREATEST_PROBABILITY
 from genvis.inference.trackers.propagation import state_parts, tracks_of_queries
 from genvis.inference.trackers.video_tracker import TrackedClip, VideoTracker
+from genvis.model.config import PUBLISHED_NO_OBJECT_WEIGHT
 from genvis.model.device_copies import on_cpu, selected, to_device
 
 if TYPE_CHECKING:
@@ -78,11 +79,19 @@ class ClipMatching(QueryMatching):
     Args:
         detector: Frame-level detector, in evaluation mode.
         tracker: Network trained to track the detector's queries.
+        no_object_weight: As in `QueryPropagation`.
     """
 
-    def __init__(self, detector: "FrameDetector", tracker: "QueryTracker") -> None:
+    def __init__(
+        self,
+        detector: "FrameDetector",
+        tracker: "QueryTracker",
+        *,
+        no_object_weight: float = PUBLISHED_NO_OBJECT_WEIGHT,
+    ) -> None:
         super().__init__(detector)
         self.tracker = tracker
+        self.no_object_weight = no_object_weight
 
     @torch.inference_mode()
     def track(self, pixel_values: Tensor, state: Tensor | None) -> tuple[TrackedClip, Tensor]:
@@ -93,7 +102,8 @@ class ClipMatching(QueryMatching):
         (queries,) = on_cpu(self.tracker.without_places(after.instance_queries[0]))  # (Q, C)
         order = torch.arange(len(queries)) if state is None else match_queries(state, queries)
         queries, class_logits = queries[order], selected(output.class_logits[-1, 0], order, dim=0)
-        return tracks_of_queries(class_logits, selected(masks, order, dim=1), queries), queries
+        masks = selected(masks, order, dim=1)
+        return tracks_of_queries(class_logits, masks, queries, no_object_weight=self.no_object_weight), queries
 
     def state_from_tensors(self, tensors: Mapping[str, Tensor]) -> Tensor | None:
         """Return the state again: see `VideoTracker.state_from_tensors`."""

@@ -42,6 +42,7 @@ class QueryTracker(nn.Module, ABC):
         super().__init__()
         self.propagate_queries = propagate_queries
         self.propagation = propagation
+        self.mixes_by_occupancy = propagation in ("occupancy", "motion")
         self.memory_clips = memory_clips
         self.places = places
         self.place_state = place_state
@@ -153,6 +154,6 @@ class QueryTracker(nn.Module, ABC):
         )
         if stored is not None and self.propagate_queries:
             memory = memory.append(*stored, limit=self.memory_clips if memory_clips is None else memory_clips)
-        if occupancy_weighted and self.propagation not in ("occupancy", "motion"):
+        if occupancy_weighted and not self.mixes_by_occupancy:
             next_queries = occupancy_mixture(next_queries, instance_queries, output.class_logits[-1])
         return output, TrackerState(instance_queries=next_queries, memory=memory)

@@ -183,7 +183,7 @@ class Tracker(QueryTracker):
         """
         if self.gate is not None:
             return self.gate(prototypes, before)
-        if self.propagation in ("occupancy", "motion"):
+        if self.mixes_by_occupancy:
             # How sure the classes are is for them to learn; here it is only read, in training as at inference.
             return occupancy_mixture(prototypes, before, class_logits.detach())
         return prototypes

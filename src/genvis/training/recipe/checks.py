@@ -28,6 +28,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "loss.points.importance_ratio": (0, 1),
     "loss.points.oversample_ratio": (1, 1000),
     "loss.query_noise": (0, 1),
+    "loss.weights.no_object": (1e-6, 1e6),
     "data.augmentation.crop_size": (1, _LONGEST_SIDE),
     "data.augmentation.image_size": (1, _LONGEST_SIDE),
     "data.augmentation.max_size": (1, _LONGEST_SIDE),

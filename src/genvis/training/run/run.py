@@ -114,6 +114,8 @@ def build_module(recipe: Recipe) -> StageModule:
     model = build_model(recipe.model, freeze_detector=recipe.stage == "genvis")
     if recipe.stage == "genvis":
         model.config.clip_length = recipe.data.frames_per_clip
+    if recipe.stage != "detector":
+        model.config.no_object_weight = recipe.loss.weights.no_object
     return _STAGES[recipe.stage](
         model,
         optimizer=recipe.optimizer,
