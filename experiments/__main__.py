@@ -1,6 +1,7 @@
 """Compute the paper's tables and figures on generated videos: `python -m experiments table4 table5 report`."""
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -83,6 +84,7 @@ def options_parser() -> argparse.ArgumentParser:
 def main(words: list[str] | None = None) -> int:
     """Run the commands in the order in which they are given; return the exit status."""
     options = options_parser().parse_args(words)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         _run(options)
     except GenVISError as error:

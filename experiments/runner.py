@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -310,9 +310,13 @@ def run_jobs(workspace: Workspace, jobs: Sequence[Job], *, seeds: Sequence[int],
         try:
             for future in as_completed([pool.submit(run, workspace, job, seed) for job, seed in waiting]):
                 print(future.result(), flush=True)
-        except BaseException:
+        except BaseException as reason:
             # Nothing else is begun; without this the reason would be said after all other runs.
             pool.shutdown(wait=False, cancel_futures=True)
+            if isinstance(reason, KeyboardInterrupt):  # They have not heard of it if only this process was signalled.
+                for worker in active_children():
+                    worker.terminate()
+                    worker.join()
             raise
 
 

@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import time
 from dataclasses import fields, replace
 from importlib.metadata import version
+from multiprocessing import active_children
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -176,6 +178,27 @@ def test_a_killed_run_ends_as_if_it_had_not_been(workspace: Workspace, monkeypat
     whole, _ = workspace.model_of(MATCHING, 0)
     assert_same_weights(resumed, whole)
     assert not (often.run_folder(MATCHING, 0) / "checkpoints").exists()
+
+
+def test_workers_end_with_the_process_that_was_interrupted(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int | None] = []
+
+    def interrupted(_: Any) -> Any:
+        begun.extend(worker.pid for worker in active_children())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("experiments.runner.as_completed", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs(workspace, [job(GENVIS), job(VITA)], seeds=[5], workers=2)
+    assert len(begun) == 2
+    deadline = time.monotonic() + 60
+    while active_children() and time.monotonic() < deadline:  # The pool's own thread takes note of them, too.
+        time.sleep(0.05)
+    assert not active_children()
+    assert not workspace.result_file(GENVIS, 5).exists()
+    assert not workspace.result_file(VITA, 5).exists()
 
 
 def with_checkpoints(recipe: Any) -> Any:
