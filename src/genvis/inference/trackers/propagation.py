@@ -188,8 +188,8 @@ def tracks_of_queries(
     presence = 1 - probabilities[:, -1]  # (Q,)
     if no_object_weight != PUBLISHED_NO_OBJECT_WEIGHT:
         # A class that weighs w times as much in the loss gets w times the odds.
-        odds = PUBLISHED_NO_OBJECT_WEIGHT / no_object_weight
-        presence = presence / (presence + odds * probabilities[:, -1])
+        visible = probabilities[:, :-1].sum(dim=-1)  # (Q,), precise also where it is small.
+        presence = visible / (visible + PUBLISHED_NO_OBJECT_WEIGHT / no_object_weight * probabilities[:, -1])
     return TrackedClip(
         track_ids=torch.arange(len(class_logits)),
         class_evidence=probabilities[:, :-1],
