@@ -42,10 +42,14 @@ class QueryTracker(nn.Module, ABC):
         super().__init__()
         self.propagate_queries = propagate_queries
         self.propagation = propagation
-        self.mixes_by_occupancy = propagation in ("occupancy", "motion")
         self.memory_clips = memory_clips
         self.places = places
         self.place_state = place_state
+
+    @property
+    def mixes_by_occupancy(self) -> bool:
+        """Whether `step` propagates a query only as far as it holds an object, by itself."""
+        return self.propagation in ("occupancy", "motion")
 
     @property
     @abstractmethod
