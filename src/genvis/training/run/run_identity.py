@@ -72,6 +72,7 @@ def run_fingerprint(recipe: Recipe, model: GenVIS) -> Fingerprint:
     config = {name: value for name, value in model.config.to_dict().items() if name not in _NOT_THE_NETWORK}
     if config["propagation"] == "full":
         del config["propagation"]  # As above.
+    del config["no_object_weight"]  # It is that of the losses, which are among the settings.
     settings["model"] |= {
         "weights": tensors_stamp(model.state_dict(), name=recipe.model.init or recipe.model.backbone or "new weights"),
         "categories": value_stamp([config.pop("id2label"), config.pop("label2id", None)], name="categories"),
