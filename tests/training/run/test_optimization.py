@@ -26,6 +26,21 @@ def test_norms_and_embeddings_do_not_decay_and_the_backbone_learns_slower() -> N
     assert rates["tracker.query_features.weight"] == (1.0, 0.0)
 
 
+@pytest.mark.parametrize("propagation", ["motion", "gated"])
+def test_numbers_that_begin_with_a_meaning_do_not_decay(propagation: str) -> None:
+    reading = {"motion": "claims", "gated": "attention"}[propagation]
+    config = CONFIG | {"frame_reading": reading, "memory_read": "none", "propagation": propagation}
+    tracker = build_model(ModelOptions(config=config, categories="ovis")).tracker
+    groups = parameter_groups(tracker, OptimizerOptions(learning_rate=0.5, weight_decay=1.0))
+    names = {parameter: name for name, parameter in tracker.named_parameters()}
+    rates = {names[p]: (group["lr"], group["weight_decay"]) for group in groups for p in group["params"]}
+    numbers = {name for name in rates if name.endswith(("place_weight", "nothing", "gain", "damping"))}
+    assert len(numbers) == (2 * len(tracker.decoder.layers) + 2 if propagation == "motion" else 0)
+    assert {rates[name] for name in numbers} <= {(5.0, 0.0)}
+    assert rates.get("gate.bias", (0.5, 0.0)) == (0.5, 0.0)
+    assert {rates[name] for name in rates if name.endswith("in_proj_weight")} == {(0.5, 1.0)}
+
+
 def test_frozen_parameters_are_left_out() -> None:
     model = build_model(ModelOptions(config=CONFIG, categories="ovis"))
     model.detector.requires_grad_(False)

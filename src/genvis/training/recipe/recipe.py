@@ -64,7 +64,8 @@ class OptimizerOptions:
     Args:
         learning_rate: The highest learning rate.
         backbone_multiplier: Factor of the learning rate for the backbone.
-        weight_decay: For all weights except those of norms and embeddings, which have none.
+        weight_decay: For all weights except those of norms, embeddings and numbers that begin with a meaning, such as
+            the bias of a gate, which have none.
         epsilon: Of AdamW: gradients far smaller than this hardly move a weight.
         schedule: `steps` multiplies with gamma at each milestone, `one_cycle` rises for a share of the run and then
             falls to almost zero as a cosine, `constant` does neither.
