@@ -1,4 +1,4 @@
-"""What probabilities to be visible mean, whatever weight "no object" had in training."""
+"""Presence: a probability to be visible means the same, whatever weight "no object" had in training."""
 
 import math
 from dataclasses import replace
