@@ -84,7 +84,6 @@ def options_parser() -> argparse.ArgumentParser:
 def main(words: list[str] | None = None) -> int:
     """Run the commands in the order in which they are given; return the exit status."""
     options = options_parser().parse_args(words)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         _run(options)
     except GenVISError as error:
@@ -151,4 +150,5 @@ def _run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # As Ctrl-C: workers end, too.
     sys.exit(main())

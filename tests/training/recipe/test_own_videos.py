@@ -5,6 +5,7 @@ import re
 import shutil
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import cv2
 import pytest
@@ -22,6 +23,7 @@ from genvis.training.recipe import hardware_presets
 from genvis.training.recipe.hardware_presets import TrainingMachine, preset_for
 from genvis.training.recipe.loading import load_recipe
 from genvis.training.recipe.own_videos import plan_own_recipes, write_own_recipes
+from genvis.training.recipe.recipe import Recipe
 from genvis.training.run.sample_stream import training_stream
 from genvis.video.writing.video_writer import VideoWriter
 from tests.tiny_families import save_tiny_family
@@ -168,13 +170,25 @@ def test_a_new_tracker_begins_with_a_comparison_of_looks_and_places(
 def test_a_tracker_whose_places_move_learns_from_frames_at_even_distances(
     four_videos: Path, tmp_path: Path, propagation: str, spacing: str
 ) -> None:
-    config = {**load_genvis("sprites-tiny").config.to_dict(), "propagation": propagation}
-    GenVIS(GenVISConfig(**config)).save_pretrained(tmp_path / "claims")
-    planned = plan_own_recipes(
-        name="own", images=four_videos / "frames", init=str(tmp_path / "claims"), folder=tmp_path
-    )
-    write_own_recipes(planned, train=four_videos / "annotations.json", validation=None)
-    assert load_recipe(planned.genvis).data.frame_spacing == spacing
+    recipe = recipe_from(four_videos, tmp_path, propagation=propagation)
+    assert recipe.data.frame_spacing == spacing
+
+
+@pytest.mark.parametrize("weight", [0.1, 0.7])
+def test_a_tracker_goes_on_with_the_weight_of_no_object_that_it_has(
+    four_videos: Path, tmp_path: Path, weight: float
+) -> None:
+    recipe = recipe_from(four_videos, tmp_path, no_object_weight=weight)
+    assert recipe.loss.weights.no_object == weight
+
+
+def recipe_from(videos: Path, folder: Path, **changes: Any) -> Recipe:
+    """Return the tracker's recipe for own videos from the bundled model with other fields of its configuration."""
+    config = {**load_genvis("sprites-tiny").config.to_dict(), **changes}
+    GenVIS(GenVISConfig(**config)).save_pretrained(folder / "claims")
+    planned = plan_own_recipes(name="own", images=videos / "frames", init=str(folder / "claims"), folder=folder)
+    write_own_recipes(planned, train=videos / "annotations.json", validation=None)
+    return load_recipe(planned.genvis)
 
 
 def test_a_semi_online_model_is_trained_in_clips(four_videos: Path, tmp_path: Path) -> None:

@@ -37,7 +37,8 @@ def test_numbers_that_begin_with_a_meaning_do_not_decay(propagation: str) -> Non
     numbers = {name for name in rates if name.endswith(("place_weight", "nothing", "gain", "damping"))}
     assert len(numbers) == (2 * len(tracker.decoder.layers) + 2 if propagation == "motion" else 0)
     assert {rates[name] for name in numbers} <= {(5.0, 0.0)}
-    assert rates.get("gate.bias", (0.5, 0.0)) == (0.5, 0.0)
+    gate = {name: rates[name] for name in rates if name.startswith("gate.")}
+    assert gate == ({"gate.weight": (0.5, 1.0), "gate.bias": (0.5, 0.0)} if propagation == "gated" else {})
     assert {rates[name] for name in rates if name.endswith("in_proj_weight")} == {(0.5, 1.0)}
 
 

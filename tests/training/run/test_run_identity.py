@@ -17,8 +17,8 @@ from genvis.errors import InputError
 from genvis.fingerprint import claim
 from genvis.training.recipe.data_options import SourceOptions
 from genvis.training.recipe.recipe import Recipe
-from genvis.training.run.run import train
-from genvis.training.run.run_identity import MAY_CHANGE
+from genvis.training.run.run import build_module, train
+from genvis.training.run.run_identity import MAY_CHANGE, run_fingerprint
 from tests.training.tiny import tiny_recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -109,6 +109,12 @@ def test_the_documents_list_what_may_change() -> None:
     for section, names in MAY_CHANGE.items():
         for name in names:
             assert f"`{section}.{name}`" in text, name
+
+
+def test_the_weight_of_no_object_counts_once_as_in_runs_from_before_models_said_it(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path, "genvis")
+    parts = run_fingerprint(recipe, build_module(recipe).model).parts
+    assert [name for name in parts if "no_object" in name] == ["loss.weights.no_object"]
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

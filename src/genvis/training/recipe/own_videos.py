@@ -11,7 +11,7 @@ from genvis.checkpoints.registry import DEMO_MODEL
 from genvis.data.annotations.youtube_vis import file_categories
 from genvis.errors import InputError
 from genvis.files import write_text
-from genvis.model.config import GenVISConfig
+from genvis.model.config import PUBLISHED_NO_OBJECT_WEIGHT, GenVISConfig
 from genvis.model.detector.mask2former import Mask2FormerDetector
 from genvis.training.recipe.hardware_presets import TrainingPreset, preset_for, this_machine
 from genvis.training.recipe.recipe_paths import is_path, path_from
@@ -149,7 +149,10 @@ def write_own_recipes(recipes: OwnRecipes, *, train: Path, validation: Path | No
     clips: dict[str, Any] = {"frames_per_clip": config.clip_length} if config.clip_length > 1 else {}
     if config.propagation == "motion":  # A velocity means the same only between clips at even distances.
         clips["frame_spacing"] = "even"
-    layers = recipes.detector_layers
+    layers, weight = recipes.detector_layers, config.no_object_weight
+    loss: dict[str, Any] = {"detector_layers": layers} if layers != _DETECTOR_LAYERS else {}
+    if weight != PUBLISHED_NO_OBJECT_WEIGHT:  # A tracker goes on as it learned to say that an object is there.
+        loss["weights"] = {"no_object": weight}
     _write(
         recipes.genvis,
         title,
@@ -157,7 +160,7 @@ def write_own_recipes(recipes: OwnRecipes, *, train: Path, validation: Path | No
             "base": f"base-own-genvis{preset.suffix}.yaml",
             "model": model,
             "data": {**data, **clips},
-            **({"loss": {"detector_layers": layers}} if layers != _DETECTOR_LAYERS else {}),
+            **({"loss": loss} if loss else {}),
             **({"cache": {"folder": f"runs/{name}-cache"}} if preset.uses_cache else {}),
             "run": {**preset.run, "output": f"runs/{name}-genvis"},
         },
